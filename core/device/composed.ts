@@ -1,0 +1,118 @@
+/**
+ * Our fused kernels written with tfjs ops, for devices that have no kernel of their own for them. Slow but plain:
+ * each is the formula, and the reference that the tuned kernels are tested against.
+ */
+import { tf } from "../tf.ts";
+import type { Tensor, TensorInfo } from "../tf.ts";
+import { threefry } from "../random.ts";
+
+// deno-lint-ignore no-explicit-any
+type Any = any;
+type Composed = (inputs: Record<string, Any>, attrs: Any) => Tensor | Tensor[];
+
+/** [N, …, C] as [N, pixels, groups, channels of a group]. */
+function grouped(x: Tensor, groups: number): Tensor {
+  const n = x.shape[0], c = x.shape.at(-1)!;
+  return tf.reshape(x, [n, x.size / n / c, groups, c / groups]);
+}
+
+/** [N,G] as [N,1,G,1], to broadcast over {@link grouped}. */
+const column = (x: Tensor): Tensor => tf.reshape(x, [x.shape[0], 1, x.shape[1], 1]);
+
+/** [B,T,C] as [B,heads,T,C/heads]. */
+function split(x: Tensor, heads: number): Tensor {
+  const [b, t, c] = x.shape;
+  return tf.transpose(tf.reshape(x, [b, t, heads, c / heads]), [0, 2, 1, 3]);
+}
+
+/** [B,heads,T,d] as [B,T,heads·d]. */
+function merge(x: Tensor): Tensor {
+  const [b, h, t, d] = x.shape;
+  return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [b, t, h * d]);
+}
+
+const siluGrad = (x: Tensor): Tensor => {
+  const s = tf.sigmoid(x);
+  return tf.mul(s, tf.add(1, tf.mul(x, tf.sub(1, s))));
+};
+
+/** The kernels by name; inputs and attributes as `nn/functional.ts` passes them. */
+export const COMPOSED: Record<string, Composed> = {
+  GroupNorm({ x, gamma, beta }, { groups, eps, silu }) {
+    const v = grouped(x, groups);
+    const mean = tf.mean(v, [1, 3], true);
+    const variance = tf.mean(tf.square(tf.sub(v, mean)), [1, 3], true);
+    const rstd = tf.rsqrt(tf.add(variance, eps));
+    const hat = tf.reshape(tf.mul(tf.sub(v, mean), rstd), x.shape);
+    const z = tf.add(tf.mul(hat, gamma), beta);
+    const stats = [x.shape[0], groups];
+    return [
+      silu ? tf.mul(z, tf.sigmoid(z)) : z,
+      tf.reshape(mean, stats),
+      tf.reshape(rstd, stats),
+    ];
+  },
+  GroupNormGrad({ x, gamma, beta, mean, rstd, dy }, { groups, silu }) {
+    const r = column(rstd);
+    const hat = tf.mul(tf.sub(grouped(x, groups), column(mean)), r);
+    const flat = tf.reshape(hat, x.shape);
+    const g = silu ? tf.mul(dy, siluGrad(tf.add(tf.mul(flat, gamma), beta))) : dy;
+    const scaled = grouped(tf.mul(g, gamma), groups);
+    const m1 = tf.mean(scaled, [1, 3], true);
+    const m2 = tf.mean(tf.mul(scaled, hat), [1, 3], true);
+    const dx = tf.mul(r, tf.sub(tf.sub(scaled, m1), tf.mul(hat, m2)));
+    const outer = x.shape.slice(0, -1).map((_: number, i: number) => i);
+    return [tf.reshape(dx, x.shape), tf.sum(tf.mul(g, flat), outer), tf.sum(g, outer)];
+  },
+
+  Attention({ q, k, v }, { heads, scale }) {
+    const [Q, K, V] = [q, k, v].map((t) => split(t, heads));
+    const scores = tf.mul(tf.matMul(Q, K, false, true), scale);
+    const max = tf.max(scores, -1, true);
+    const e = tf.exp(tf.sub(scores, max));
+    const inverse = tf.reciprocal(tf.sum(e, -1, true));
+    return [merge(tf.matMul(tf.mul(e, inverse), V)), tf.concat([max, inverse], -1)];
+  },
+  AttentionGrad({ q, k, v, stats, dy }, { heads, scale }) {
+    const [Q, K, V, dO] = [q, k, v, dy].map((t) => split(t, heads));
+    const [max, inverse] = tf.split(stats, 2, -1);
+    const scores = tf.mul(tf.matMul(Q, K, false, true), scale);
+    const P = tf.mul(tf.exp(tf.sub(scores, max)), inverse);
+    const dP = tf.matMul(dO, V, false, true);
+    const dS = tf.mul(tf.mul(P, tf.sub(dP, tf.sum(tf.mul(P, dP), -1, true))), scale);
+    return [
+      merge(tf.matMul(dS, K)),
+      merge(tf.matMul(dS, Q, true)),
+      merge(tf.matMul(P, dO, true)),
+    ];
+  },
+
+  Silu: ({ x }) => tf.mul(x, tf.sigmoid(x)),
+  SiluGrad: ({ x, dy }) => tf.mul(dy, siluGrad(x)),
+
+  Upsample({ x }, { factor }) {
+    return tf.image.resizeNearestNeighbor(x, [x.shape[1] * factor, x.shape[2] * factor]);
+  },
+  UpsampleGrad({ dy }, { factor }) {
+    return tf.mul(tf.avgPool(dy, factor, factor, "valid"), factor * factor);
+  },
+
+  Random(_, { shape, key, counter, normal }) {
+    return tf.tensor(threefry(tf.util.sizeFromShape(shape), key, counter, normal), shape);
+  },
+};
+
+/** Registers them for a device, except those that it has already. */
+export function registerComposed(backendName: string): void {
+  for (const [kernelName, compose] of Object.entries(COMPOSED)) {
+    if (tf.getKernel(kernelName, backendName)) continue;
+    tf.registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc: ({ inputs, attrs }) => {
+        const kept = tf.tidy(() => compose(inputs, attrs) as Tensor);
+        return kept as TensorInfo | TensorInfo[];
+      },
+    });
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Convolutions in NHWC as implicit matrix products. For one filter row, the kw·C inputs that a pixel needs are
+ * neighbours in memory, so a tile of six pixels is six addresses and kh runs of kw·C floats; no im2col is stored.
+ * A task copies the rows it needs into scratch with the padding's zeros round them.
+ */
+import { bytes, int, ptr } from "./args";
+import { MR, NR, packPanel, tileNN, tileTN } from "./tile";
+
+/** Copies rows [y0, y0+n) × columns [x0, x0+width) of one image to dst, zeros where they lie outside it. */
+function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i32, width: i32, dst: usize): void {
+  const from = max(0, x0), to = min(W, x0 + width);
+  const left = bytes((from - x0) * C);
+  const mid = to > from ? bytes((to - from) * C) : 0;
+  const all = bytes(width * C);
+  for (let r = 0; r < n; r++) {
+    const y = y0 + r;
+    if (y < 0 || y >= H || mid == 0) {
+      memory.fill(dst, 0, all);
+    } else {
+      if (left) memory.fill(dst, 0, left);
+      memory.copy(dst + left, x + bytes((y * W + from) * C), mid);
+      if (left + mid < all) memory.fill(dst + left + mid, 0, all - left - mid);
+    }
+    dst += all;
+  }
+}
+
+/**
+ * out[n, y, x, :] = Σ_{i,j} in[n, y·s+y0+i, x·s+x0+j, :] · panel[(i,j,c), :], plus bias or what out holds.
+ * The forward pass, and (over the output's gradient, one call a stride phase) the input gradient.
+ * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 kh, 6 kw, 7 s, 8 y0, 9 x0, 10 Ho, 11 Wo, 12 out, 13…15 floats between
+ * out's images, rows, columns, 16 Co, 17 panels, 18 bias, 19 mode, 20 images a task, 21 rows a task.
+ */
+export function conv(args: usize, task: i32, scratch: usize): void {
+  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
+  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
+  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16);
+  const oImg = int(args, 13), oRow = int(args, 14), oCol = int(args, 15);
+  const perImages = int(args, 20), perRows = int(args, 21);
+  const bands = (Ho + perRows - 1) / perRows;
+  const n0 = (task / bands) * perImages, n1 = min(N, n0 + perImages);
+  const r0 = (task % bands) * perRows, r1 = min(Ho, r0 + perRows);
+  const x = ptr(args, 0);
+  const direct = kh == 1 && kw == 1 && y0 == 0 && x0 == 0;
+
+  const nRows = (r1 - r0 - 1) * s + kh, width = (Wo - 1) * s + kw;
+  const pixels = (n1 - n0) * (r1 - r0) * Wo;
+  const tiles = (pixels + MR - 1) / MR;
+  const rows = scratch, outs = rows + bytes(tiles * MR);
+  let pad = outs + bytes(tiles * MR);
+  let p = 0;
+  for (let n = n0; n < n1; n++) {
+    const image = x + bytes(n * H * W * C);
+    if (!direct) padRows(image, H, W, C, r0 * s + y0, nRows, x0, width, pad);
+    for (let y = r0; y < r1; y++) {
+      let from = direct ? image + bytes(y * s * W * C) : pad + bytes((y - r0) * s * width * C);
+      let to = ptr(args, 12) + bytes(n * oImg + y * oRow);
+      for (let i = 0; i < Wo; i++) {
+        store<u32>(rows + bytes(p), <u32> from);
+        store<u32>(outs + bytes(p), <u32> to);
+        from += bytes(s * C);
+        to += bytes(oCol);
+        p++;
+      }
+    }
+    pad += bytes(nRows * width * C);
+  }
+  for (; p < tiles * MR; p++) {
+    store<u32>(rows + bytes(p), load<u32>(rows + bytes(pixels - 1)));
+    store<u32>(outs + bytes(p), load<u32>(outs + bytes(pixels - 1)));
+  }
+
+  const len = kw * C;
+  const step: usize = direct ? 0 : bytes(width * C);
+  let panel = ptr(args, 17), bias = ptr(args, 18);
+  for (let j = 0; j < Co; j += NR) {
+    for (let t = 0; t < tiles; t++) {
+      const at = bytes(t * MR);
+      tileNN(rows + at, outs + at, min(MR, pixels - t * MR), len, kh, step, panel, min(NR, Co - j), int(args, 19), bias, 1);
+    }
+    for (let i = 0; i < tiles * MR; i++) {
+      store<u32>(outs + bytes(i), load<u32>(outs + bytes(i)) + NR * 4);
+    }
+    panel += bytes(kh * len * NR);
+    bias += NR * 4;
+  }
+}
+
+/**
+ * Packs a filter [kh,kw,C,Co] for {@link conv}; one task a panel of eight output channels.
+ * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5 taps, 6… a tap's number (ky·kw+kx) each.
+ * Transposed (for the input gradient) the panel's rows run over (tap, Co) and its columns over C.
+ */
+export function packFilter(args: usize, task: i32): void {
+  const C = int(args, 1), Co = int(args, 2), flip = int(args, 4), taps = int(args, 5);
+  const K = flip ? Co : C, N = flip ? C : Co;
+  let dst = ptr(args, 3) + bytes(task * taps * K * NR);
+  for (let t = 0; t < taps; t++) {
+    const tap = ptr(args, 0) + bytes(int(args, 6 + t) * C * Co);
+    packPanel(tap, flip ? 1 : Co, flip ? Co : 1, K, task * NR, N, dst);
+    dst += bytes(K * NR);
+  }
+}
+
+/**
+ * Filter gradient of one group of images, into the group's own partial sums:
+ * dW[i,j,c,:] = Σ_p in[p·s+(i,j), c] · dy[p,:].
+ * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 kh, 6 kw, 7 s, 8 y0, 9 x0, 10 Ho, 11 Wo, 12 dy, 13 partial dW,
+ * 14 images a group, 15 images a block, 16 Co, 17 rows a block.
+ */
+export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
+  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
+  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
+  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16);
+  const perGroup = int(args, 14), perImages = int(args, 15), perRows = int(args, 17);
+  const len = kw * C;
+  const dW = ptr(args, 13) + bytes(task * kh * len * Co);
+  const direct = kh == 1 && kw == 1 && y0 == 0 && x0 == 0;
+  const panels = (Co + NR - 1) / NR;
+  const width = (Wo - 1) * s + kw;
+  const end = min(N, (task + 1) * perGroup);
+  let started = false;
+  for (let n0 = task * perGroup; n0 < end; n0 += perImages) {
+    const n1 = min(end, n0 + perImages);
+    for (let r0 = 0; r0 < Ho; r0 += perRows) {
+      const r1 = min(Ho, r0 + perRows);
+      const pixels = (n1 - n0) * (r1 - r0) * Wo;
+      const nRows = (r1 - r0 - 1) * s + kh;
+      // dy of the block as panels
+      const packed = scratch;
+      for (let j = 0; j < panels; j++) {
+        let to = packed + bytes(j * pixels * NR);
+        for (let n = n0; n < n1; n++) {
+          const from = ptr(args, 12) + bytes((n * Ho + r0) * Wo * Co);
+          packPanel(from, Co, 1, (r1 - r0) * Wo, j * NR, Co, to);
+          to += bytes((r1 - r0) * Wo * NR);
+        }
+      }
+      let a = scratch + bytes(panels * pixels * NR);
+      let aImg = bytes(nRows * width * C), aRow = bytes(s * width * C), aTap = bytes(width * C);
+      if (direct) {
+        a = ptr(args, 0) + bytes((n0 * H + r0 * s) * W * C);
+        aImg = bytes(H * W * C);
+        aRow = bytes(s * W * C);
+        aTap = 0;
+      } else {
+        for (let n = n0; n < n1; n++) {
+          padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, a + <usize> (n - n0) * aImg);
+        }
+      }
+      for (let j = 0; j < panels; j++) {
+        const panel = packed + bytes(j * pixels * NR);
+        const cols = min(NR, Co - j * NR);
+        for (let i = 0; i < kh; i++) {
+          for (let l = 0; l < len; l += MR) {
+            tileTN(
+              a + <usize> i * aTap + bytes(l), n1 - n0, aImg, r1 - r0, aRow, Wo, bytes(s * C), panel,
+              dW + bytes((i * len + l) * Co + j * NR), bytes(Co), min(MR, len - l), cols, started, 1,
+            );
+          }
+        }
+      }
+      started = true;
+    }
+  }
+}

@@ -1,0 +1,143 @@
+/** Kernels bound by memory: unary and binary maps, column copies, upsampling, partial sums. */
+import { bytes, float, int, ptr } from "./args";
+import { fma, loadN, sigmoid4, splat, storeN } from "./simd";
+
+/** Floats of a task of {@link map}. */
+export const CHUNK: i32 = 16384;
+
+/** out = f(a, b); args: 0 f (see the switch), 1 length, 2 out, 3 a, 4 b, 5 scalar s. */
+export function map(args: usize, task: i32): void {
+  const from = task * CHUNK;
+  const n = min(CHUNK, int(args, 1) - from);
+  const out = ptr(args, 2) + bytes(from), a = ptr(args, 3) + bytes(from), b = ptr(args, 4) + bytes(from);
+  const one = splat(1), zero = splat(0), s = splat(float(args, 5));
+  switch (int(args, 0)) {
+    case 0: // a·sigmoid(a)
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i), v = loadN(a + bytes(i), r);
+        storeN(out + bytes(i), f32x4.mul(v, sigmoid4(v)), r);
+      }
+      break;
+    case 1: // b·d(silu)/da
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i), v = loadN(a + bytes(i), r), e = sigmoid4(v);
+        const g = f32x4.mul(e, fma(v, f32x4.sub(one, e), one));
+        storeN(out + bytes(i), f32x4.mul(loadN(b + bytes(i), r), g), r);
+      }
+      break;
+    case 2: // a + b
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i);
+        storeN(out + bytes(i), f32x4.add(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), r);
+      }
+      break;
+    case 3: // a − b
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i);
+        storeN(out + bytes(i), f32x4.sub(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), r);
+      }
+      break;
+    case 4: // a·b
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i);
+        storeN(out + bytes(i), f32x4.mul(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), r);
+      }
+      break;
+    case 5: // s·a
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i);
+        storeN(out + bytes(i), f32x4.mul(loadN(a + bytes(i), r), s), r);
+      }
+      break;
+    case 6: // max(a, 0)
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i);
+        storeN(out + bytes(i), f32x4.max(loadN(a + bytes(i), r), zero), r);
+      }
+      break;
+  }
+}
+
+/** Copies `width` floats of each row; args: 0 from, 1 its row length, 2 to, 3 its row length, 4 width, 5 rows, 6 rows a task. */
+export function copyColumns(args: usize, task: i32): void {
+  const fromRow = bytes(int(args, 1)), toRow = bytes(int(args, 3));
+  const width = int(args, 4), per = int(args, 6);
+  const r0 = task * per, r1 = min(int(args, 5), r0 + per);
+  let a = ptr(args, 0) + <usize> r0 * fromRow, b = ptr(args, 2) + <usize> r0 * toRow;
+  const quads = width & ~3;
+  for (let r = r0; r < r1; r++) {
+    for (let i = 0; i < quads; i += 4) v128.store(b + bytes(i), v128.load(a + bytes(i)));
+    for (let i = quads; i < width; i++) store<f32>(b + bytes(i), load<f32>(a + bytes(i)));
+    a += fromRow;
+    b += toRow;
+  }
+}
+
+/** Nearest-neighbour upsampling by f; a task is a row of the input. args: 0 x, 1 W, 2 C, 3 f, 4 y. */
+export function upsample(args: usize, task: i32): void {
+  const W = int(args, 1), C = int(args, 2), f = int(args, 3);
+  let x = ptr(args, 0) + bytes(task * W * C);
+  const row = bytes(W * f * C);
+  const y = ptr(args, 4) + <usize> (task * f) * row;
+  let o = y;
+  for (let i = 0; i < W; i++) {
+    for (let j = 0; j < f; j++) {
+      memory.copy(o, x, bytes(C));
+      o += bytes(C);
+    }
+    x += bytes(C);
+  }
+  for (let j = 1; j < f; j++) memory.copy(y + <usize> j * row, y, row);
+}
+
+/** The gradient of {@link upsample}: sums each f×f block. args: 0 dy, 1 W (of dx), 2 C, 3 f, 4 dx. */
+export function upsampleGrad(args: usize, task: i32): void {
+  const W = int(args, 1), C = int(args, 2), f = int(args, 3);
+  const row = bytes(W * f * C);
+  const dy = ptr(args, 0) + <usize> (task * f) * row;
+  const dx = ptr(args, 4) + bytes(task * W * C);
+  for (let i = 0; i < W; i++) {
+    for (let c = 0; c < C; c += 4) {
+      const n = min(4, C - c);
+      let s = splat(0);
+      for (let p = 0; p < f; p++) {
+        for (let q = 0; q < f; q++) {
+          s = f32x4.add(s, loadN(dy + <usize> p * row + bytes((i * f + q) * C + c), n));
+        }
+      }
+      storeN(dx + bytes(i * C + c), s, n);
+    }
+  }
+}
+
+/** out[i] = Σ_r parts[r, i], in the order of r; args: 0 parts, 1 rows, 2 length, 3 out, 4 floats a task. */
+export function sumRows(args: usize, task: i32): void {
+  const rows = int(args, 1), length = int(args, 2), per = int(args, 4);
+  const from = task * per, to = min(length, from + per);
+  for (let i = from; i < to; i += 4) {
+    const n = min(4, to - i);
+    let at = ptr(args, 0) + bytes(i);
+    let s = loadN(at, n);
+    for (let r = 1; r < rows; r++) {
+      at += bytes(length);
+      s = f32x4.add(s, loadN(at, n));
+    }
+    storeN(ptr(args, 3) + bytes(i), s, n);
+  }
+}
+
+/** parts[task, c] = Σ over the task's rows of x[row, c]; args: 0 x, 1 rows, 2 columns, 3 parts, 4 rows a task. */
+export function sumColumns(args: usize, task: i32): void {
+  const columns = int(args, 2), per = int(args, 4);
+  const r0 = task * per, r1 = min(int(args, 1), r0 + per);
+  const out = ptr(args, 3) + bytes(task * columns);
+  memory.fill(out, 0, bytes(columns));
+  let x = ptr(args, 0) + bytes(r0 * columns);
+  for (let r = r0; r < r1; r++) {
+    for (let c = 0; c < columns; c += 4) {
+      const n = min(4, columns - c), at = bytes(c);
+      storeN(out + at, f32x4.add(loadN(out + at, n), loadN(x + at, n)), n);
+    }
+    x += bytes(columns);
+  }
+}

@@ -1,0 +1,140 @@
+/** Group normalisation over NHWC, with SiLU fused where asked; one task an image. */
+import { bytes, float, int, ptr } from "./args";
+import { fma, loadN, sigmoid4, splat, storeN } from "./simd";
+
+/**
+ * y = x̂·γ + β, x̂ = (x−μ)/√(σ²+eps) over each group of channels; then y·sigmoid(y) where silu is set.
+ * args: 0 x, 1 P (pixels), 2 C, 3 G, 4 γ, 5 β, 6 eps, 7 y, 8 μ[N,G], 9 1/σ[N,G], 10 silu.
+ */
+export function groupNorm(args: usize, task: i32, scratch: usize): void {
+  const P = int(args, 1), C = int(args, 2), G = int(args, 3);
+  const x = ptr(args, 0) + bytes(task * P * C), y = ptr(args, 7) + bytes(task * P * C);
+  const row = bytes(C);
+  const per = C / G;
+  const a = scratch, b = scratch + bytes(C + 4);
+  // Sums of x−k and (x−k)² a channel, k its first pixel: no cancellation when the mean is far from 0.
+  for (let c = 0; c < C; c += 4) {
+    const n = min(4, C - c);
+    const k = loadN(x + bytes(c), n);
+    let s1 = splat(0), s2 = splat(0);
+    let q = x + bytes(c);
+    if (n == 4) {
+      for (let p = 0; p < P; p++) {
+        const d = f32x4.sub(v128.load(q), k);
+        s1 = f32x4.add(s1, d);
+        s2 = fma(d, d, s2);
+        q += row;
+      }
+    } else {
+      for (let p = 0; p < P; p++) {
+        const d = f32x4.sub(loadN(q, n), k);
+        s1 = f32x4.add(s1, d);
+        s2 = fma(d, d, s2);
+        q += row;
+      }
+    }
+    const mean = f32x4.div(s1, splat(<f32> P));
+    v128.store(a + bytes(c), f32x4.add(k, mean));
+    v128.store(b + bytes(c), f32x4.sub(s2, f32x4.mul(s1, mean)));
+  }
+  for (let g = 0; g < G; g++) {
+    let mean: f32 = 0, m2: f32 = 0;
+    for (let c = g * per; c < (g + 1) * per; c++) mean += load<f32>(a + bytes(c));
+    mean /= <f32> per;
+    for (let c = g * per; c < (g + 1) * per; c++) {
+      const d = load<f32>(a + bytes(c)) - mean;
+      m2 += load<f32>(b + bytes(c)) + <f32> P * d * d;
+    }
+    const rstd: f32 = 1 / sqrt<f32>(max<f32>(m2, 0) / <f32> (P * per) + float(args, 6));
+    store<f32>(ptr(args, 8) + bytes(task * G + g), mean);
+    store<f32>(ptr(args, 9) + bytes(task * G + g), rstd);
+  }
+  affine(args, task, 4, 5, 8, 9, a, b);
+  const silu = int(args, 10);
+  for (let p = 0; p < P; p++) {
+    const at = <usize> p * row;
+    for (let c = 0; c < C; c += 4) {
+      const n = min(4, C - c), o = at + bytes(c);
+      let z = fma(loadN(x + o, n), v128.load(a + bytes(c)), v128.load(b + bytes(c)));
+      if (silu) z = f32x4.mul(z, sigmoid4(z));
+      storeN(y + o, z, n);
+    }
+  }
+}
+
+/** Writes a = γ/σ and b = β − μ·γ/σ a channel, so that the normalised output is a·x + b. */
+function affine(args: usize, task: i32, gamma: i32, beta: i32, mean: i32, rstd: i32, a: usize, b: usize): void {
+  const C = int(args, 2), G = int(args, 3);
+  const per = C / G;
+  for (let c = 0; c < C; c++) {
+    const g = bytes(task * G + c / per);
+    const scale = load<f32>(ptr(args, gamma) + bytes(c)) * load<f32>(ptr(args, rstd) + g);
+    store<f32>(a + bytes(c), scale);
+    store<f32>(b + bytes(c), load<f32>(ptr(args, beta) + bytes(c)) - load<f32>(ptr(args, mean) + g) * scale);
+  }
+}
+
+/**
+ * dx and, a row an image, the parts of dγ and dβ. With g the gradient before γ (through SiLU where fused):
+ * dx = (γg − mean(γg) − x̂·mean(γg·x̂))/σ.
+ * args: 0 x, 1 P, 2 C, 3 G, 4 γ, 5 β, 6 dy, 7 dx, 8 μ, 9 1/σ, 10 silu, 11 dγ[N,C], 12 dβ[N,C].
+ */
+export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
+  const P = int(args, 1), C = int(args, 2), G = int(args, 3);
+  const image = bytes(task * P * C);
+  const x = ptr(args, 0) + image, dy = ptr(args, 6) + image, dx = ptr(args, 7) + image;
+  const dGamma = ptr(args, 11) + bytes(task * C), dBeta = ptr(args, 12) + bytes(task * C);
+  const row = bytes(C), per = C / G;
+  const span = bytes(C + 4);
+  const a = scratch, b = a + span, s1 = b + span, s2 = s1 + span;
+  affine(args, task, 4, 5, 8, 9, a, b);
+  memory.fill(s1, 0, 2 * span);
+  const silu = int(args, 10);
+  const one = splat(1);
+  for (let p = 0; p < P; p++) {
+    const at = <usize> p * row;
+    for (let c = 0; c < C; c += 4) {
+      const n = min(4, C - c), o = at + bytes(c), k = bytes(c);
+      const v = loadN(x + o, n);
+      let g = loadN(dy + o, n);
+      if (silu) {
+        const z = fma(v, v128.load(a + k), v128.load(b + k));
+        const e = sigmoid4(z);
+        g = f32x4.mul(g, f32x4.mul(e, fma(z, f32x4.sub(one, e), one)));
+        storeN(dx + o, g, n);
+      }
+      v128.store(s1 + k, f32x4.add(v128.load(s1 + k), g));
+      v128.store(s2 + k, fma(g, v, v128.load(s2 + k)));
+    }
+  }
+  for (let g = 0; g < G; g++) {
+    const mean = load<f32>(ptr(args, 8) + bytes(task * G + g)), rstd = load<f32>(ptr(args, 9) + bytes(task * G + g));
+    let c1: f32 = 0, c2: f32 = 0;
+    for (let c = g * per; c < (g + 1) * per; c++) {
+      const k = bytes(c), gamma = load<f32>(ptr(args, 4) + k);
+      const sum = load<f32>(s1 + k);
+      const hat = (load<f32>(s2 + k) - mean * sum) * rstd;
+      store<f32>(dBeta + k, sum);
+      store<f32>(dGamma + k, hat);
+      c1 += gamma * sum;
+      c2 += gamma * hat;
+    }
+    const count = <f32> (P * per);
+    c1 /= count;
+    c2 /= count;
+    for (let c = g * per; c < (g + 1) * per; c++) {
+      const k = bytes(c);
+      store<f32>(s1 + k, -rstd * rstd * c2);
+      store<f32>(s2 + k, rstd * (mean * rstd * c2 - c1));
+    }
+  }
+  const g = silu ? dx : dy;
+  for (let p = 0; p < P; p++) {
+    const at = <usize> p * row;
+    for (let c = 0; c < C; c += 4) {
+      const n = min(4, C - c), o = at + bytes(c), k = bytes(c);
+      const rest = fma(loadN(x + o, n), v128.load(s1 + k), v128.load(s2 + k));
+      storeN(dx + o, fma(loadN(g + o, n), v128.load(a + k), rest), n);
+    }
+  }
+}

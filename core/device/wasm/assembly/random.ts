@@ -1,0 +1,108 @@
+/**
+ * Counter-based random numbers: Threefry-2x32, 20 rounds (Salmon et al. 2011), so that a number depends on the key
+ * and its place alone, never on threads or lane count. A counter gives two words: two uniforms, or a Box–Muller pair.
+ */
+import { bytes, int, ptr } from "./args";
+import { fma, splat, storeN } from "./simd";
+
+/** Numbers of a task; even. */
+export const DRAWS: i32 = 16384;
+
+// @ts-ignore: decorator
+@inline
+function rotl(x: v128, r: i32): v128 {
+  return v128.or(i32x4.shl(x, r), i32x4.shr_u(x, 32 - r));
+}
+
+/** ln u for u in (0, 1]: u = m·2^e with m in [√½, √2), a polynomial in m−1 (Cephes logf). */
+// @ts-ignore: decorator
+@inline
+function log4(u: v128): v128 {
+  let e = i32x4.sub(i32x4.shr_u(u, 23), i32x4.splat(126));
+  let m = v128.or(v128.and(u, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
+  const low = f32x4.lt(m, splat(0.707106781186547524));
+  e = i32x4.add(e, low);
+  m = f32x4.sub(f32x4.add(m, v128.and(m, low)), splat(1));
+  const z = f32x4.mul(m, m);
+  let y = splat(7.0376836292e-2);
+  y = fma(y, m, splat(-1.1514610310e-1));
+  y = fma(y, m, splat(1.1676998740e-1));
+  y = fma(y, m, splat(-1.2420140846e-1));
+  y = fma(y, m, splat(1.4249322787e-1));
+  y = fma(y, m, splat(-1.6668057665e-1));
+  y = fma(y, m, splat(2.0000714765e-1));
+  y = fma(y, m, splat(-2.4999993993e-1));
+  y = fma(y, m, splat(3.3333331174e-1));
+  y = f32x4.mul(f32x4.mul(y, m), z);
+  const f = f32x4.convert_i32x4_s(e);
+  y = fma(f, splat(-2.12194440e-4), y);
+  y = fma(z, splat(-0.5), y);
+  return fma(f, splat(0.693359375), f32x4.add(m, y));
+}
+
+/** args: 0 out, 1 length, 2 and 3 key, 4 and 5 first counter (low, high), 6 normal? (else uniform in [0,1)). */
+export function random(args: usize, task: i32): void {
+  const from = task * DRAWS;
+  const n = min(DRAWS, int(args, 1) - from);
+  const out = ptr(args, 0) + bytes(from);
+  const k0 = i32x4.splat(int(args, 2)), k1 = i32x4.splat(int(args, 3));
+  const k2 = v128.xor(v128.xor(k0, k1), i32x4.splat(0x1bd11bda));
+  const normal = int(args, 6);
+  const unit = splat(<f32> 5.9604644775390625e-8);
+  const start = <u64> <u32> int(args, 4) | ((<u64> <u32> int(args, 5)) << 32);
+  for (let i = 0; i < n; i += 8) {
+    const c = start + <u64> ((from + i) >> 1);
+    let x0 = i32x4(<i32> c, <i32> (c + 1), <i32> (c + 2), <i32> (c + 3));
+    let x1 = i32x4(<i32> (c >> 32), <i32> ((c + 1) >> 32), <i32> ((c + 2) >> 32), <i32> ((c + 3) >> 32));
+    x0 = i32x4.add(x0, k0);
+    x1 = i32x4.add(x1, k1);
+    for (let g = 0; g < 5; g++) {
+      if (g & 1) {
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 17), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 29), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 16), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 24), x0);
+      } else {
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 13), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 15), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 26), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 6), x0);
+      }
+      const a = g % 3 == 0 ? k1 : g % 3 == 1 ? k2 : k0;
+      const b = g % 3 == 0 ? k2 : g % 3 == 1 ? k0 : k1;
+      x0 = i32x4.add(x0, a);
+      x1 = i32x4.add(x1, i32x4.add(b, i32x4.splat(g + 1)));
+    }
+    let u = f32x4.convert_i32x4_s(i32x4.shr_u(x0, 8)), w = f32x4.convert_i32x4_s(i32x4.shr_u(x1, 8));
+    w = f32x4.mul(w, unit);
+    let z0: v128, z1: v128;
+    if (normal) {
+      // Box–Muller: r = √(−2 ln u), angle 2πw; the angle reduced to a quarter turn round the nearest multiple of π/2
+      const r = f32x4.sqrt(f32x4.mul(splat(-2), log4(f32x4.mul(f32x4.add(u, splat(1)), unit))));
+      const q = f32x4.nearest(f32x4.mul(w, splat(4)));
+      const t = f32x4.mul(f32x4.sub(f32x4.mul(w, splat(4)), q), splat(1.5707963267948966));
+      const t2 = f32x4.mul(t, t);
+      let sin = splat(-1.9515295891e-4);
+      sin = fma(sin, t2, splat(8.3321608736e-3));
+      sin = fma(sin, t2, splat(-1.6666654611e-1));
+      sin = fma(f32x4.mul(sin, t2), t, t);
+      let cos = splat(2.443315711809948e-5);
+      cos = fma(cos, t2, splat(-1.388731625493765e-3));
+      cos = fma(cos, t2, splat(4.166664568298827e-2));
+      cos = fma(f32x4.mul(cos, t2), t2, fma(t2, splat(-0.5), splat(1)));
+      const k = i32x4.trunc_sat_f32x4_s(q);
+      const odd = i32x4.ne(v128.and(k, i32x4.splat(1)), i32x4.splat(0));
+      const flipSin = i32x4.shl(v128.and(k, i32x4.splat(2)), 30);
+      const flipCos = i32x4.shl(v128.and(i32x4.add(k, i32x4.splat(1)), i32x4.splat(2)), 30);
+      z0 = f32x4.mul(r, v128.xor(v128.bitselect(sin, cos, odd), flipCos));
+      z1 = f32x4.mul(r, v128.xor(v128.bitselect(cos, sin, odd), flipSin));
+    } else {
+      z0 = f32x4.mul(u, unit);
+      z1 = w;
+    }
+    storeN(out + bytes(i), i8x16.shuffle(z0, z1, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23), min(4, n - i));
+    if (n - i > 4) {
+      storeN(out + bytes(i + 4), i8x16.shuffle(z0, z1, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31), min(4, n - i - 4));
+    }
+  }
+}

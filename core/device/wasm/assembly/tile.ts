@@ -1,0 +1,274 @@
+/**
+ * The two register tiles that all matrix work is made of: six rows by eight columns, twelve accumulators.
+ * Both read B from panels made by {@link packB}: [⌈N/8⌉][K][8], zeros past N.
+ */
+import { fma, splat } from "./simd";
+
+/** Rows of a register tile. */
+export const MR: i32 = 6;
+/** Columns of a register tile. */
+export const NR: i32 = 8;
+
+/**
+ * Packs B[K,N] (element (k,n) at src + 4·(k·rowStep + n·colStep)) into one panel of eight columns from n0 on.
+ */
+export function packPanel(src: usize, rowStep: i32, colStep: i32, K: i32, n0: i32, N: i32, dst: usize): void {
+  const cols = min(NR, N - n0);
+  let s = src + ((<usize> (n0 * colStep)) << 2);
+  const step = (<usize> rowStep) << 2;
+  if (cols == NR && colStep == 1) {
+    for (let k = 0; k < K; k++) {
+      v128.store(dst, v128.load(s));
+      v128.store(dst, v128.load(s, 16), 16);
+      s += step;
+      dst += 32;
+    }
+    return;
+  }
+  const cstep = (<usize> colStep) << 2;
+  for (let k = 0; k < K; k++) {
+    for (let j = 0; j < NR; j++) {
+      store<f32>(dst + ((<usize> j) << 2), j < cols ? load<f32>(s + <usize> j * cstep) : <f32> 0);
+    }
+    s += step;
+    dst += 32;
+  }
+}
+
+/** Packs all of B[K,N]; see {@link packPanel}. */
+export function packB(src: usize, rowStep: i32, colStep: i32, K: i32, N: i32, dst: usize): void {
+  for (let n0 = 0; n0 < N; n0 += NR) {
+    packPanel(src, rowStep, colStep, K, n0, N, dst);
+    dst += (<usize> K) << 5;
+  }
+}
+
+/** Writes the first cols (under eight) of a row of C. */
+function putPart(o: usize, lo: v128, hi: v128, cols: i32, add: usize): void {
+  for (let j = 0; j < cols; j++) {
+    let x: f32 = f32x4.extract_lane(j < 4 ? lo : hi, 0);
+    if (add) x += load<f32>(add + ((<usize> j) << 2));
+    store<f32>(o + ((<usize> j) << 2), x);
+    if (j < 4) lo = i8x16.shuffle(lo, lo, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3);
+    else hi = i8x16.shuffle(hi, hi, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3);
+  }
+}
+
+/** Writes a row of C: scale times the accumulators, plus the floats at `add` where it is not 0. */
+// @ts-ignore: decorator
+@inline
+function put(o: usize, lo: v128, hi: v128, cols: i32, add: usize, scale: f32): void {
+  const f = splat(scale);
+  lo = f32x4.mul(lo, f);
+  hi = f32x4.mul(hi, f);
+  if (cols < NR) {
+    putPart(o, lo, hi, cols, add);
+    return;
+  }
+  if (add) {
+    lo = f32x4.add(lo, v128.load(add));
+    hi = f32x4.add(hi, v128.load(add, 16));
+  }
+  v128.store(o, lo);
+  v128.store(o, hi, 16);
+}
+
+/**
+ * C[6,8] = scale·Σ over nSeg segments of len floats of A-row · panel, + bias or + C itself.
+ *
+ * rows: table of six addresses of A rows; outs: table of six addresses of C rows (the first `used` are written).
+ * Each segment starts segStep bytes after the one before. mode: 0 store, 1 add the eight floats at bias, 2 add what C holds.
+ */
+export function tileNN(
+  rows: usize,
+  outs: usize,
+  used: i32,
+  len: i32,
+  nSeg: i32,
+  segStep: usize,
+  panel: usize,
+  cols: i32,
+  mode: i32,
+  bias: usize,
+  scale: f32,
+): void {
+  let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
+  let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
+  let q0 = <usize> load<u32>(rows), q1 = <usize> load<u32>(rows, 4), q2 = <usize> load<u32>(rows, 8);
+  let q3 = <usize> load<u32>(rows, 12), q4 = <usize> load<u32>(rows, 16), q5 = <usize> load<u32>(rows, 20);
+  const quads = len >> 2;
+  const rest = len & 3;
+  const back = segStep - ((<usize> len) << 2);
+  for (let s = 0; s < nSeg; s++) {
+    for (let i = 0; i < quads; i++) {
+      let b0 = v128.load(panel), b1 = v128.load(panel, 16);
+      let a = v128.load32_splat(q0);
+      c00 = fma(a, b0, c00); c01 = fma(a, b1, c01);
+      a = v128.load32_splat(q1);
+      c10 = fma(a, b0, c10); c11 = fma(a, b1, c11);
+      a = v128.load32_splat(q2);
+      c20 = fma(a, b0, c20); c21 = fma(a, b1, c21);
+      a = v128.load32_splat(q3);
+      c30 = fma(a, b0, c30); c31 = fma(a, b1, c31);
+      a = v128.load32_splat(q4);
+      c40 = fma(a, b0, c40); c41 = fma(a, b1, c41);
+      a = v128.load32_splat(q5);
+      c50 = fma(a, b0, c50); c51 = fma(a, b1, c51);
+      b0 = v128.load(panel, 32); b1 = v128.load(panel, 48);
+      a = v128.load32_splat(q0, 4);
+      c00 = fma(a, b0, c00); c01 = fma(a, b1, c01);
+      a = v128.load32_splat(q1, 4);
+      c10 = fma(a, b0, c10); c11 = fma(a, b1, c11);
+      a = v128.load32_splat(q2, 4);
+      c20 = fma(a, b0, c20); c21 = fma(a, b1, c21);
+      a = v128.load32_splat(q3, 4);
+      c30 = fma(a, b0, c30); c31 = fma(a, b1, c31);
+      a = v128.load32_splat(q4, 4);
+      c40 = fma(a, b0, c40); c41 = fma(a, b1, c41);
+      a = v128.load32_splat(q5, 4);
+      c50 = fma(a, b0, c50); c51 = fma(a, b1, c51);
+      b0 = v128.load(panel, 64); b1 = v128.load(panel, 80);
+      a = v128.load32_splat(q0, 8);
+      c00 = fma(a, b0, c00); c01 = fma(a, b1, c01);
+      a = v128.load32_splat(q1, 8);
+      c10 = fma(a, b0, c10); c11 = fma(a, b1, c11);
+      a = v128.load32_splat(q2, 8);
+      c20 = fma(a, b0, c20); c21 = fma(a, b1, c21);
+      a = v128.load32_splat(q3, 8);
+      c30 = fma(a, b0, c30); c31 = fma(a, b1, c31);
+      a = v128.load32_splat(q4, 8);
+      c40 = fma(a, b0, c40); c41 = fma(a, b1, c41);
+      a = v128.load32_splat(q5, 8);
+      c50 = fma(a, b0, c50); c51 = fma(a, b1, c51);
+      b0 = v128.load(panel, 96); b1 = v128.load(panel, 112);
+      a = v128.load32_splat(q0, 12);
+      c00 = fma(a, b0, c00); c01 = fma(a, b1, c01);
+      a = v128.load32_splat(q1, 12);
+      c10 = fma(a, b0, c10); c11 = fma(a, b1, c11);
+      a = v128.load32_splat(q2, 12);
+      c20 = fma(a, b0, c20); c21 = fma(a, b1, c21);
+      a = v128.load32_splat(q3, 12);
+      c30 = fma(a, b0, c30); c31 = fma(a, b1, c31);
+      a = v128.load32_splat(q4, 12);
+      c40 = fma(a, b0, c40); c41 = fma(a, b1, c41);
+      a = v128.load32_splat(q5, 12);
+      c50 = fma(a, b0, c50); c51 = fma(a, b1, c51);
+      q0 += 16; q1 += 16; q2 += 16; q3 += 16; q4 += 16; q5 += 16;
+      panel += 128;
+    }
+    for (let i = 0; i < rest; i++) {
+      const b0 = v128.load(panel), b1 = v128.load(panel, 16);
+      let a = v128.load32_splat(q0);
+      c00 = fma(a, b0, c00); c01 = fma(a, b1, c01);
+      a = v128.load32_splat(q1);
+      c10 = fma(a, b0, c10); c11 = fma(a, b1, c11);
+      a = v128.load32_splat(q2);
+      c20 = fma(a, b0, c20); c21 = fma(a, b1, c21);
+      a = v128.load32_splat(q3);
+      c30 = fma(a, b0, c30); c31 = fma(a, b1, c31);
+      a = v128.load32_splat(q4);
+      c40 = fma(a, b0, c40); c41 = fma(a, b1, c41);
+      a = v128.load32_splat(q5);
+      c50 = fma(a, b0, c50); c51 = fma(a, b1, c51);
+      q0 += 4; q1 += 4; q2 += 4; q3 += 4; q4 += 4; q5 += 4;
+      panel += 32;
+    }
+    q0 += back; q1 += back; q2 += back; q3 += back; q4 += back; q5 += back;
+  }
+  const own = mode == 2;
+  const add: usize = mode == 1 ? bias : 0;
+  let o = <usize> load<u32>(outs);
+  put(o, c00, c01, cols, own ? o : add, scale);
+  if (used > 1) {
+    o = <usize> load<u32>(outs, 4);
+    put(o, c10, c11, cols, own ? o : add, scale);
+  }
+  if (used > 2) {
+    o = <usize> load<u32>(outs, 8);
+    put(o, c20, c21, cols, own ? o : add, scale);
+  }
+  if (used > 3) {
+    o = <usize> load<u32>(outs, 12);
+    put(o, c30, c31, cols, own ? o : add, scale);
+  }
+  if (used > 4) {
+    o = <usize> load<u32>(outs, 16);
+    put(o, c40, c41, cols, own ? o : add, scale);
+  }
+  if (used > 5) {
+    o = <usize> load<u32>(outs, 20);
+    put(o, c50, c51, cols, own ? o : add, scale);
+  }
+}
+
+/**
+ * C[6,8] (+)= Σ_p a_p[6]ᵀ · b_p[8], the product that contracts over rows (filter gradients, Aᵀ·B).
+ *
+ * p runs over images × rows × columns: a_p = a + image·aImg + row·aRow + col·aCol (bytes; six neighbouring floats);
+ * b_p are the panel's rows in order. C rows are ldc bytes apart; `used` of six rows and `cols` of eight columns are written.
+ */
+export function tileTN(
+  a: usize,
+  images: i32,
+  aImg: usize,
+  nRows: i32,
+  aRow: usize,
+  nCols: i32,
+  aCol: usize,
+  panel: usize,
+  c: usize,
+  ldc: usize,
+  used: i32,
+  cols: i32,
+  accumulate: bool,
+  scale: f32,
+): void {
+  let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
+  let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
+  for (let n = 0; n < images; n++) {
+    let r = a;
+    for (let y = 0; y < nRows; y++) {
+      let q = r;
+      for (let x = 0; x < nCols; x++) {
+        const b0 = v128.load(panel), b1 = v128.load(panel, 16);
+        let v = v128.load32_splat(q);
+        c00 = fma(v, b0, c00); c01 = fma(v, b1, c01);
+        v = v128.load32_splat(q, 4);
+        c10 = fma(v, b0, c10); c11 = fma(v, b1, c11);
+        v = v128.load32_splat(q, 8);
+        c20 = fma(v, b0, c20); c21 = fma(v, b1, c21);
+        v = v128.load32_splat(q, 12);
+        c30 = fma(v, b0, c30); c31 = fma(v, b1, c31);
+        v = v128.load32_splat(q, 16);
+        c40 = fma(v, b0, c40); c41 = fma(v, b1, c41);
+        v = v128.load32_splat(q, 20);
+        c50 = fma(v, b0, c50); c51 = fma(v, b1, c51);
+        q += aCol;
+        panel += 32;
+      }
+      r += aRow;
+    }
+    a += aImg;
+  }
+  put(c, c00, c01, cols, accumulate ? c : 0, scale);
+  if (used > 1) {
+    c += ldc;
+    put(c, c10, c11, cols, accumulate ? c : 0, scale);
+  }
+  if (used > 2) {
+    c += ldc;
+    put(c, c20, c21, cols, accumulate ? c : 0, scale);
+  }
+  if (used > 3) {
+    c += ldc;
+    put(c, c30, c31, cols, accumulate ? c : 0, scale);
+  }
+  if (used > 4) {
+    c += ldc;
+    put(c, c40, c41, cols, accumulate ? c : 0, scale);
+  }
+  if (used > 5) {
+    c += ldc;
+    put(c, c50, c51, cols, accumulate ? c : 0, scale);
+  }
+}

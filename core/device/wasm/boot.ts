@@ -1,0 +1,120 @@
+/** Boots tfjs's WASM backend over a memory of ours, so that our kernels and their threads share it. */
+import { loadWasmBackend, loadWasmBinary, tf } from "../../tf.ts";
+
+// deno-lint-ignore no-explicit-any
+type Any = any;
+
+/** The emscripten module behind tfjs's backend, as far as we use it. */
+export interface WasmModule {
+  _malloc(bytes: number): number;
+  _free(pointer: number): void;
+}
+
+/** A booted backend and what it stands on. */
+export interface Booted {
+  backend: Any;
+  module: WasmModule;
+  memory: WebAssembly.Memory;
+}
+
+/** Pages of 64 KiB: 32 MiB to begin with, 4 GiB at most. */
+const INITIAL_PAGES = 512;
+const MAXIMUM_PAGES = 65536;
+
+/**
+ * Answers the messages with which emscripten starts its own thread pool, and starts nothing: our pool does the work.
+ */
+class IdleWorker {
+  onmessage: ((event: { data: { cmd: string } }) => void) | null = null;
+  postMessage(message: { cmd: string }) {
+    if (message.cmd === "load") queueMicrotask(() => this.onmessage?.({ data: { cmd: "loaded" } }));
+  }
+  on() {}
+  ref() {}
+  unref() {}
+  terminate() {}
+}
+
+/** Runs `body` with `Worker` replaced and without the process handlers that emscripten installs. */
+async function withoutThreads<T>(body: () => Promise<T>): Promise<T> {
+  const worker = Object.getOwnPropertyDescriptor(globalThis, "Worker");
+  Object.defineProperty(globalThis, "Worker", {
+    configurable: true,
+    get: () => IdleWorker,
+    set() {},
+  });
+  const process = (globalThis as Any).process ?? (await nodeProcess());
+  const events = ["uncaughtException", "unhandledRejection"];
+  const before = events.map((e) => new Set(process?.listeners(e) ?? []));
+  try {
+    return await body();
+  } finally {
+    if (worker) Object.defineProperty(globalThis, "Worker", worker);
+    else delete (globalThis as Any).Worker;
+    events.forEach((event, i) => {
+      for (const listener of process?.listeners(event) ?? []) {
+        if (!before[i].has(listener)) process.removeListener(event, listener);
+      }
+    });
+  }
+}
+
+async function nodeProcess(): Promise<Any> {
+  return "Deno" in globalThis ? (await import("node:process")).default : undefined;
+}
+
+/**
+ * Registers tfjs's backend under the name `wasm`, on one thread of its own, over a shared memory.
+ * @throws where shared memory cannot be had (a page without cross-origin isolation).
+ */
+export async function bootWasm(): Promise<Booted> {
+  const memory = new WebAssembly.Memory({
+    initial: INITIAL_PAGES,
+    maximum: MAXIMUM_PAGES,
+    shared: true,
+  });
+  const { Backend, factory } = await loadWasmBackend();
+  const binary = await loadWasmBinary();
+  const failures: string[] = [];
+  const module = await withoutThreads(() =>
+    factory({
+      wasmMemory: memory,
+      print: () => {},
+      printErr: (line: string) => failures.push(line),
+      ...(binary && {
+        instantiateWasm(
+          imports: WebAssembly.Imports,
+          done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void,
+        ) {
+          WebAssembly.instantiate(binary, imports).then((instance) => done(instance, binary));
+          return {};
+        },
+      }),
+    })
+  ).catch((cause) => {
+    throw new Error(`The WASM backend did not start: ${failures.join("; ") || cause}`, { cause });
+  });
+  module.tfjs = {
+    init: module.cwrap("init", null, []),
+    initWithThreadsCount: module.cwrap("init_with_threads_count", null, ["number"]),
+    getThreadsCount: module.cwrap("get_threads_count", "number", []),
+    registerTensor: module.cwrap("register_tensor", null, ["number", "number", "number"]),
+    disposeData: module.cwrap("dispose_data", null, ["number"]),
+    dispose: module.cwrap("dispose", null, []),
+  };
+  const { malloc } = module.asm;
+  module._malloc = (bytes: number) => {
+    const at = malloc(bytes) >>> 0;
+    if (at === 0 && bytes > 0) {
+      throw new Error(
+        `Out of memory: ${bytes} bytes asked for with ${memory.buffer.byteLength} in use; ` +
+          `a smaller batch needs less`,
+      );
+    }
+    return at;
+  };
+  const backend = new Backend(module);
+  tf.removeBackend("wasm"); // the package registers one of its own, over a memory that we could not share
+  tf.registerBackend("wasm", () => backend, 2);
+  return { backend, module, memory };
+}

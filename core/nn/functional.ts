@@ -1,0 +1,157 @@
+/** Operations as functions: what layers call, and what a model may call by itself. Images are NHWC. */
+import "../autograd/gradients.ts";
+import { runKernel, tf } from "../tf.ts";
+import type { Tensor } from "../tf.ts";
+import { defaultGenerator, type Generator } from "../random.ts";
+
+/** Options of {@link conv2d}. */
+export interface Conv2dOptions {
+  /** Step in both directions; default 1. */
+  stride?: number;
+  /** Zeros on every side; default 0. */
+  padding?: number;
+}
+
+/**
+ * Cross-correlation, as PyTorch's `conv2d`.
+ * @param x [N,H,W,Cin]
+ * @param filter [kh,kw,Cin,Cout]
+ * @param bias [Cout], or none
+ * @returns [N,H',W',Cout] with H' = ⌊(H + 2·padding − kh)/stride⌋ + 1
+ * @throws Error if the channels of x and filter differ.
+ */
+export function conv2d(
+  x: Tensor,
+  filter: Tensor,
+  bias?: Tensor | null,
+  { stride = 1, padding = 0 }: Conv2dOptions = {},
+): Tensor {
+  if (x.shape.length !== 4) {
+    throw new Error(`conv2d takes [N,H,W,C], not a tensor of shape [${x.shape}]`);
+  }
+  if (x.shape[3] !== filter.shape[2]) {
+    throw new Error(
+      `conv2d got ${x.shape[3]} channels for a filter of ${filter.shape[2]}; images are NHWC`,
+    );
+  }
+  const attrs = {
+    strides: [stride, stride],
+    pad: padding,
+    dataFormat: "NHWC",
+    dilations: [1, 1],
+    dimRoundingMode: "floor",
+  };
+  if (!bias) return runKernel("Conv2D", { x, filter }, attrs);
+  return runKernel("FusedConv2D", { x, filter, bias }, { ...attrs, activation: "linear" });
+}
+
+/**
+ * x·weightᵀ + bias over the last axis.
+ * @param x […,in]
+ * @param weight [out,in]
+ * @param bias [out], or none
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+  const [outs, ins] = weight.shape;
+  if (x.shape.at(-1) !== ins) {
+    throw new Error(`linear takes ${ins} features, not a tensor of shape [${x.shape}]`);
+  }
+  const a = x.shape.length === 2 ? x : tf.reshape(x, [-1, ins]);
+  const attrs = { transposeA: false, transposeB: true };
+  const y = bias
+    ? runKernel("_FusedMatMul", { a, b: weight, bias }, { ...attrs, activation: "linear" })
+    : runKernel("BatchMatMul", { a, b: weight }, attrs);
+  return a === x ? y : tf.reshape(y, [...x.shape.slice(0, -1), outs]);
+}
+
+/**
+ * Group normalisation (Wu & He 2018) over […, C], then SiLU where asked.
+ * @param x [N,…,C]
+ * @param gamma [C]
+ * @param beta [C]
+ * @throws Error if the groups do not divide the channels.
+ */
+export function groupNorm(
+  x: Tensor,
+  groups: number,
+  gamma: Tensor,
+  beta: Tensor,
+  { eps = 1e-5, silu = false }: { eps?: number; silu?: boolean } = {},
+): Tensor {
+  requireGroups(groups, x.shape.at(-1)!);
+  return runKernel<Tensor[]>("GroupNorm", { x, gamma, beta }, { groups, eps, silu })[0];
+}
+
+/** @throws Error unless `groups` divides `channels`. */
+export function requireGroups(groups: number, channels: number): void {
+  if (Number.isInteger(groups) && groups > 0 && channels % groups === 0) return;
+  throw new Error(
+    `${channels} channels do not divide into ${groups} groups: ` +
+      `the number of groups (norm_num_groups) must divide the channels`,
+  );
+}
+
+/**
+ * softmax(scale·QKᵀ)V, heads side by side in the channels (Vaswani et al. 2017, eq. 1).
+ * @param q [B,T,C], as k and v
+ * @param scale default 1/√(C/heads)
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale?: number): Tensor {
+  const c = q.shape[2];
+  if (c % heads !== 0) throw new Error(`${c} channels do not divide into ${heads} attention heads`);
+  return runKernel<Tensor[]>("Attention", { q, k, v }, {
+    heads,
+    scale: scale ?? 1 / Math.sqrt(c / heads),
+  })[0];
+}
+
+/** x·sigmoid(x) (Hendrycks & Gimpel 2016). */
+export function silu(x: Tensor): Tensor {
+  return runKernel("Silu", { x });
+}
+
+/** max(x, 0). */
+export function relu(x: Tensor): Tensor {
+  return tf.relu(x);
+}
+
+/** Repeats each pixel factor × factor times. [N,H,W,C] to [N,H·factor,W·factor,C]. */
+export function upsampleNearest(x: Tensor, factor = 2): Tensor {
+  return runKernel("Upsample", { x }, { factor });
+}
+
+/**
+ * Zeroes elements with probability p and scales the rest by 1/(1−p) (Srivastava et al. 2014).
+ * @param axes axes that share one draw, for example the pixels of a channel; default none
+ */
+export function dropout(
+  x: Tensor,
+  p: number,
+  axes: number[] = [],
+  generator: Generator = defaultGenerator,
+): Tensor {
+  if (p === 0) return tf.clone(x);
+  const shape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
+  const keep = tf.cast(tf.greaterEqual(generator.uniform(shape), p), "float32");
+  return tf.mul(x, tf.mul(keep, 1 / (1 - p)));
+}
+
+/** Mean of (input − target)² over all elements; a scalar. @throws Error if the shapes differ. */
+export function mseLoss(input: Tensor, target: Tensor): Tensor {
+  if (!tf.util.arraysEqual(input.shape, target.shape)) {
+    throw new Error(`mseLoss: shapes [${input.shape}] and [${target.shape}] differ`);
+  }
+  return tf.mean(tf.square(tf.sub(input, target)));
+}
+
+/**
+ * Mean negative log-likelihood of whole-number labels.
+ * @param logits [N,classes]
+ * @param labels [N], int32 in [0, classes)
+ */
+export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  const classes = logits.shape[1];
+  const hot = tf.oneHot(tf.cast(labels, "int32") as never, classes);
+  const picked = tf.mul(tf.logSoftmax(logits as never), tf.cast(hot, "float32"));
+  return tf.neg(tf.div(tf.sum(picked), logits.shape[0]));
+}

@@ -1,0 +1,200 @@
+/** The base of every model and layer. */
+import { tf } from "../tf.ts";
+import type { Tensor } from "../tf.ts";
+import { Parameter } from "../autograd/tape.ts";
+
+/** A tensor that a model keeps but does not train, such as a running mean. */
+export class Buffer {
+  #value: Tensor;
+  /** Takes over `value`. */
+  constructor(value: Tensor) {
+    this.#value = tf.keep(value);
+  }
+  /** The tensor. Setting it keeps the new one and frees the old. */
+  get value(): Tensor {
+    return this.#value;
+  }
+  set value(next: Tensor) {
+    const old = this.#value;
+    this.#value = tf.keep(next);
+    if (old !== next) old.dispose();
+  }
+  /** Frees the tensor. */
+  dispose(): void {
+    this.#value.dispose();
+  }
+}
+
+/** Called after a module's forward; a tensor that it returns takes the output's place. */
+// deno-lint-ignore no-explicit-any
+export type ForwardHook = (module: Module, inputs: any[], output: any) => any;
+
+/** What was missing, unknown or of another shape when a state dict was loaded. */
+export interface LoadReport {
+  missing: string[];
+  unexpected: string[];
+}
+
+/** A state dict: named tensors, which the model still owns. */
+export type StateDict = Record<string, Tensor>;
+
+/**
+ * A part of a model: parameters, buffers and modules are found on its own properties (and in arrays of them), and
+ * named by the path to them, as in PyTorch. Subclasses write `forward`; callers use `call`.
+ *
+ * @example
+ * ```ts
+ * import { Linear, Module, tf, useDevice } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * class Twice extends Module {
+ *   inner = new Linear(3, 3);
+ *   override forward(x: tf.Tensor) {
+ *     return this.inner.call(this.inner.call(x));
+ *   }
+ * }
+ * const model = new Twice();
+ * console.assert(Object.keys(model.stateDict()).join() === "inner.weight,inner.bias");
+ * ```
+ */
+// deno-lint-ignore no-explicit-any
+export abstract class Module<In extends any[] = any[], Out = any> {
+  #training = true;
+  #hooks = new Set<ForwardHook>();
+
+  /** Computes the output. Tensors made on the way are freed unless the backward pass needs them. */
+  abstract forward(...inputs: In): Out;
+
+  /** Runs {@link forward} and the hooks. */
+  call(...inputs: In): Out {
+    return tf.tidy(() => {
+      let output = this.forward(...inputs);
+      for (const hook of this.#hooks) output = hook(this, inputs, output) ?? output;
+      return output as never;
+    }) as Out;
+  }
+
+  /** Whether layers behave as in training (dropout on, batch statistics). */
+  get training(): boolean {
+    return this.#training;
+  }
+
+  /** Sets training (or evaluation) behaviour for this module and all in it. */
+  train(mode = true): this {
+    return this.apply((m) => m.#training = mode);
+  }
+
+  /** `train(false)`. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Calls f with every module in this one, children first, itself last. */
+  apply(f: (module: Module) => void): this {
+    for (const [, child] of this.children()) child.apply(f);
+    f(this);
+    return this;
+  }
+
+  /** Calls `hook` after each forward of this module, until the returned function is called. */
+  registerForwardHook(hook: ForwardHook): () => void {
+    this.#hooks.add(hook);
+    return () => this.#hooks.delete(hook);
+  }
+
+  /** Modules directly inside, with their names. */
+  children(): [string, Module][] {
+    return this.#members((x) => x instanceof Module);
+  }
+
+  /** This module and all inside, with their paths ("" for this one). */
+  *namedModules(prefix = ""): Generator<[string, Module]> {
+    yield [prefix, this];
+    for (const [name, child] of this.children()) {
+      yield* child.namedModules(prefix ? `${prefix}.${name}` : name);
+    }
+  }
+
+  /** Parameters with their paths; one that appears twice is named once. */
+  *namedParameters(): Generator<[string, Parameter]> {
+    yield* this.#named((x) => x instanceof Parameter) as Generator<[string, Parameter]>;
+  }
+
+  /** Parameters in the order of {@link namedParameters}. */
+  parameters(): Parameter[] {
+    return [...this.namedParameters()].map(([, p]) => p);
+  }
+
+  /** Buffers with their paths. */
+  *namedBuffers(): Generator<[string, Buffer]> {
+    yield* this.#named((x) => x instanceof Buffer) as Generator<[string, Buffer]>;
+  }
+
+  /** Parameters and buffers by path. The tensors are the model's own: copy what must outlive a step. */
+  stateDict(): StateDict {
+    const state: StateDict = {};
+    for (const [name, p] of this.namedParameters()) state[name] = p;
+    for (const [name, b] of this.namedBuffers()) state[name] = b.value;
+    return state;
+  }
+
+  /**
+   * Copies tensors into parameters and buffers of the same path; `state` stays the caller's.
+   * @param strict whether missing and unknown names are errors; default true
+   * @throws Error naming every missing, unknown or wrongly shaped tensor; nothing is changed then.
+   */
+  loadStateDict(state: StateDict, strict = true): LoadReport {
+    const own = this.stateDict();
+    const missing = Object.keys(own).filter((name) => !(name in state));
+    const unexpected = Object.keys(state).filter((name) => !(name in own));
+    const problems = Object.keys(own).filter((name) =>
+      name in state && !tf.util.arraysEqual(own[name].shape, state[name].shape)
+    ).map((name) => `${name} has shape [${state[name].shape}], the model wants [${own[name].shape}]`);
+    if (strict) {
+      if (missing.length) problems.push(`missing: ${missing.join(", ")}`);
+      if (unexpected.length) problems.push(`not in the model: ${unexpected.join(", ")}`);
+    }
+    if (problems.length) throw new Error(`The state dict does not fit. ${problems.join("; ")}`);
+    const copy = (x: Tensor) => tf.tidy(() => tf.add(x, 0));
+    for (const [name, p] of this.namedParameters()) if (name in state) p.assign(copy(state[name]));
+    for (const [name, b] of this.namedBuffers()) if (name in state) b.value = copy(state[name]);
+    return { missing, unexpected };
+  }
+
+  /** Clears every gradient. */
+  zeroGrad(): void {
+    for (const p of this.parameters()) p.zeroGrad();
+  }
+
+  /** The number of trained numbers. */
+  parameterCount(): number {
+    return this.parameters().reduce((sum, p) => sum + p.size, 0);
+  }
+
+  /** Frees all parameters and buffers. */
+  dispose(): void {
+    for (const p of this.parameters()) p.dispose();
+    for (const [, b] of this.namedBuffers()) b.dispose();
+  }
+
+  #members<T>(is: (x: unknown) => boolean): [string, T][] {
+    const found: [string, T][] = [];
+    for (const [key, value] of Object.entries(this)) {
+      if (is(value)) found.push([key, value as T]);
+      else if (Array.isArray(value)) {
+        value.forEach((v, i) => is(v) && found.push([`${key}.${i}`, v as T]));
+      }
+    }
+    return found;
+  }
+
+  *#named(is: (x: unknown) => boolean): Generator<[string, unknown]> {
+    const seen = new Set<unknown>();
+    for (const [path, module] of this.namedModules()) {
+      for (const [name, value] of module.#members(is)) {
+        if (seen.has(value)) continue;
+        seen.add(value);
+        yield [path ? `${path}.${name}` : name, value];
+      }
+    }
+  }
+}

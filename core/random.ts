@@ -1,0 +1,165 @@
+/** Seeded random numbers: one generator object behind data order, noise, timesteps, dropout and initial weights. */
+import { runKernel, type Tensor } from "./tf.ts";
+
+/** Where a {@link Generator} stands; plain data, so that a checkpoint can hold it. */
+export interface GeneratorState {
+  seed: number;
+  counter: number;
+}
+
+const UNIT = 2 ** -24;
+const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]];
+
+/** Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). */
+function block(k0: number, k1: number, c0: number, c1: number): [number, number] {
+  const ks = [k0, k1, k0 ^ k1 ^ 0x1bd11bda];
+  let x0 = (c0 + k0) | 0, x1 = (c1 + k1) | 0;
+  for (let g = 0; g < 5; g++) {
+    for (const r of ROTATIONS[g & 1]) {
+      x0 = (x0 + x1) | 0;
+      x1 = ((x1 << r) | (x1 >>> (32 - r))) ^ x0;
+    }
+    x0 = (x0 + ks[(g + 1) % 3]) | 0;
+    x1 = (x1 + ks[(g + 2) % 3] + g + 1) | 0;
+  }
+  return [x0 >>> 0, x1 >>> 0];
+}
+
+/**
+ * n numbers from counter on, two a counter: uniform in [0, 1), or standard normal by Box–Muller. The slow reference of
+ * the devices' kernels, and what small host-side draws use.
+ */
+export function threefry(
+  n: number,
+  key: [number, number],
+  counter: number,
+  normal: boolean,
+): Float32Array {
+  const out = new Float32Array(n);
+  for (let i = 0; i < n; i += 2) {
+    const c = counter + i / 2;
+    const [a, b] = block(key[0], key[1], c >>> 0, Math.floor(c / 2 ** 32));
+    const u = a >>> 8, w = (b >>> 8) * UNIT;
+    const r = Math.sqrt(-2 * Math.log((u + 1) * UNIT));
+    out[i] = normal ? r * Math.cos(2 * Math.PI * w) : u * UNIT;
+    if (i + 1 < n) out[i + 1] = normal ? r * Math.sin(2 * Math.PI * w) : w;
+  }
+  return out;
+}
+
+/**
+ * A stream of random numbers. The same seed gives the same numbers on a device whatever its threads, and the same up
+ * to float rounding across devices.
+ *
+ * @example
+ * ```ts
+ * import { Generator } from "./random.ts";
+ * const a = new Generator(42), b = new Generator(42);
+ * console.assert(a.permutation(10).join() === b.permutation(10).join());
+ * ```
+ */
+export class Generator {
+  #seed = 0;
+  #counter = 0;
+
+  /** @param seed a whole number from 0 to 2⁵³−1. @throws RangeError for any other. */
+  constructor(seed = 0) {
+    this.seed = seed;
+  }
+
+  /** The seed; setting it starts the stream again. */
+  get seed(): number {
+    return this.#seed;
+  }
+  set seed(seed: number) {
+    if (!Number.isSafeInteger(seed) || seed < 0) {
+      throw new RangeError(`A seed is a whole number from 0 to 2^53 - 1, not ${seed}`);
+    }
+    this.#seed = seed;
+    this.#counter = 0;
+  }
+
+  /** Seed and place in the stream, to save and to set back. */
+  get state(): GeneratorState {
+    return { seed: this.#seed, counter: this.#counter };
+  }
+  set state({ seed, counter }: GeneratorState) {
+    this.seed = seed;
+    this.#counter = counter;
+  }
+
+  /** A new generator with a stream of its own, fixed by this one's seed and place. */
+  fork(): Generator {
+    const [a, b] = this.#hostWords(1);
+    return new Generator((a & 0x1fffff) * 2 ** 32 + b);
+  }
+
+  get #key(): [number, number] {
+    return [this.#seed >>> 0, Math.floor(this.#seed / 2 ** 32)];
+  }
+
+  /** Takes the counters of n numbers and returns the first. */
+  #take(n: number): number {
+    const first = this.#counter;
+    this.#counter += Math.ceil(n / 2);
+    return first;
+  }
+
+  #hostWords(blocks: number): [number, number] {
+    const c = this.#take(blocks * 2);
+    return block(...this.#key, c >>> 0, Math.floor(c / 2 ** 32));
+  }
+
+  #device(shape: number[], normal: boolean): Tensor {
+    const n = shape.reduce((a, b) => a * b, 1);
+    return runKernel("Random", {}, { shape, key: this.#key, counter: this.#take(n), normal });
+  }
+
+  /** Standard normal numbers, float32, made on the device. */
+  normal(shape: number[]): Tensor {
+    return this.#device(shape, true);
+  }
+
+  /** Uniform numbers in [0, 1), float32, made on the device. */
+  uniform(shape: number[]): Tensor {
+    return this.#device(shape, false);
+  }
+
+  /** n uniform numbers in [0, 1) on the host. */
+  uniformArray(n: number): Float32Array {
+    return threefry(n, this.#key, this.#take(n), false);
+  }
+
+  /** n standard normal numbers on the host. */
+  normalArray(n: number): Float32Array {
+    return threefry(n, this.#key, this.#take(n), true);
+  }
+
+  /** n whole numbers in [low, high) on the host. @throws RangeError if there is none. */
+  integers(n: number, low: number, high: number): Int32Array {
+    if (!(high > low)) throw new RangeError(`No whole number lies in [${low}, ${high})`);
+    return Int32Array.from(
+      this.uniformArray(n),
+      (u) => Math.min(high - 1, low + Math.floor(u * (high - low))),
+    );
+  }
+
+  /** A random order of 0…n−1 (Fisher–Yates). */
+  permutation(n: number): Int32Array {
+    const order = Int32Array.from({ length: n }, (_, i) => i);
+    const draws = this.uniformArray(n);
+    for (let i = n - 1; i > 0; i--) {
+      const j = Math.min(i, Math.floor(draws[i] * (i + 1)));
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    return order;
+  }
+}
+
+/** The generator that everything draws from unless it is given another. */
+export const defaultGenerator = new Generator(0);
+
+/** Seeds the default generator. */
+export function setSeed(seed: number): void {
+  defaultGenerator.seed = seed;
+}

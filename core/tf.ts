@@ -1,0 +1,58 @@
+/**
+ * The only file that names a tfjs package. Everything else takes the array library from here.
+ */
+import * as tf from "npm:@tensorflow/tfjs-core@4.22.0";
+
+export { tf };
+/** An n-dimensional array on the current device. Free it with `dispose()` unless a scope does. */
+export type Tensor = tf.Tensor;
+/** What a kernel takes and returns: a tensor's shape, dtype and data id, without its bookkeeping. */
+export type TensorInfo = tf.TensorInfo;
+/** Named inputs of a kernel. */
+export type NamedTensors = Record<string, Tensor>;
+/** A kernel's attributes. */
+export type Attrs = Record<string, unknown>;
+/** `"float32"`, `"int32"`, `"bool"`, … */
+export type DataType = tf.DataType;
+/** The typed arrays that tensors are read into. */
+export type TypedArray = Float32Array | Int32Array | Uint8Array;
+
+// deno-lint-ignore no-explicit-any
+type Any = any;
+
+/** tfjs's engine, with the parts of its state that our tape and scopes drive. */
+export const engine: Any = tf.engine();
+
+/** Runs a registered kernel on the current device, recording it where a tape is on. */
+export function runKernel<T extends Tensor | Tensor[] = Tensor>(
+  name: string,
+  inputs: Record<string, Tensor | undefined>,
+  attrs: Attrs = {},
+): T {
+  const present: Record<string, Tensor> = {};
+  for (const [key, value] of Object.entries(inputs)) if (value) present[key] = value;
+  return engine.runKernel(name, present, attrs);
+}
+
+/** tfjs's WASM backend class and the factory of its threaded binary. */
+export async function loadWasmBackend(): Promise<{ Backend: Any; factory: Any }> {
+  const [wasm, threaded] = await Promise.all([
+    import("npm:@tensorflow/tfjs-backend-wasm@4.22.0"),
+    import(
+      "npm:@tensorflow/tfjs-backend-wasm@4.22.0/wasm-out/tfjs-backend-wasm-threaded-simd.js"
+    ),
+  ]);
+  return { Backend: wasm.BackendWasm, factory: threaded.default };
+}
+
+/** The compiled threaded binary, taken from the package without read permission where the runtime can do so. */
+export async function loadWasmBinary(): Promise<WebAssembly.Module | undefined> {
+  if (!("Deno" in globalThis)) return undefined;
+  return (await import("./device/wasm/tfjs_binary.js")).default;
+}
+
+/** tfjs's WebGPU backend class. */
+export async function loadWebGPUBackend(): Promise<{ Backend: Any }> {
+  const gpu = await import("npm:@tensorflow/tfjs-backend-webgpu@4.22.0");
+  return { Backend: gpu.WebGPUBackend };
+}

@@ -1,0 +1,48 @@
+/** Builds the kernel module from AssemblyScript and embeds it: `deno task build:wasm`; `--check` only compares. */
+import asc from "npm:assemblyscript@0.28.20/asc";
+
+const ROOT = new URL("../core/device/wasm/", import.meta.url);
+const OUT = new URL("kernels.gen.ts", ROOT);
+
+async function build(relaxed: boolean): Promise<Uint8Array> {
+  let binary: Uint8Array | undefined;
+  const { error, stderr } = await asc.main([
+    ...["assembly/index.ts", "--outFile", "kernels.wasm"],
+    ...["--runtime", "stub", "--use", "abort=", "-O3", "--converge", "--noAssert"],
+    ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
+    ...["--enable", "simd,threads,bulk-memory" + (relaxed ? ",relaxed-simd" : "")],
+  ], {
+    readFile: (name: string) => {
+      try {
+        return Deno.readTextFileSync(new URL(name, ROOT));
+      } catch {
+        return null;
+      }
+    },
+    writeFile: (name: string, contents: Uint8Array) => {
+      if (name === "kernels.wasm") binary = contents;
+    },
+    listFiles: () => [],
+  });
+  if (error || !binary) throw new Error(`AssemblyScript: ${error?.message}\n${stderr}`);
+  return binary;
+}
+
+const [relaxed, simd] = [await build(true), await build(false)];
+const text = `// Built by \`deno task build:wasm\` from assembly/. Do not edit.
+// deno-fmt-ignore-file
+/** The kernel module with relaxed SIMD (fused multiply-add), base64. */
+export const KERNELS_RELAXED = "${btoa(String.fromCharCode(...relaxed))}";
+/** The kernel module with plain SIMD, base64. */
+export const KERNELS_SIMD = "${btoa(String.fromCharCode(...simd))}";
+`;
+if (Deno.args.includes("--check")) {
+  if (text !== await Deno.readTextFile(OUT)) {
+    console.error("core/device/wasm/kernels.gen.ts is stale: run `deno task build:wasm`");
+    Deno.exit(1);
+  }
+  console.log("The embedded kernels match their source.");
+} else {
+  await Deno.writeTextFile(OUT, text);
+  console.log(`kernels.gen.ts: ${relaxed.length} bytes relaxed, ${simd.length} bytes plain SIMD`);
+}
