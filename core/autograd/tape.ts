@@ -1,5 +1,5 @@
 /** Records the kernels that gradients must flow back through, and walks them in reverse. */
-import { engine, tf } from "../tf.ts";
+import { engine, runKernel, tf } from "../tf.ts";
 import type { NamedTensors, Tensor } from "../tf.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -38,6 +38,9 @@ engine.addTapeNode = (
   const gradient = (tf.getGradient(kernelName)?.gradFunc as GradFunc | undefined) ?? custom ?? undefined;
   engine.state.activeTape.record({ kernelName, inputs, outputs, saved, attrs, gradient });
 };
+
+/** As the engine's own, without a second record of the copy, which needs a scope to be open. */
+engine.clone = (x: Tensor): Tensor => runKernel("Identity", { x });
 
 /**
  * A tensor that training changes. Behaves as a tensor in every op; `grad` holds what the backward pass added up.
@@ -192,7 +195,8 @@ export class Tape {
               `The gradient of ${node.kernelName} for "${name}" has shape [${dx.shape}], not [${x.shape}]`,
             );
           }
-          return dx;
+          // A rule may hand on dy itself, which is about to be freed.
+          return dys.includes(dx) ? tf.clone(dx) : dx;
         });
       });
       wants.forEach(([, x], i) => {

@@ -5,6 +5,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor, TensorInfo } from "../tf.ts";
 import { threefry } from "../random.ts";
+import type { AdamEntry } from "../optim/adam.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -95,6 +96,18 @@ export const COMPOSED: Record<string, Composed> = {
   },
   UpsampleGrad({ dy }, { factor }) {
     return tf.mul(tf.avgPool(dy, factor, factor, "valid"), factor * factor);
+  },
+
+  AdamStep(_, { entries }: { entries: AdamEntry[] }) {
+    for (const e of entries) {
+      const d = e.l2 ? tf.add(e.grad, tf.mul(e.param, e.l2)) : e.grad;
+      e.m.value = tf.add(tf.mul(e.m.value, e.beta1), tf.mul(d, 1 - e.beta1));
+      e.v.value = tf.add(tf.mul(e.v.value, e.beta2), tf.mul(tf.square(d), 1 - e.beta2));
+      const denominator = tf.add(tf.div(tf.sqrt(e.v.value), e.rootCorrection2), e.eps);
+      const update = tf.mul(tf.div(e.m.value, denominator), e.rate);
+      e.param.assign(tf.sub(tf.mul(e.param, 1 - e.lr * e.decay), update));
+    }
+    return [];
   },
 
   Random(_, { shape, key, counter, normal }) {

@@ -1,7 +1,7 @@
 /** The layers that models are built from. Images are NHWC. */
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-import { Parameter } from "../autograd/tape.ts";
+import { noGrad, Parameter } from "../autograd/tape.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
 import * as F from "./functional.ts";
 import { torchDefault } from "./init.ts";
@@ -165,16 +165,18 @@ abstract class BatchNorm extends Module<[Tensor], Tensor> {
       if (count < 2) throw new Error("Batch norm needs more than one value a channel in training");
       mean = tf.mean(x, axes);
       variance = tf.mean(tf.square(tf.sub(x, mean)), axes);
-      const mix = (old: Tensor, now: Tensor) =>
-        tf.add(tf.mul(old, 1 - this.momentum), tf.mul(now, this.momentum));
-      this.running_mean.value = mix(this.running_mean.value, mean);
-      this.running_var.value = mix(
-        this.running_var.value,
-        tf.mul(variance, count / (count - 1)),
-      );
+      noGrad(() => {
+        this.#follow(this.running_mean, mean);
+        this.#follow(this.running_var, tf.mul(variance, count / (count - 1)));
+      });
     }
     const scale = tf.mul(tf.rsqrt(tf.add(variance, this.eps)), this.weight);
     return tf.add(tf.mul(tf.sub(x, mean), scale), this.bias);
+  }
+
+  /** running ← (1 − momentum)·running + momentum·now. */
+  #follow(running: Buffer, now: Tensor): void {
+    running.value = tf.add(tf.mul(running.value, 1 - this.momentum), tf.mul(now, this.momentum));
   }
 }
 

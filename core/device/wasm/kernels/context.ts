@@ -42,8 +42,11 @@ export class Context {
     make: (original: KernelFunc | undefined) => KernelFunc,
   ): void {
     const old = tf.getKernel(name, "wasm");
-    if (old) tf.unregisterKernel(name, "wasm");
     const { backend } = this;
+    if (old) {
+      old.setupFunc?.(backend);
+      tf.unregisterKernel(name, "wasm");
+    }
     const original: KernelFunc | undefined = old &&
       ((inputs, attrs) => old.kernelFunc({ inputs, attrs, backend } as Any) as TensorInfo);
     const kernel = make(original);

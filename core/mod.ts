@@ -1,0 +1,7 @@
+/** Denoise's core: tensors, autograd, modules, optimisers, data, the Learner, files and pictures. */
+export { type Tensor, tf } from "./tf.ts";
+export * from "./device/device.ts";
+export * from "./random.ts";
+export { grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
+export * from "./nn/mod.ts";
+export * from "./optim/mod.ts";

@@ -1,0 +1,109 @@
+/** Adam and AdamW. */
+import { runKernel, tf } from "../tf.ts";
+import type { Tensor } from "../tf.ts";
+import type { Parameter } from "../autograd/tape.ts";
+import { Buffer } from "../nn/module.ts";
+import { Optimizer, type ParamGroup } from "./optimizer.ts";
+
+/** Options of {@link Adam} and {@link AdamW}. */
+export interface AdamOptions {
+  /** Default 1e-3. */
+  lr?: number;
+  /** Default [0.9, 0.999]. */
+  betas?: [number, number];
+  /** Default 1e-8. */
+  eps?: number;
+  /** L2 penalty in Adam (default 0), decoupled decay in AdamW (default 0.01). */
+  weightDecay?: number;
+}
+
+/** One parameter's share of a step, as the devices' `AdamStep` kernels take it. */
+export interface AdamEntry {
+  param: Parameter;
+  grad: Tensor;
+  m: Buffer;
+  v: Buffer;
+  lr: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  /** √(1 − β2ᵗ). */
+  rootCorrection2: number;
+  /** lr/(1 − β1ᵗ). */
+  rate: number;
+  /** Decoupled weight decay. */
+  decay: number;
+  /** L2 penalty. */
+  l2: number;
+}
+
+/**
+ * m ← β1·m + (1−β1)·g, v ← β2·v + (1−β2)·g², p ← p − lr·m̂/(√v̂ + eps) (Kingma & Ba 2015, algorithm 1).
+ * As in PyTorch, bias is corrected with the current β1, also while a schedule moves it.
+ */
+export class Adam extends Optimizer {
+  #moments = new Map<Parameter, { m: Buffer; v: Buffer }>();
+  protected readonly decoupled: boolean = false;
+
+  constructor(params: Parameter[] | ParamGroup[], options: AdamOptions = {}) {
+    const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = options;
+    super(params, { lr, betas, eps, weightDecay });
+  }
+
+  override step(): void {
+    const t = ++this.steps;
+    const entries = this.paramGroups.flatMap(({ params, lr, betas, eps, weightDecay = 0 }) => {
+      const [beta1, beta2] = betas!;
+      const common = {
+        ...{ lr, beta1, beta2, eps: eps!, rate: lr / (1 - beta1 ** t) },
+        rootCorrection2: Math.sqrt(1 - beta2 ** t),
+        decay: this.decoupled ? weightDecay : 0,
+        l2: this.decoupled ? 0 : weightDecay,
+      };
+      return params.filter((p) => p.grad).map((param): AdamEntry => ({
+        ...common,
+        ...this.#momentsOf(param),
+        param,
+        grad: param.grad!,
+      }));
+    });
+    tf.tidy(() => void runKernel("AdamStep", {}, { entries }));
+  }
+
+  #momentsOf(p: Parameter): { m: Buffer; v: Buffer } {
+    let moments = this.#moments.get(p);
+    if (!moments) {
+      moments = { m: new Buffer(tf.zeros(p.shape)), v: new Buffer(tf.zeros(p.shape)) };
+      this.#moments.set(p, moments);
+    }
+    return moments;
+  }
+
+  protected override slots(): Map<Parameter, Record<string, Tensor>> {
+    return new Map(
+      [...this.#moments].map(([p, { m, v }]) => [p, { exp_avg: m.value, exp_avg_sq: v.value }]),
+    );
+  }
+
+  protected override restore(p: Parameter, { exp_avg, exp_avg_sq }: Record<string, Tensor>): void {
+    const { m, v } = this.#momentsOf(p);
+    m.value = tf.tidy(() => tf.add(exp_avg, 0));
+    v.value = tf.tidy(() => tf.add(exp_avg_sq, 0));
+  }
+
+  override dispose(): void {
+    for (const { m, v } of this.#moments.values()) {
+      m.dispose();
+      v.dispose();
+    }
+    this.#moments.clear();
+  }
+}
+
+/** Adam with decoupled weight decay (Loshchilov & Hutter 2019). */
+export class AdamW extends Adam {
+  protected override readonly decoupled = true;
+  constructor(params: Parameter[] | ParamGroup[], options: AdamOptions = {}) {
+    super(params, { weightDecay: 0.01, ...options });
+  }
+}

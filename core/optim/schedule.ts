@@ -1,0 +1,98 @@
+/** Learning-rate schedules. */
+import type { Optimizer } from "./optimizer.ts";
+
+/** Moves an optimiser's hyperparameters, one step a batch or an epoch. */
+export interface Scheduler {
+  /** Moves to the next step. */
+  step(): void;
+  /** The step it is at; settable, to resume. */
+  stepNum: number;
+}
+
+/** Options of {@link OneCycleLR}; defaults are PyTorch's. */
+export interface OneCycleOptions {
+  /** The peak. */
+  maxLr: number;
+  /** Steps of the whole cycle. */
+  totalSteps: number;
+  /** Share of the cycle in which the rate rises; default 0.3. */
+  pctStart?: number;
+  /** maxLr / first rate; default 25. */
+  divFactor?: number;
+  /** First rate / last rate; default 1e4. */
+  finalDivFactor?: number;
+  /** Whether momentum (Adam's β1) moves the other way; default true. */
+  cycleMomentum?: boolean;
+  /** Lowest momentum; default 0.85. */
+  baseMomentum?: number;
+  /** Highest momentum; default 0.95. */
+  maxMomentum?: number;
+}
+
+/** From a at 0 to b at 1 along half a cosine. */
+const cosine = (a: number, b: number, t: number): number => b + (a - b) / 2 * (1 + Math.cos(Math.PI * t));
+
+/**
+ * Smith & Topin's (2018) one-cycle policy with PyTorch's curve: a cosine from maxLr/divFactor up to maxLr, then a
+ * cosine down to the first rate/finalDivFactor; momentum mirrors it.
+ * @throws RangeError for a totalSteps or pctStart that gives no curve; Error when stepped past the end.
+ */
+export class OneCycleLR implements Scheduler {
+  #step = 0;
+  readonly options: Required<OneCycleOptions>;
+
+  constructor(readonly optimizer: Optimizer, options: OneCycleOptions) {
+    this.options = {
+      ...{ pctStart: 0.3, divFactor: 25, finalDivFactor: 1e4 },
+      ...{ cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 },
+      ...options,
+    };
+    const { totalSteps, pctStart } = this.options;
+    if (!Number.isInteger(totalSteps) || totalSteps < 1) {
+      throw new RangeError(`OneCycleLR: totalSteps must be a positive whole number, not ${totalSteps}`);
+    }
+    if (!(pctStart >= 0 && pctStart <= 1)) {
+      throw new RangeError(`OneCycleLR: pctStart lies in [0, 1], not ${pctStart}`);
+    }
+    this.#apply();
+  }
+
+  get stepNum(): number {
+    return this.#step;
+  }
+  set stepNum(step: number) {
+    this.#step = step;
+    this.#apply();
+  }
+
+  step(): void {
+    if (this.#step + 1 > this.options.totalSteps) {
+      throw new Error(`OneCycleLR: a cycle of ${this.options.totalSteps} steps is over`);
+    }
+    this.stepNum++;
+  }
+
+  /** Learning rate and momentum at a step. */
+  at(step: number): { lr: number; momentum: number } {
+    const { maxLr, totalSteps, pctStart, divFactor, finalDivFactor } = this.options;
+    const { baseMomentum, maxMomentum } = this.options;
+    const first = maxLr / divFactor, last = first / finalDivFactor;
+    const peak = pctStart * totalSteps - 1, end = totalSteps - 1;
+    if (step <= peak) {
+      const t = step / peak;
+      return { lr: cosine(first, maxLr, t), momentum: cosine(maxMomentum, baseMomentum, t) };
+    }
+    const t = (step - peak) / (end - peak);
+    return { lr: cosine(maxLr, last, t), momentum: cosine(baseMomentum, maxMomentum, t) };
+  }
+
+  #apply(): void {
+    const { lr, momentum } = this.at(this.#step);
+    for (const group of this.optimizer.paramGroups) {
+      group.lr = lr;
+      if (!this.options.cycleMomentum) continue;
+      if (group.betas) group.betas = [momentum, group.betas[1]];
+      else group.momentum = momentum;
+    }
+  }
+}

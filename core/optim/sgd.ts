@@ -1,0 +1,63 @@
+/** Stochastic gradient descent. */
+import { tf } from "../tf.ts";
+import type { Tensor } from "../tf.ts";
+import type { Parameter } from "../autograd/tape.ts";
+import { Buffer } from "../nn/module.ts";
+import { Optimizer, type ParamGroup } from "./optimizer.ts";
+
+/** Options of {@link SGD}. */
+export interface SGDOptions {
+  lr: number;
+  /** Default 0. */
+  momentum?: number;
+  /** L2 penalty; default 0. */
+  weightDecay?: number;
+}
+
+/** v ← momentum·v + g, p ← p − lr·v, as PyTorch's. */
+export class SGD extends Optimizer {
+  #velocity = new Map<Parameter, Buffer>();
+
+  constructor(params: Parameter[] | ParamGroup[], { lr, momentum = 0, weightDecay = 0 }: SGDOptions) {
+    super(params, { lr, momentum, weightDecay });
+  }
+
+  override step(): void {
+    this.steps++;
+    for (const { params, lr, momentum = 0, weightDecay = 0 } of this.paramGroups) {
+      for (const p of params) {
+        if (!p.grad) continue;
+        tf.tidy(() => {
+          let d: Tensor = weightDecay ? tf.add(p.grad!, tf.mul(p, weightDecay)) : p.grad!;
+          if (momentum) d = this.#push(p, d, momentum);
+          p.assign(tf.sub(p, tf.mul(d, lr)));
+        });
+      }
+    }
+  }
+
+  #push(p: Parameter, d: Tensor, momentum: number): Tensor {
+    const v = this.#velocity.get(p);
+    if (!v) {
+      const first = new Buffer(tf.add(d, 0));
+      this.#velocity.set(p, first);
+      return first.value;
+    }
+    v.value = tf.add(tf.mul(v.value, momentum), d);
+    return v.value;
+  }
+
+  protected override slots(): Map<Parameter, Record<string, Tensor>> {
+    return new Map([...this.#velocity].map(([p, v]) => [p, { momentum_buffer: v.value }]));
+  }
+
+  protected override restore(p: Parameter, { momentum_buffer }: Record<string, Tensor>): void {
+    this.#velocity.get(p)?.dispose();
+    this.#velocity.set(p, new Buffer(tf.tidy(() => tf.add(momentum_buffer, 0))));
+  }
+
+  override dispose(): void {
+    for (const v of this.#velocity.values()) v.dispose();
+    this.#velocity.clear();
+  }
+}
