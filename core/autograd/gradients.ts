@@ -268,6 +268,7 @@ const RULES: Record<string, Rule> = {
         runKernel("AttentionGrad", { q, k, v, stats, dy }, { heads, scale })),
   },
   Silu: ofInput((dy, x) => runKernel("SiluGrad", { x, dy })),
+  AddChannels: { grad: (dy) => ({ x: () => dy, b: () => runKernel("SumPixels", { x: dy }) }) },
   Upsample: {
     grad: (dy, _saved, { factor }) => ({ x: () => runKernel("UpsampleGrad", { dy }, { factor }) }),
   },

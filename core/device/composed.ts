@@ -91,6 +91,9 @@ export const COMPOSED: Record<string, Composed> = {
   Silu: ({ x }) => tf.mul(x, tf.sigmoid(x)),
   SiluGrad: ({ x, dy }) => tf.mul(dy, siluGrad(x)),
 
+  AddChannels: ({ x, b }) => tf.add(x, tf.reshape(b, [b.shape[0], 1, 1, b.shape[1]])),
+  SumPixels: ({ x }) => tf.sum(x, [1, 2]),
+
   Upsample({ x }, { factor }) {
     return tf.image.resizeNearestNeighbor(x, [x.shape[1] * factor, x.shape[2] * factor]);
   },

@@ -105,6 +105,15 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale?
   })[0];
 }
 
+/** Adds a number a channel to every pixel of its image: x [N,H,W,C] + b [N,C]. */
+export function addChannels(x: Tensor, b: Tensor): Tensor {
+  const [n, c] = b.shape;
+  if (x.shape[0] !== n || x.shape[3] !== c) {
+    throw new Error(`addChannels: [${x.shape}] and [${b.shape}] do not fit`);
+  }
+  return runKernel("AddChannels", { x, b });
+}
+
 /** x·sigmoid(x) (Hendrycks & Gimpel 2016). */
 export function silu(x: Tensor): Tensor {
   return runKernel("Silu", { x });

@@ -21,6 +21,7 @@ export const Kernel = {
   adam: 14,
   random: 15,
   sumColumns: 16,
+  addChannels: 17,
 } as const;
 
 /** A float argument of a dispatch; plain numbers are 32-bit integers or addresses. */

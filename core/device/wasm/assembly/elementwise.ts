@@ -141,3 +141,19 @@ export function sumColumns(args: usize, task: i32): void {
     x += bytes(columns);
   }
 }
+
+/** y[n,p,c] = x[n,p,c] + b[n,c]; a task is an image. args: 0 x, 1 pixels, 2 C, 3 b, 4 y. */
+export function addChannels(args: usize, task: i32): void {
+  const P = int(args, 1), C = int(args, 2);
+  const b = ptr(args, 3) + bytes(task * C);
+  const image = bytes(task * P * C);
+  let x = ptr(args, 0) + image, y = ptr(args, 4) + image;
+  for (let p = 0; p < P; p++) {
+    for (let c = 0; c < C; c += 4) {
+      const n = min(4, C - c), at = bytes(c);
+      storeN(y + at, f32x4.add(loadN(x + at, n), loadN(b + at, n)), n);
+    }
+    x += bytes(C);
+    y += bytes(C);
+  }
+}

@@ -6,7 +6,7 @@
 import { adam } from "./adam";
 import { attention, attentionGrad } from "./attention";
 import { conv, convFilterGrad, packFilter } from "./conv";
-import { copyColumns, map, sumColumns, sumRows, upsample, upsampleGrad } from "./elementwise";
+import { addChannels, copyColumns, map, sumColumns, sumRows, upsample, upsampleGrad } from "./elementwise";
 import { matmul, pack } from "./matmul";
 import { groupNorm, groupNormGrad } from "./norm";
 import { random } from "./random";
@@ -30,6 +30,7 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
     case 14: return adam(args, task);
     case 15: return random(args, task);
     case 16: return sumColumns(args, task);
+    case 17: return addChannels(args, task);
     default: unreachable();
   }
 }

@@ -78,6 +78,20 @@ export function registerFused(ctx: Context): void {
     return dx;
   });
 
+  ctx.register("AddChannels", () => ({ x, b }) => {
+    const [n, c] = b.shape;
+    const y = ctx.output(x.shape);
+    pool.run(Kernel.addChannels, n, [ctx.at(x), size(x.shape) / n / c, c, ctx.at(b), ctx.at(y)]);
+    return y;
+  });
+  ctx.register("SumPixels", () => ({ x }) => {
+    const n = x.shape[0], c = x.shape.at(-1)!;
+    const pixels = size(x.shape) / n / c;
+    const out = ctx.output([n, c]);
+    pool.run(Kernel.sumColumns, n, [ctx.at(x), n * pixels, c, ctx.at(out), pixels]);
+    return out;
+  });
+
   ctx.register("Upsample", () => ({ x }, { factor }) => {
     const [n, h, w, c] = x.shape;
     const y = ctx.output([n, h * factor, w * factor, c]);

@@ -1,0 +1,26 @@
+/** Arrays on the host: what files and loaders hold before a device takes them. */
+import { tf } from "../tf.ts";
+import type { Tensor, TypedArray } from "../tf.ts";
+
+/** A typed array with a shape. */
+export class HostArray<T extends TypedArray = TypedArray> {
+  /** @throws Error if the shape does not hold as many elements as the data. */
+  constructor(readonly data: T, readonly shape: number[]) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    if (size !== data.length) {
+      throw new Error(`${data.length} numbers do not fill the shape [${shape}] of ${size}`);
+    }
+  }
+
+  /** Copies the array to the current device: float32, or int32 for whole numbers. */
+  toTensor(): Tensor {
+    const { data, shape } = this;
+    if (data instanceof Float32Array) return tf.tensor(data, shape, "float32");
+    return tf.tensor(data instanceof Int32Array ? data : Int32Array.from(data), shape, "int32");
+  }
+
+  /** Copies a tensor to the host. */
+  static async from(x: Tensor): Promise<HostArray> {
+    return new HostArray(await x.data() as TypedArray, x.shape);
+  }
+}
