@@ -48,6 +48,12 @@ export function registerPlain(ctx: Context): void {
     });
   }
 
+  // Shares the data; tfjs's own copies it, which would double what the tape saves.
+  ctx.register("Identity", () => ({ x }) => {
+    ctx.backend.incRef(x.dataId);
+    return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };
+  });
+
   ctx.register("Sum", (original) => (inputs, attrs) => {
     const { x } = inputs;
     const axes: number[] = tf.util.parseAxisParam(attrs.axis, x.shape).toSorted((a, b) => a - b);
