@@ -1,0 +1,157 @@
+/** MetricsCB and the metrics that come with it. */
+import { Callback, type Json, type Learner, type Tensor, tf } from "../core/mod.ts";
+
+/** Something measured over the batches of an epoch. */
+export interface Metric {
+  /** Forgets what it has seen. */
+  reset(): void;
+  /** Takes a batch's predictions and targets; sums may stay on the device until {@link compute}. */
+  update(preds: Tensor, target: Tensor): void | Promise<void>;
+  /** The value over everything since the reset. */
+  compute(): number | Promise<number>;
+}
+
+/** A weighted mean whose sums stay on the device, so that a batch waits for no read. */
+export class Mean {
+  #total: Tensor | null = null;
+  #sum = 0;
+  #weight = 0;
+
+  /** Adds a scalar tensor with a weight. */
+  add(value: Tensor, weight: number): void {
+    const before = this.#total;
+    this.#total = tf.keep(tf.tidy(() => {
+      const part = tf.mul(value, weight);
+      return before ? tf.add(before, part) : part;
+    }));
+    before?.dispose();
+    this.#weight += weight;
+  }
+
+  reset(): void {
+    this.#total?.dispose();
+    this.#total = null;
+    this.#sum = this.#weight = 0;
+  }
+
+  /** Sum and weight so far; may be given to {@link set}. */
+  async get(): Promise<[sum: number, weight: number]> {
+    const total = this.#total ? (await this.#total.data())[0] : 0;
+    return [this.#sum + total, this.#weight];
+  }
+
+  set([sum, weight]: [number, number]): void {
+    this.reset();
+    this.#sum = sum;
+    this.#weight = weight;
+  }
+
+  async compute(): Promise<number> {
+    const [sum, weight] = await this.get();
+    return sum / weight;
+  }
+}
+
+/** Share of rows whose largest logit is the label: preds [N,classes], target [N]. */
+export class Accuracy implements Metric {
+  #mean = new Mean();
+  reset(): void {
+    this.#mean.reset();
+  }
+  update(preds: Tensor, target: Tensor): void {
+    const hits = tf.tidy(() => tf.mean(tf.cast(tf.equal(tf.argMax(preds, -1), target), "float32")));
+    this.#mean.add(hits, preds.shape[0]);
+    hits.dispose();
+  }
+  compute(): Promise<number> {
+    return this.#mean.compute();
+  }
+}
+
+/** What an epoch came to: the metrics by name, `loss`, `epoch`, and `train` or `eval`. */
+export interface MetricsRow {
+  epoch: number;
+  train: "train" | "eval";
+  loss: number;
+  [metric: string]: number | string;
+}
+
+/** Items in a batch, from its first tensor. */
+function batchSize(batch: unknown): number {
+  for (let x = batch; x; x = (x as unknown[])[0]) {
+    const { shape } = x as { shape?: number[] };
+    if (shape) return shape[0];
+  }
+  return 1;
+}
+
+/**
+ * Measures each epoch: the loss weighted by batch size, and metrics of predictions and first target. Rows go to
+ * {@link rows} and to every listener; by default they are printed. Source: miniai 09_learner.
+ *
+ * @example
+ * ```ts
+ * import { Accuracy, MetricsCB } from "../mod.ts";
+ * const metrics = new MetricsCB({ accuracy: new Accuracy() });
+ * console.assert(metrics.rows.length === 0);
+ * ```
+ */
+export class MetricsCB extends Callback {
+  /** A row for each epoch and half of it, in order. */
+  rows: MetricsRow[] = [];
+  /** Called with each new row; ProgressCB takes the printing over. */
+  log: (row: MetricsRow, learn: Learner) => void = (row) => console.log(formatRow(row).join("  "));
+  readonly metrics: Record<string, Metric>;
+  readonly #loss = new Mean();
+
+  /** @param named metrics by name */
+  constructor(named: Record<string, Metric> = {}) {
+    super();
+    this.metrics = named;
+  }
+
+  beforeEpoch(): void {
+    this.#loss.reset();
+    for (const metric of Object.values(this.metrics)) metric.reset();
+  }
+
+  async afterBatch(learn: Learner): Promise<void> {
+    this.#loss.add(learn.loss, batchSize(learn.batch));
+    for (const metric of Object.values(this.metrics)) {
+      await metric.update(learn.preds, learn.batch[1]);
+    }
+  }
+
+  async afterEpoch(learn: Learner): Promise<void> {
+    const row: MetricsRow = {
+      epoch: learn.epoch,
+      train: learn.training ? "train" : "eval",
+      loss: await this.#loss.compute(),
+    };
+    for (const [name, metric] of Object.entries(this.metrics)) row[name] = await metric.compute();
+    this.rows.push(row);
+    this.log(row, learn);
+  }
+
+  cleanupFit(): void {
+    this.#loss.reset();
+    for (const metric of Object.values(this.metrics)) metric.reset();
+  }
+
+  override async state(): Promise<Json> {
+    return { rows: this.rows as unknown as Json, loss: await this.#loss.get() };
+  }
+
+  override loadState(state: Json): void {
+    const { rows, loss } = state as unknown as { rows: MetricsRow[]; loss: [number, number] };
+    this.rows = rows;
+    this.#loss.set(loss);
+  }
+}
+
+/** A row's values as text: names left, numbers to 3 decimals. */
+export function formatRow(row: MetricsRow): string[] {
+  return Object.values(row).map((v) =>
+    typeof v === "number" && !Number.isInteger(v) ? v.toFixed(3) : String(v)
+  );
+}

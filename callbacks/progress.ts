@@ -1,0 +1,85 @@
+/** ProgressCB. */
+import { Callback, type Learner, progressBar, type ProgressBar } from "../core/mod.ts";
+import { formatRow, MetricsCB, type MetricsRow } from "./metrics.ts";
+
+/** The loss is read from the device for display at most this often, in ms. */
+const SHOW_EVERY = 500;
+
+/**
+ * A terminal bar for each epoch with loss, time left and images a second, and a table row for each epoch's training
+ * and evaluation. Source: miniai 09_learner.
+ *
+ * @example
+ * ```ts
+ * import { MetricsCB, ProgressCB } from "../mod.ts";
+ * console.assert(new ProgressCB().order > new MetricsCB().order);
+ * ```
+ */
+export class ProgressCB extends Callback {
+  override order = 1;
+  #bar: ProgressBar | undefined;
+  #shown = 0;
+  #images = 0;
+  #seconds = 0;
+  #started = 0;
+  #loss = "";
+  #headed = false;
+  #print: (line: string) => void;
+
+  /** @param print takes a line of the table; default `console.log` */
+  constructor(print: (line: string) => void = console.log) {
+    super();
+    this.#print = print;
+  }
+
+  /** Images a second over all training batches so far. */
+  get imagesPerSecond(): number {
+    return this.#images / this.#seconds;
+  }
+
+  beforeFit(learn: Learner): void {
+    const metrics = learn.cbs.find((cb) => cb instanceof MetricsCB);
+    if (metrics) metrics.log = (row) => this.#row(row, learn);
+  }
+
+  beforeEpoch(learn: Learner): void {
+    const half = learn.training ? "train" : "eval ";
+    this.#bar = progressBar(`epoch ${learn.epoch + 1}/${learn.nEpochs} ${half}`, learn.dl.length);
+    this.#bar.update(learn.training ? learn.skip : 0);
+    this.#loss = "";
+    this.#shown = 0;
+  }
+
+  beforeBatch(): void {
+    this.#started = performance.now();
+  }
+
+  async afterBatch(learn: Learner): Promise<void> {
+    const now = performance.now();
+    if (now - this.#shown > SHOW_EVERY) {
+      this.#loss = (await learn.loss.data())[0].toFixed(4);
+      this.#shown = now;
+    }
+    if (learn.training) {
+      this.#images += Math.min(
+        learn.dl.options.batchSize,
+        learn.dl.size - learn.iter * learn.dl.options.batchSize,
+      );
+      this.#seconds += (performance.now() - this.#started) / 1000;
+    }
+    const rate = learn.training ? `, ${this.imagesPerSecond.toFixed(1)} images/s` : "";
+    this.#bar?.update(learn.iter + 1, `loss ${this.#loss}${rate}`);
+  }
+
+  cleanupEpoch(): void {
+    this.#bar?.stop();
+  }
+
+  #row(row: MetricsRow, learn: Learner): void {
+    this.#bar?.stop();
+    const line = (cells: string[]) => this.#print(cells.map((c) => c.padStart(9)).join(""));
+    if (!this.#headed) line([...Object.keys(row), "images/s"]);
+    this.#headed = true;
+    line([...formatRow(row), learn.training ? this.imagesPerSecond.toFixed(1) : ""]);
+  }
+}

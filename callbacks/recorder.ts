@@ -1,0 +1,78 @@
+/** RecorderCB. */
+import { Callback, type Json, type Learner, linePlot, Tensor, tf } from "../core/mod.ts";
+
+/** What is recorded of a batch: a number, or a scalar tensor, which is read later. */
+export type Recorded = (learn: Learner) => number | Tensor;
+
+/** Scalars are read from the device this many at a time. */
+const READ_EVERY = 64;
+
+/**
+ * Records values after each training batch. Source: miniai 12_accel_sgd.
+ *
+ * @example
+ * ```ts
+ * import { RecorderCB } from "../mod.ts";
+ * const recorder = new RecorderCB({ lr: (learn) => learn.opt!.paramGroups[0].lr });
+ * console.assert(recorder.values.lr.length === 0);
+ * ```
+ */
+export class RecorderCB extends Callback {
+  /** The values by name; complete after {@link flush}. */
+  readonly values: Record<string, number[]> = {};
+  readonly #waiting: Record<string, Tensor[]> = {};
+
+  constructor(readonly what: Record<string, Recorded>) {
+    super();
+    for (const name of Object.keys(what)) {
+      this.values[name] = [];
+      this.#waiting[name] = [];
+    }
+  }
+
+  async afterBatch(learn: Learner): Promise<void> {
+    if (!learn.training) return;
+    for (const [name, record] of Object.entries(this.what)) {
+      const value = record(learn);
+      if (!(value instanceof Tensor)) this.values[name].push(value);
+      else this.#waiting[name].push(tf.keep(tf.clone(value)));
+    }
+    if (Object.values(this.#waiting).some((list) => list.length >= READ_EVERY)) await this.flush();
+  }
+
+  /** Reads what is still on the device. */
+  async flush(): Promise<void> {
+    for (const [name, list] of Object.entries(this.#waiting)) {
+      if (list.length === 0) continue;
+      const all = tf.tidy(() => tf.stack(list));
+      tf.dispose(list.splice(0));
+      this.values[name].push(...await all.data());
+      all.dispose();
+    }
+  }
+
+  async cleanupFit(): Promise<void> {
+    await this.flush();
+  }
+
+  override async state(): Promise<Json> {
+    await this.flush();
+    return this.values;
+  }
+
+  override loadState(state: Json): void {
+    for (const [name, list] of Object.entries(state as Record<string, number[]>)) {
+      this.values[name] = [...list];
+    }
+  }
+
+  /** One SVG line plot a name. */
+  async plot(): Promise<Record<string, string>> {
+    const plots: Record<string, string> = {};
+    for (const [name, list] of Object.entries(this.values)) {
+      const points = list.map((y, x) => ({ x, y }));
+      plots[name] = await linePlot({ series: { [name]: points }, x: "batch", y: name });
+    }
+    return plots;
+  }
+}

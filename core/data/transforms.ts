@@ -1,0 +1,69 @@
+/** Changes to a batch of images [N,H,W,C] on the host; compose them with {@link compose}. */
+import { HostArray } from "./array.ts";
+
+/** From images to images. */
+export type ImageTransform = (images: HostArray) => HostArray;
+
+/** Applies transforms one after another. */
+export function compose(...transforms: ImageTransform[]): ImageTransform {
+  return (images) => transforms.reduce((x, f) => f(x), images);
+}
+
+/** Bytes 0…255 to floats low…high; by default [0, 1]. */
+export function toFloat(low = 0, high = 1): ImageTransform {
+  const scale = (high - low) / 255;
+  return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => low + v * scale), shape);
+}
+
+/** (x − mean)/std. */
+export function normalize(mean: number, std: number): ImageTransform {
+  if (!(std > 0)) throw new RangeError(`A standard deviation is positive, not ${std}`);
+  return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => (v - mean) / std), shape);
+}
+
+/** Zeros on every side. */
+export function padZeros(margin: number): ImageTransform {
+  return ({ data, shape: [n, h, w, c] }) => {
+    const H = h + 2 * margin, W = w + 2 * margin;
+    const out = new Float32Array(n * H * W * c);
+    for (let i = 0; i < n; i++) {
+      for (let y = 0; y < h; y++) {
+        const row = data.subarray((i * h + y) * w * c, (i * h + y + 1) * w * c);
+        out.set(row, ((i * H + y + margin) * W + margin) * c);
+      }
+    }
+    return new HostArray(out, [n, H, W, c]);
+  };
+}
+
+/** For each output place: the two inputs it lies between (half-pixel centres) and the share of the second. */
+function taps(from: number, to: number) {
+  return Array.from({ length: to }, (_, i) => {
+    const at = Math.max(0, (i + 0.5) * from / to - 0.5);
+    const low = Math.min(from - 1, Math.floor(at));
+    return { low, high: Math.min(from - 1, low + 1), share: at - low };
+  });
+}
+
+/** Bilinear resizing to size × size with half-pixel centres, as PyTorch's `interpolate` and torchvision's `resize`. */
+export function resizeBilinear(size: number): ImageTransform {
+  return ({ data, shape: [n, h, w, c] }) => {
+    const rows = taps(h, size), columns = taps(w, size);
+    const out = new Float32Array(n * size * size * c);
+    let o = 0;
+    for (let i = 0; i < n; i++) {
+      for (const y of rows) {
+        const top = (i * h + y.low) * w, bottom = (i * h + y.high) * w;
+        for (const x of columns) {
+          for (let k = 0; k < c; k++) {
+            const a = data[(top + x.low) * c + k], b = data[(top + x.high) * c + k];
+            const d = data[(bottom + x.low) * c + k], e = data[(bottom + x.high) * c + k];
+            const upper = a + (b - a) * x.share;
+            out[o++] = upper + (d + (e - d) * x.share - upper) * y.share;
+          }
+        }
+      }
+    }
+    return new HostArray(out, [n, size, size, c]);
+  };
+}

@@ -1,0 +1,65 @@
+/** Plots as SVG, drawn by Vega-Lite. */
+
+/** A point of a line. */
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/** A line plot. */
+export interface LinePlot {
+  /** Lines by name. */
+  series: Record<string, Point[]>;
+  /** Title of the x axis. */
+  x: string;
+  /** Title of the y axis. */
+  y: string;
+  title?: string;
+  /** Scales; default linear. */
+  xScale?: "linear" | "log";
+  yScale?: "linear" | "log";
+  width?: number;
+  height?: number;
+}
+
+/** Renders a Vega-Lite specification as SVG. */
+export async function renderPlot(spec: Record<string, unknown>): Promise<string> {
+  const [vega, lite] = await Promise.all([
+    import("npm:vega@6.2.0"),
+    import("npm:vega-lite@6.4.1"),
+  ]);
+  const background = "white";
+  const { spec: compiled } = lite.compile({ background, ...spec } as never);
+  const view = new vega.View(vega.parse(compiled), { renderer: "none" });
+  try {
+    return await view.toSVG();
+  } finally {
+    view.finalize();
+  }
+}
+
+/** A line plot as SVG; series of fewer than 50 points get their points marked. */
+export function linePlot(plot: LinePlot): Promise<string> {
+  const { series, x, y, title, xScale = "linear", yScale = "linear", width = 560, height = 320 } = plot;
+  const values = Object.entries(series).flatMap(([name, points]) =>
+    points.filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y)).map((p) => ({ ...p, name }))
+  );
+  const few = Object.entries(series).filter(([, points]) => points.length < 50).map(([name]) => name);
+  const encoding = {
+    x: { field: "x", type: "quantitative", title: x, scale: { type: xScale, nice: false } },
+    y: { field: "y", type: "quantitative", title: y, scale: { type: yScale, zero: false } },
+    color: { field: "name", type: "nominal", title: null, sort: Object.keys(series) },
+  };
+  return renderPlot({
+    ...{ width, height, title },
+    data: { values },
+    layer: [
+      { mark: { type: "line", strokeWidth: 1.2 }, encoding },
+      {
+        transform: [{ filter: { field: "name", oneOf: few } }],
+        mark: { type: "point", filled: true, size: 40 },
+        encoding,
+      },
+    ],
+  });
+}

@@ -1,0 +1,46 @@
+/** Progress bars on stderr, so that a program's output stays clean. */
+import cliProgress from "npm:cli-progress@3.12.0";
+
+/** A bar that counts up. */
+export interface ProgressBar {
+  /** Sets how many are done, and what to say beside it. */
+  update(done: number, note?: string): void;
+  /** Takes the bar off the terminal. May be called twice. */
+  stop(): void;
+}
+
+/** On a pipe or a file, a line this often, in ms. */
+const LINE_EVERY = 20_000;
+
+/**
+ * Starts a bar with the time left. On a terminal it is one line that goes away; elsewhere a plain line now and then.
+ *
+ * @example
+ * ```ts
+ * import { progressBar } from "./progress.ts";
+ * const bar = progressBar("sampling", 10);
+ * for (let i = 1; i <= 10; i++) bar.update(i);
+ * bar.stop();
+ * ```
+ */
+export function progressBar(title: string, total: number): ProgressBar {
+  const bar = new cliProgress.SingleBar({
+    format: `${title} {bar} {value}/{total}, {eta_formatted} left  {note}`,
+    clearOnComplete: true,
+    hideCursor: null,
+    noTTYOutput: true,
+    notTTYSchedule: LINE_EVERY,
+    barsize: 24,
+    etaBuffer: 50,
+    linewrap: true,
+  }, cliProgress.Presets.shades_classic);
+  bar.start(total, 0, { note: "" });
+  let running = true;
+  return {
+    update: (done, note) => running && bar.update(done, note === undefined ? {} : { note }),
+    stop: () => {
+      if (running) bar.stop();
+      running = false;
+    },
+  };
+}
