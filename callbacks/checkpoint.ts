@@ -10,6 +10,7 @@ import {
   HostArray,
   type Json,
   type Learner,
+  methodsOf,
   type OptimizerState,
   tf,
   toTorch,
@@ -80,7 +81,7 @@ export class CheckpointCB extends Callback {
       defaultGenerator.state = saved.random;
       const others = this.#others(learn);
       for (const [i, cb] of others.entries()) {
-        if (saved.callbacks[i] !== null) await cb.loadState?.(saved.callbacks[i], learn);
+        if (saved.callbacks[i] !== null) await methodsOf(cb).loadState?.(saved.callbacks[i], learn);
       }
     }
     if (learn.training) this.#orderState = learn.dls.train.generator.state;
@@ -103,7 +104,7 @@ export class CheckpointCB extends Callback {
   }
 
   #others(learn: Learner): Callback[] {
-    return learn.cbs.filter((cb) => cb !== this && cb.state);
+    return learn.cbs.filter((cb) => cb !== this && methodsOf(cb).state);
   }
 
   async #save(learn: Learner, epoch: number, iter: number, order: GeneratorState): Promise<void> {
@@ -116,7 +117,7 @@ export class CheckpointCB extends Callback {
       arrays[OPTIMIZER + name] = await HostArray.from(x);
     }
     const callbacks: Json[] = [];
-    for (const cb of this.#others(learn)) callbacks.push(await cb.state!(learn));
+    for (const cb of this.#others(learn)) callbacks.push(await methodsOf(cb).state!(learn));
     const record: Record_ = {
       ...{ epoch, iter, order, optimizer, callbacks },
       random: defaultGenerator.state,

@@ -138,11 +138,11 @@ export class MetricsCB extends Callback {
     for (const metric of Object.values(this.metrics)) metric.reset();
   }
 
-  override async state(): Promise<Json> {
+  async state(): Promise<Json> {
     return { rows: this.rows as unknown as Json, loss: await this.#loss.get() };
   }
 
-  override loadState(state: Json): void {
+  loadState(state: Json): void {
     const { rows, loss } = state as unknown as { rows: MetricsRow[]; loss: [number, number] };
     this.rows = rows;
     this.#loss.set(loss);

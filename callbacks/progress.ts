@@ -1,5 +1,5 @@
 /** ProgressCB. */
-import { Callback, type Learner, progressBar, type ProgressBar } from "../core/mod.ts";
+import { Callback, type Learner, type ProgressBar, progressBar } from "../core/mod.ts";
 import { formatRow, MetricsCB, type MetricsRow } from "./metrics.ts";
 
 /** The loss is read from the device for display at most this often, in ms. */

@@ -55,12 +55,12 @@ export class RecorderCB extends Callback {
     await this.flush();
   }
 
-  override async state(): Promise<Json> {
+  async state(): Promise<Json> {
     await this.flush();
     return this.values;
   }
 
-  override loadState(state: Json): void {
+  loadState(state: Json): void {
     for (const [name, list] of Object.entries(state as Record<string, number[]>)) {
       this.values[name] = [...list];
     }

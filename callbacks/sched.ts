@@ -24,10 +24,10 @@ export class BatchSchedCB extends Callback {
   afterBatch(learn: Learner): void {
     if (learn.training) this.#schedule.step();
   }
-  override state(): Json {
+  state(): Json {
     return this.#schedule.stepNum;
   }
-  override loadState(state: Json): void {
+  loadState(state: Json): void {
     this.#schedule.stepNum = state as number;
   }
 }

@@ -19,8 +19,8 @@ async function build(relaxed: boolean): Promise<Uint8Array> {
         return null;
       }
     },
-    writeFile: (name: string, contents: Uint8Array) => {
-      if (name === "kernels.wasm") binary = contents;
+    writeFile: (name: string, contents: Uint8Array | string) => {
+      if (name === "kernels.wasm") binary = contents as Uint8Array;
     },
     listFiles: () => [],
   });

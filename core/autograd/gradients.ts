@@ -257,15 +257,16 @@ const RULES: Record<string, Rule> = {
     inputs: ["x", "gamma", "beta"],
     outputs: [false, true, true],
     grad: ([dy], [x, gamma, beta, mean, rstd], { groups, silu }) =>
-      shared(["x", "gamma", "beta"], () =>
-        runKernel("GroupNormGrad", { x, gamma, beta, mean, rstd, dy }, { groups, silu })),
+      shared(
+        ["x", "gamma", "beta"],
+        () => runKernel("GroupNormGrad", { x, gamma, beta, mean, rstd, dy }, { groups, silu }),
+      ),
   },
   Attention: {
     inputs: ["q", "k", "v"],
     outputs: [false, true],
     grad: ([dy], [q, k, v, stats], { heads, scale }) =>
-      shared(["q", "k", "v"], () =>
-        runKernel("AttentionGrad", { q, k, v, stats, dy }, { heads, scale })),
+      shared(["q", "k", "v"], () => runKernel("AttentionGrad", { q, k, v, stats, dy }, { heads, scale })),
   },
   Silu: ofInput((dy, x) => runKernel("SiluGrad", { x, dy })),
   AddChannels: { grad: (dy) => ({ x: () => dy, b: () => runKernel("SumPixels", { x: dy }) }) },

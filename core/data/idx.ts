@@ -37,7 +37,9 @@ export async function readIdx(
   const magic = [...raw.subarray(0, 4)].map((b) => b.toString(16).padStart(2, "0")).join("");
   if (zero0 || zero1) fail(`the magic number 0x${magic} is not IDX's`);
   if (type !== UINT8) fail(`element type 0x${type.toString(16)} is not 0x08 (unsigned bytes)`);
-  if (axes < 1 || (rank !== undefined && axes !== rank)) fail(`it has ${axes} axes, expected ${rank ?? "some"}`);
+  if (axes < 1 || (rank !== undefined && axes !== rank)) {
+    fail(`it has ${axes} axes, expected ${rank ?? "some"}`);
+  }
   const header = 4 + 4 * axes;
   if (raw.length < header) fail(`truncated in its header, at ${raw.length} of ${header} bytes`);
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);

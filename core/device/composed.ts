@@ -18,7 +18,7 @@ function grouped(x: Tensor, groups: number): Tensor {
 }
 
 /** [N,G] as [N,1,G,1], to broadcast over {@link grouped}. */
-const column = (x: Tensor): Tensor => tf.reshape(x, [x.shape[0], 1, x.shape[1], 1]);
+const column = (x: Tensor): Tensor => tf.reshape(x, [x.shape[0], 1, x.shape[1]!, 1]);
 
 /** [B,T,C] as [B,heads,T,C/heads]. */
 function split(x: Tensor, heads: number): Tensor {

@@ -96,9 +96,7 @@ async function start(choice: DeviceChoice, options: DeviceOptions): Promise<Devi
     return await startOnWebGPU(adapter, "asked for");
   }
   if (adapter && !adapter.software) return await startOnWebGPU(adapter, "hardware adapter found");
-  const reason = adapter
-    ? `the only WebGPU adapter is software (${adapter.detail})`
-    : "no WebGPU adapter";
+  const reason = adapter ? `the only WebGPU adapter is software (${adapter.detail})` : "no WebGPU adapter";
   return await startOnWasm(reason, options);
 }
 

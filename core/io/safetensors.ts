@@ -25,7 +25,10 @@ const READERS: Record<string, { bytes: number; read: (buffer: ArrayBuffer) => Ty
   F32: { bytes: 4, read: (b) => new Float32Array(b) },
   F64: { bytes: 8, read: (b) => Float32Array.from(new Float64Array(b)) },
   F16: { bytes: 2, read: (b) => Float32Array.from(new Uint16Array(b), halfToFloat) },
-  BF16: { bytes: 2, read: (b) => new Float32Array(Uint32Array.from(new Uint16Array(b), (x) => x << 16).buffer) },
+  BF16: {
+    bytes: 2,
+    read: (b) => new Float32Array(Uint32Array.from(new Uint16Array(b), (x) => x << 16).buffer),
+  },
   I32: { bytes: 4, read: (b) => new Int32Array(b) },
   I64: { bytes: 8, read: (b) => Int32Array.from(new BigInt64Array(b), narrow) },
   U8: { bytes: 1, read: (b) => new Uint8Array(b) },
@@ -85,7 +88,9 @@ export function decodeSafetensors(bytes: Uint8Array): SafeTensors {
     const [from, to] = data_offsets;
     const need = shape.reduce((a, b) => a * b, 1) * reader.bytes;
     if (to - from !== need) {
-      fail(`"${name}" of shape [${shape}] and dtype ${dtype} needs ${need} bytes, its range has ${to - from}`);
+      fail(
+        `"${name}" of shape [${shape}] and dtype ${dtype} needs ${need} bytes, its range has ${to - from}`,
+      );
     }
     if (to > data.length) {
       fail(`truncated: "${name}" ends at byte ${to} of the data, there are ${data.length}`);
@@ -99,7 +104,9 @@ export function decodeSafetensors(bytes: Uint8Array): SafeTensors {
   }
   let end = 0;
   for (const [from, to, name] of ranges.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
-    if (from !== end) fail(`the byte range of "${name}" ${from < end ? "overlaps" : "leaves a gap after"} the one before`);
+    if (from !== end) {
+      fail(`the byte range of "${name}" ${from < end ? "overlaps" : "leaves a gap after"} the one before`);
+    }
     end = to;
   }
   if (end !== data.length) fail(`${data.length - end} bytes follow the last tensor`);

@@ -9,9 +9,6 @@ export type LearnerEvent =
 /** The phases of a batch, which `Learner` leaves to callbacks. */
 export type LearnerPhase = "predict" | "getLoss" | "backward" | "step" | "zeroGrad";
 
-/** What a callback does there; it may be asynchronous, and the loop waits. */
-export type CallbackMethod = (learn: Learner) => void | Promise<void>;
-
 /** A number, text or list that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -34,18 +31,34 @@ export abstract class Callback {
   order = 0;
 }
 
-/** Everything that the loop may call on a {@link Callback}; subclasses write what they need. */
-export interface Callback extends Partial<Record<LearnerEvent | LearnerPhase, CallbackMethod>> {
+/** Everything that the loop may call on a {@link Callback}; a subclass has what it needs. */
+export interface CallbackMethods {
+  beforeFit?(learn: Learner): void | Promise<void>;
+  beforeEpoch?(learn: Learner): void | Promise<void>;
+  beforeBatch?(learn: Learner): void | Promise<void>;
+  predict?(learn: Learner): void | Promise<void>;
+  afterPredict?(learn: Learner): void | Promise<void>;
+  getLoss?(learn: Learner): void | Promise<void>;
+  afterLoss?(learn: Learner): void | Promise<void>;
+  backward?(learn: Learner): void | Promise<void>;
+  afterBackward?(learn: Learner): void | Promise<void>;
+  step?(learn: Learner): void | Promise<void>;
+  afterStep?(learn: Learner): void | Promise<void>;
+  zeroGrad?(learn: Learner): void | Promise<void>;
+  afterBatch?(learn: Learner): void | Promise<void>;
+  cleanupBatch?(learn: Learner): void | Promise<void>;
+  afterEpoch?(learn: Learner): void | Promise<void>;
+  cleanupEpoch?(learn: Learner): void | Promise<void>;
+  afterFit?(learn: Learner): void | Promise<void>;
+  cleanupFit?(learn: Learner): void | Promise<void>;
+
   /** What a checkpoint must keep for this callback to go on as if never stopped. */
   state?(learn: Learner): Json | Promise<Json>;
-  /** Goes on from what {@link state} gave; called after `beforeFit`. */
+  /** Goes on from what {@link state} gave; called in the `beforeEpoch` of the epoch that is resumed. */
   loadState?(state: Json, learn: Learner): void | Promise<void>;
 }
 
-/** A callback's method by name, or none. */
-export function methodOf(
-  cb: Callback,
-  name: LearnerEvent | LearnerPhase,
-): CallbackMethod | undefined {
-  return cb[name]?.bind(cb);
+/** A callback with the methods that it may have. */
+export function methodsOf(cb: Callback): CallbackMethods {
+  return cb as CallbackMethods;
 }

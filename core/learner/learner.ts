@@ -7,7 +7,7 @@ import * as F from "../nn/functional.ts";
 import type { Module } from "../nn/module.ts";
 import type { OptFunc, Optimizer } from "../optim/optimizer.ts";
 import { SGD } from "../optim/sgd.ts";
-import { type Callback, type LearnerEvent, type LearnerPhase, methodOf } from "./callback.ts";
+import { type Callback, type LearnerEvent, type LearnerPhase, methodsOf } from "./callback.ts";
 import { CancelBatchException, CancelEpochException, CancelFitException } from "./cancel.ts";
 
 /** A batch: arrays from the loader, tensors once a callback has moved them; nested as the loss wants it. */
@@ -82,14 +82,14 @@ export class Learner {
     this.lossFunc = lossFunc;
     this.lr = lr;
     this.cbs = [...cbs];
-    this.optFunc = options.optFunc === undefined
-      ? (params, lr) => new SGD(params, { lr })
-      : options.optFunc;
+    this.optFunc = options.optFunc === undefined ? (params, lr) => new SGD(params, { lr }) : options.optFunc;
   }
 
   /** Calls a method of every callback that has it, in ascending order. */
   async callback(name: LearnerEvent | LearnerPhase): Promise<void> {
-    for (const cb of this.cbs.toSorted((a, b) => a.order - b.order)) await methodOf(cb, name)?.(this);
+    for (const cb of this.cbs.toSorted((a, b) => a.order - b.order)) {
+      await methodsOf(cb)[name]?.(this);
+    }
   }
 
   predict(): void | Promise<void> {

@@ -97,7 +97,7 @@ export function requireGroups(groups: number, channels: number): void {
  * @param scale default 1/√(C/heads)
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale?: number): Tensor {
-  const c = q.shape[2];
+  const c = q.shape[2]!;
   if (c % heads !== 0) throw new Error(`${c} channels do not divide into ${heads} attention heads`);
   return runKernel<Tensor[]>("Attention", { q, k, v }, {
     heads,
@@ -159,7 +159,7 @@ export function mseLoss(input: Tensor, target: Tensor): Tensor {
  * @param labels [N], int32 in [0, classes)
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const classes = logits.shape[1];
+  const classes = logits.shape[1]!;
   const hot = tf.oneHot(tf.cast(labels, "int32") as never, classes);
   const picked = tf.mul(tf.logSoftmax(logits as never), tf.cast(hot, "float32"));
   return tf.neg(tf.div(tf.sum(picked), logits.shape[0]));

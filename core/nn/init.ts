@@ -13,6 +13,11 @@ export function fans(shape: number[]): { fanIn: number; fanOut: number } {
   throw new Error(`A weight has 2 or 4 axes, not shape [${shape}]`);
 }
 
+/** All one value. */
+export function constant(shape: number[], value: number): Tensor {
+  return tf.fill(shape, value);
+}
+
 /** Uniform in [−bound, bound). */
 export function uniform(
   shape: number[],

@@ -84,7 +84,9 @@ export abstract class Optimizer {
     const by: Record<string, Tensor>[] = all.map(() => ({}));
     for (const [key, t] of Object.entries(tensors)) {
       const [index, name] = [Number(key.split(".")[0]), key.slice(key.indexOf(".") + 1)];
-      if (!all[index]) throw new Error(`The state has a tensor ${key}, but there are ${all.length} parameters`);
+      if (!all[index]) {
+        throw new Error(`The state has a tensor ${key}, but there are ${all.length} parameters`);
+      }
       if (String(all[index].shape) !== String(t.shape)) {
         throw new Error(`The state's ${key} has shape [${t.shape}], the parameter [${all[index].shape}]`);
       }

@@ -31,8 +31,7 @@ export interface GridOptions {
 export function imageGrid({ data, shape }: HostArray, options: GridOptions = {}): Picture {
   const [n, h, w, c] = shape;
   if (c !== 1 && c !== 3) throw new Error(`A picture has 1 or 3 channels, not ${c}`);
-  const { columns = Math.ceil(Math.sqrt(n)), scale = 2, gap = 2, range = [0, 1], invert = false } =
-    options;
+  const { columns = Math.ceil(Math.sqrt(n)), scale = 2, gap = 2, range = [0, 1], invert = false } = options;
   const rows = Math.ceil(n / columns);
   const width = columns * (w * scale + gap) + gap, height = rows * (h * scale + gap) + gap;
   const out = new Uint8Array(width * height * c).fill(255);

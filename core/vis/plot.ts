@@ -47,7 +47,12 @@ export function linePlot(plot: LinePlot): Promise<string> {
   const few = Object.entries(series).filter(([, points]) => points.length < 50).map(([name]) => name);
   const encoding = {
     x: { field: "x", type: "quantitative", title: x, scale: { type: xScale, nice: false } },
-    y: { field: "y", type: "quantitative", title: y, scale: { type: yScale, zero: false } },
+    y: {
+      field: "y",
+      type: "quantitative",
+      title: y,
+      scale: { type: yScale, ...(yScale === "linear" && { zero: false }) },
+    },
     color: { field: "name", type: "nominal", title: null, sort: Object.keys(series) },
   };
   return renderPlot({

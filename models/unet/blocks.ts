@@ -130,9 +130,7 @@ export class DownBlock extends Module<[Tensor, Tensor], Tensor[]> {
       new ResnetBlock2D(i === 0 ? inChannels : outChannels, outChannels, options)
     );
     this.attentions = addAttention ? each.map(() => new AttentionBlock(outChannels, options)) : [];
-    this.downsamplers = addDownsample
-      ? [new Downsample2D(outChannels, options.downsamplePadding)]
-      : [];
+    this.downsamplers = addDownsample ? [new Downsample2D(outChannels, options.downsamplePadding)] : [];
   }
 
   /** @returns the output of every layer, for the skip connections; the last one is the block's own. */

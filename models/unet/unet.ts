@@ -194,7 +194,9 @@ export class UNet2DModel extends Module<[Tensor, Tensor | number], { sample: Ten
     const c = this.#config;
     const [n, h, w] = x.shape, factor = 2 ** (c.block_out_channels.length - 1);
     if (h % factor || w % factor) {
-      throw new Error(`An image of ${h}×${w} does not halve ${Math.log2(factor)} times: pad it to a multiple of ${factor}`);
+      throw new Error(
+        `An image of ${h}×${w} does not halve ${Math.log2(factor)} times: pad it to a multiple of ${factor}`,
+      );
     }
     const steps = typeof t === "number" ? tf.fill([n], t) : t;
     const embedded = timestepEmbedding(steps, c.block_out_channels[0], {

@@ -76,7 +76,7 @@ export async function bootWasm(): Promise<Booted> {
   const { Backend, factory } = await loadWasmBackend();
   const binary = await loadWasmBinary();
   const failures: string[] = [];
-  const module = await withoutThreads(() =>
+  const module: Any = await withoutThreads(() =>
     factory({
       wasmMemory: memory,
       print: () => {},
@@ -91,7 +91,7 @@ export async function bootWasm(): Promise<Booted> {
         },
       }),
     })
-  ).catch((cause) => {
+  ).catch((cause: unknown) => {
     throw new Error(`The WASM backend did not start: ${failures.join("; ") || cause}`, { cause });
   });
   module.tfjs = {

@@ -53,8 +53,7 @@ export class Context {
     tf.registerKernel({
       kernelName: name,
       backendName: "wasm",
-      kernelFunc: ({ inputs, attrs }) =>
-        kernel(inputs as Record<string, TensorInfo>, attrs as Attrs),
+      kernelFunc: ({ inputs, attrs }) => kernel(inputs as Record<string, TensorInfo>, attrs as Attrs),
     });
   }
 }

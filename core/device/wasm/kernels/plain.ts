@@ -35,8 +35,7 @@ function sumLeading(ctx: Context, x: TensorInfo, axes: number, shape: number[]):
 /** Registers them. */
 export function registerPlain(ctx: Context): void {
   const float = (...ts: TensorInfo[]) => ts.every((t) => t.dtype === "float32");
-  const alike = (a: TensorInfo, b: TensorInfo) =>
-    float(a, b) && tf.util.arraysEqual(a.shape, b.shape);
+  const alike = (a: TensorInfo, b: TensorInfo) => float(a, b) && tf.util.arraysEqual(a.shape, b.shape);
 
   for (const [name, op] of [["Add", "add"], ["Sub", "sub"], ["Multiply", "mul"]] as const) {
     ctx.register(name, (original) => (inputs, attrs) => {

@@ -1,0 +1,68 @@
+/** Training a model of noise: both of the lesson's forms. */
+import { Callback, type Generator, type Learner } from "../../core/mod.ts";
+import { DeviceCB, TrainCB } from "../../callbacks/mod.ts";
+import { linearSchedule, noisify, type Schedule } from "./schedule.ts";
+
+/** Options of both callbacks. */
+export interface DDPMOptions {
+  /** Default {@link linearSchedule}. */
+  schedule?: Schedule;
+  /** Draws timesteps and noise; default the shared generator. */
+  generator?: Generator;
+}
+
+/**
+ * Turns a batch of images into `[[xₜ, t], ε]` for any learner that trains by itself (paper, algorithm 1); the model
+ * takes the pair, as {@link UNet} does. Source: lesson notebook 17.
+ *
+ * @example
+ * ```ts
+ * import { DDPMCB, DeviceCB } from "../../mod.ts";
+ * console.assert(new DDPMCB().order > new DeviceCB().order);
+ * ```
+ */
+export class DDPMCB extends Callback {
+  override order = new DeviceCB().order + 1;
+  readonly schedule: Schedule;
+  readonly #generator?: Generator;
+
+  constructor({ schedule = linearSchedule(), generator }: DDPMOptions = {}) {
+    super();
+    this.schedule = schedule;
+    this.#generator = generator;
+  }
+
+  beforeBatch(learn: Learner): void {
+    learn.batch = noisify(learn.batch[0], this.schedule.ᾱ, { generator: this.#generator });
+  }
+}
+
+/**
+ * {@link TrainCB} for a model of noise that takes (xₜ, t) and gives `{ sample }`. Source: lesson notebook 15.
+ *
+ * @example
+ * ```ts
+ * import { DDPMTrainCB, linearSchedule } from "../../mod.ts";
+ * console.assert(new DDPMTrainCB({ schedule: linearSchedule({ nSteps: 10 }) }).schedule.nSteps === 10);
+ * ```
+ */
+export class DDPMTrainCB extends TrainCB {
+  override order = new DeviceCB().order + 1;
+  readonly schedule: Schedule;
+  readonly #generator?: Generator;
+
+  constructor({ schedule = linearSchedule(), generator }: DDPMOptions = {}) {
+    super();
+    this.schedule = schedule;
+    this.#generator = generator;
+  }
+
+  beforeBatch(learn: Learner): void {
+    learn.batch = noisify(learn.batch[0], this.schedule.ᾱ, { generator: this.#generator });
+  }
+
+  override predict(learn: Learner): void {
+    const [xt, t] = learn.batch[0];
+    learn.preds = learn.model.call(xt, t).sample;
+  }
+}

@@ -1,0 +1,5 @@
+/** Denoising diffusion: schedules, noising, training callbacks, samplers. */
+export * from "./schedule.ts";
+export * from "./model.ts";
+export * from "./callbacks.ts";
+export * from "./sample.ts";

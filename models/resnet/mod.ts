@@ -1,0 +1,2 @@
+/** Fashion-MNIST classifiers. */
+export {};

@@ -1,0 +1,52 @@
+/** Makes the embedded subset of Fashion-MNIST from the full data: `deno task build:subset`. */
+import { fashionMnist, Generator, type HostArray } from "../core/mod.ts";
+
+const OUT = new URL("../core/data/fashion_mnist_subset.gen.ts", import.meta.url);
+
+/** The first `per` items of each class in a seeded order, then shuffled. */
+function stratify(labels: HostArray, per: number, generator: Generator): Int32Array {
+  const seen = new Map<number, number>();
+  const chosen = generator.permutation(labels.data.length).filter((i) => {
+    const count = seen.get(labels.data[i]) ?? 0;
+    seen.set(labels.data[i], count + 1);
+    return count < per;
+  });
+  return Int32Array.from(chosen);
+}
+
+async function idx(rows: Uint8Array[], shape: number[]): Promise<string> {
+  const head = new Uint8Array(4 + 4 * shape.length);
+  head.set([0, 0, 8, shape.length]);
+  shape.forEach((n, i) => new DataView(head.buffer).setUint32(4 + 4 * i, n));
+  const stream = new Blob([head, ...rows] as BlobPart[]).stream()
+    .pipeThrough(new CompressionStream("gzip"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  return btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""));
+}
+
+const { train, test } = await fashionMnist();
+const generator = new Generator(2026);
+const files: Record<string, string> = {};
+for (const [name, { images, labels }, per] of [["train", train, 500], ["test", test, 100]] as const) {
+  const chosen = [...stratify(labels, per, generator)];
+  const pixels = images.data as Uint8Array;
+  files[`${name}Images`] = await idx(
+    chosen.map((i) => pixels.subarray(i * 784, (i + 1) * 784)),
+    [chosen.length, 28, 28],
+  );
+  files[`${name}Labels`] = await idx(
+    chosen.map((i) => (labels.data as Uint8Array).subarray(i, i + 1)),
+    [chosen.length],
+  );
+}
+const entries = Object.entries(files).map(([k, v]) => `  ${k}: "${v}",\n`).join("");
+await Deno.writeTextFile(
+  OUT,
+  `// Built by \`deno task build:subset\`. Do not edit.
+// deno-fmt-ignore-file
+/** A stratified subset of Fashion-MNIST (MIT licence, Zalando SE) as gzipped IDX files, base64. */
+export const SUBSET = {
+${entries}};
+`,
+);
+console.log(`${OUT.pathname}: ${(await Deno.stat(OUT)).size} bytes`);

@@ -1,0 +1,56 @@
+/** What the tasks share: options, errors, exit codes. */
+import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@15.1.0";
+
+export { Command, Option };
+
+/** Exit codes: success, failure, wrong use, stopped by Ctrl-C. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, stopped: 130 } as const;
+
+/** A problem that the user can mend: shown without a stack. */
+export class UserError extends Error {}
+
+/** A parser of numbers within bounds. */
+export function number(low: number, high: number, whole = false): (text: string) => number {
+  return (text) => {
+    const n = Number(text);
+    if (text.trim() === "" || !(n >= low && n <= high) || (whole && !Number.isInteger(n))) {
+      const kind = whole ? "a whole number" : "a number";
+      throw new InvalidArgumentError(`It must be ${kind} from ${low} to ${high}.`);
+    }
+    return n;
+  };
+}
+
+/** A parser of comma-separated positive whole numbers. */
+export function numbers(text: string): number[] {
+  const list = text.split(",").map(Number);
+  if (list.some((n) => !Number.isInteger(n) || n < 1)) {
+    throw new InvalidArgumentError("It must be positive whole numbers with commas, such as 16,32,64,64.");
+  }
+  return list;
+}
+
+/** The options that every task has. */
+export function withCommonOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--device <name>", "auto, webgpu or wasm (default: DENOISE_DEVICE, else auto)")
+        .choices(["auto", "webgpu", "wasm"]),
+    )
+    .option("--runs <dir>", "where runs are kept", "runs")
+    .exitOverride()
+    .showHelpAfterError("(--help tells the options)");
+}
+
+/** Runs a task's body and exits with the code that tells how it went. */
+export async function main(body: () => Promise<number | void>): Promise<never> {
+  try {
+    Deno.exit(await body() ?? EXIT.ok);
+  } catch (error) {
+    if (error instanceof CommanderError) Deno.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(`error: ${message}`);
+    if (!(error instanceof UserError) && Deno.env.get("DENOISE_DEBUG")) console.error(error);
+    Deno.exit(EXIT.failure);
+  }
+}

@@ -1,0 +1,89 @@
+/** The ways to train that `deno task train --preset` knows. */
+import type { DownBlockType, UNet2DConfig, UpBlockType } from "../mod.ts";
+
+/** How images reach the model's size. */
+export type Fit = "resize" | "pad";
+
+/** Everything that decides a run; kept in its `config.json`. */
+export interface TrainConfig {
+  preset: string;
+  /** Training and test images at most; 0 for all. */
+  limit: number;
+  testLimit: number;
+  /** Height and width of the model's images. */
+  size: number;
+  fit: Fit;
+  channels: number[];
+  layers: number;
+  groups: number;
+  headDim: number;
+  /** Levels with attention, from the largest image down. */
+  attention: boolean[];
+  initDdpm: boolean;
+  steps: number;
+  betaMin: number;
+  betaMax: number;
+  batch: number;
+  epochs: number;
+  lr: number;
+  eps: number;
+  seed: number;
+}
+
+const LESSON: TrainConfig = {
+  preset: "lesson",
+  limit: 0,
+  testLimit: 0,
+  size: 32,
+  fit: "resize",
+  channels: [16, 32, 64, 64],
+  layers: 2,
+  groups: 8,
+  headDim: 8,
+  attention: [false, true, true, true],
+  initDdpm: true,
+  steps: 1000,
+  betaMin: 1e-4,
+  betaMax: 0.02,
+  batch: 128,
+  epochs: 5,
+  lr: 5e-3,
+  eps: 1e-5,
+  seed: 42,
+};
+
+/** By name. `lesson` is notebook 17, `lesson-v1` notebook 15; `quick` is minutes on two cores. */
+export const PRESETS: Record<string, TrainConfig> = {
+  quick: {
+    ...LESSON,
+    preset: "quick",
+    limit: 5000,
+    testLimit: 500,
+    layers: 1,
+    attention: [false, false, true, true],
+    batch: 32,
+    epochs: 6,
+  },
+  lesson: LESSON,
+  "lesson-v1": {
+    ...LESSON,
+    preset: "lesson-v1",
+    channels: [32, 64, 128, 128],
+    groups: 32,
+    initDdpm: false,
+    lr: 4e-3,
+    eps: 1e-8,
+  },
+};
+
+/** The network of a config. */
+export function unetConfig(c: TrainConfig): Partial<UNet2DConfig> {
+  const down = c.attention.map((a): DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
+  const up = c.attention.map((a): UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
+  return {
+    ...{ sample_size: c.size, in_channels: 1, out_channels: 1 },
+    ...{ block_out_channels: c.channels, layers_per_block: c.layers },
+    ...{ down_block_types: down, up_block_types: up },
+    ...{ norm_num_groups: c.groups, attention_head_dim: c.headDim },
+  };
+}
