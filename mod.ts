@@ -3,10 +3,11 @@
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { linearSchedule, UNet2DModel, useDevice } from "./mod.ts";
  * await useDevice("wasm", { log: null });
  * const model = new UNet2DModel({ in_channels: 1, out_channels: 1, block_out_channels: [32, 64, 64, 64] });
- * console.assert(model.config.layers_per_block === 2 && linearSchedule().nSteps === 1000);
+ * assert(model.config.layers_per_block === 2 && linearSchedule().nSteps === 1000);
  * ```
  */
 export * from "./core/mod.ts";

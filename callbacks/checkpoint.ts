@@ -46,9 +46,10 @@ const MODEL = "model.", OPTIMIZER = "optimizer.", KEY = "denoise.checkpoint";
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { CheckpointCB } from "../mod.ts";
  * const cb = new CheckpointCB({ path: "runs/mine/checkpoint.safetensors", everyBatches: 200 });
- * console.assert(!cb.stopped);
+ * assert(!cb.stopped);
  * ```
  */
 export class CheckpointCB extends Callback {

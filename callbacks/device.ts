@@ -12,8 +12,9 @@ function toDevice(x: unknown): unknown {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { DeviceCB } from "../mod.ts";
- * console.assert(new DeviceCB().order === 0);
+ * assert(new DeviceCB().order === 0);
  * ```
  */
 export class DeviceCB extends Callback {

@@ -91,9 +91,10 @@ function batchSize(batch: unknown): number {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Accuracy, MetricsCB } from "../mod.ts";
  * const metrics = new MetricsCB({ accuracy: new Accuracy() });
- * console.assert(metrics.rows.length === 0);
+ * assert(metrics.rows.length === 0);
  * ```
  */
 export class MetricsCB extends Callback {

@@ -11,8 +11,9 @@ const SHOW_EVERY = 500;
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { MetricsCB, ProgressCB } from "../mod.ts";
- * console.assert(new ProgressCB().order > new MetricsCB().order);
+ * assert(new ProgressCB().order > new MetricsCB().order);
  * ```
  */
 export class ProgressCB extends Callback {

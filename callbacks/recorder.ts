@@ -12,9 +12,10 @@ const READ_EVERY = 64;
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { RecorderCB } from "../mod.ts";
  * const recorder = new RecorderCB({ lr: (learn) => learn.opt!.paramGroups[0].lr });
- * console.assert(recorder.values.lr.length === 0);
+ * assert(recorder.values.lr.length === 0);
  * ```
  */
 export class RecorderCB extends Callback {

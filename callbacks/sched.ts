@@ -7,9 +7,10 @@ import { Callback, type Json, type Learner, type Optimizer, type Scheduler } fro
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { BatchSchedCB, OneCycleLR } from "../mod.ts";
  * const cb = new BatchSchedCB((opt) => new OneCycleLR(opt, { maxLr: 5e-3, totalSteps: 2345 }));
- * console.assert(cb.order === 0);
+ * assert(cb.order === 0);
  * ```
  */
 export class BatchSchedCB extends Callback {

@@ -14,8 +14,9 @@ function tensorsIn(x: unknown): Tensor[] {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { SingleBatchCB } from "../mod.ts";
- * console.assert(new SingleBatchCB().order === 1);
+ * assert(new SingleBatchCB().order === 1);
  * ```
  */
 export class SingleBatchCB extends Callback {

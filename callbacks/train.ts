@@ -8,8 +8,9 @@ import { HostArray } from "../core/mod.ts";
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { TrainCB } from "../mod.ts";
- * console.assert(new TrainCB(2).nInp === 2);
+ * assert(new TrainCB(2).nInp === 2);
  * ```
  */
 export class TrainCB extends Callback {

@@ -53,9 +53,10 @@ export function threefry(
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Generator } from "./random.ts";
  * const a = new Generator(42), b = new Generator(42);
- * console.assert(a.permutation(10).join() === b.permutation(10).join());
+ * assert(a.permutation(10).join() === b.permutation(10).join());
  * ```
  */
 export class Generator {

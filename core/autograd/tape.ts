@@ -238,10 +238,11 @@ function accumulate(parameter: Parameter, grad: Tensor): void {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { grad, tf, useDevice } from "../mod.ts";
  * await useDevice("wasm", { log: null });
  * const [dx] = grad((x) => tf.sum(tf.square(x)), [tf.tensor1d([1, 2, 3])]);
- * console.assert((await dx.data())[2] === 6);
+ * assert((await dx.data())[2] === 6);
  * ```
  */
 export function grad(f: (...xs: Tensor[]) => Tensor, xs: Tensor[], seed?: Tensor): Tensor[] {

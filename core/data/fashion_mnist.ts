@@ -154,9 +154,10 @@ async function download(dir: string): Promise<void> {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { fashionMnist } from "./fashion_mnist.ts";
  * const { train } = await fashionMnist({ download: false, log: () => {} });
- * console.assert(train.images.shape.slice(1).join() === "28,28,1");
+ * assert(train.images.shape.slice(1).join() === "28,28,1");
  * ```
  */
 export async function fashionMnist(options: FashionMnistOptions = {}): Promise<FashionMnist> {

@@ -51,9 +51,10 @@ function environment(name: string): string | undefined {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { useDevice } from "./device.ts";
  * const device = await useDevice("wasm", { log: null });
- * console.assert(device.name === "wasm");
+ * assert(device.name === "wasm");
  * ```
  */
 export async function useDevice(

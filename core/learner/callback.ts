@@ -17,13 +17,14 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Callback, type Learner } from "../mod.ts";
  * class PrintEpoch extends Callback {
  *   afterEpoch(learn: Learner) {
  *     console.log(learn.epoch, learn.training);
  *   }
  * }
- * console.assert(new PrintEpoch().order === 0);
+ * assert(new PrintEpoch().order === 0);
  * ```
  */
 export abstract class Callback {

@@ -44,6 +44,7 @@ export type StateDict = Record<string, Tensor>;
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Linear, Module, tf, useDevice } from "../mod.ts";
  * await useDevice("wasm", { log: null });
  * class Twice extends Module {
@@ -53,7 +54,7 @@ export type StateDict = Record<string, Tensor>;
  *   }
  * }
  * const model = new Twice();
- * console.assert(Object.keys(model.stateDict()).join() === "inner.weight,inner.bias");
+ * assert(Object.keys(model.stateDict()).join() === "inner.weight,inner.bias");
  * ```
  */
 // deno-lint-ignore no-explicit-any

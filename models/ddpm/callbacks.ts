@@ -17,8 +17,9 @@ export interface DDPMOptions {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { DDPMCB, DeviceCB } from "../../mod.ts";
- * console.assert(new DDPMCB().order > new DeviceCB().order);
+ * assert(new DDPMCB().order > new DeviceCB().order);
  * ```
  */
 export class DDPMCB extends Callback {
@@ -42,8 +43,9 @@ export class DDPMCB extends Callback {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { DDPMTrainCB, linearSchedule } from "../../mod.ts";
- * console.assert(new DDPMTrainCB({ schedule: linearSchedule({ nSteps: 10 }) }).schedule.nSteps === 10);
+ * assert(new DDPMTrainCB({ schedule: linearSchedule({ nSteps: 10 }) }).schedule.nSteps === 10);
  * ```
  */
 export class DDPMTrainCB extends TrainCB {

@@ -22,6 +22,7 @@ type UNetParts = Pick<
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { tf, UNet, useDevice } from "../../mod.ts";
  * await useDevice("wasm", { log: null });
  * const model = new UNet({
@@ -31,7 +32,7 @@ type UNetParts = Pick<
  *   norm_num_groups: 8,
  * });
  * const ε = model.call([tf.zeros([1, 32, 32, 1]), tf.tensor1d([7], "int32")]);
- * console.assert(ε.shape.join() === "1,32,32,1");
+ * assert(ε.shape.join() === "1,32,32,1");
  * ```
  */
 export class UNet extends Spread {

@@ -43,6 +43,7 @@ const predictNoise = (model: NoiseModel, x: Tensor, t: number): Tensor => {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { linearSchedule, sample, UNet2DModel, useDevice } from "../../mod.ts";
  * await useDevice("wasm", { log: null });
  * const model = new UNet2DModel({
@@ -54,7 +55,7 @@ const predictNoise = (model: NoiseModel, x: Tensor, t: number): Tensor => {
  *   norm_num_groups: 4,
  * });
  * const steps = await sample(model, [2, 8, 8, 1], { schedule: linearSchedule({ nSteps: 5 }) });
- * console.assert(steps.length === 5);
+ * assert(steps.length === 5);
  * ```
  */
 export async function sample(

@@ -37,9 +37,10 @@ function fromBetas(β: Float64Array, timesteps: Int32Array): Schedule {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { linearSchedule } from "./schedule.ts";
  * const { ᾱ } = linearSchedule();
- * console.assert(ᾱ.length === 1000 && ᾱ[999] < 1e-4);
+ * assert(ᾱ.length === 1000 && ᾱ[999] < 1e-4);
  * ```
  */
 export function linearSchedule(

@@ -117,6 +117,7 @@ export class TimestepEmbedding extends Module<[Tensor], Tensor> {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { tf, UNet2DModel, useDevice } from "../../mod.ts";
  * await useDevice("wasm", { log: null });
  * const model = new UNet2DModel({
@@ -126,7 +127,7 @@ export class TimestepEmbedding extends Module<[Tensor], Tensor> {
  *   norm_num_groups: 8,
  * });
  * const { sample } = model.call(tf.zeros([2, 32, 32, 1]), tf.tensor1d([10, 500]));
- * console.assert(sample.shape.join() === "2,32,32,1");
+ * assert(sample.shape.join() === "2,32,32,1");
  * ```
  */
 export class UNet2DModel extends Module<[Tensor, Tensor | number], { sample: Tensor }> {

@@ -1,0 +1,75 @@
+/** The random generator: known answers, the same numbers everywhere, moments. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Generator, threefry } from "../../core/mod.ts";
+import { assertClose, numbers } from "../support.ts";
+
+Deno.test("threefry: the known answer of Salmon et al.'s test vectors", () => {
+  // Threefry-2x32, 20 rounds, key and counter 0: 6b200159 99ba4efe
+  const [u, w] = threefry(2, [0, 0], 0, false);
+  assertEquals(u, (0x6b200159 >>> 8) * 2 ** -24);
+  assertEquals(w, (0x99ba4efe >>> 8) * 2 ** -24);
+});
+
+Deno.test("the device draws the host's numbers, whatever the length", async () => {
+  for (const n of [1, 2, 3, 5, 8, 17, 16384, 16391]) {
+    await assertClose(new Generator(7).uniform([n]), new Generator(7).uniformArray(n), 1e-6);
+    await assertClose(new Generator(7).normal([n]), new Generator(7).normalArray(n), 1e-5);
+  }
+});
+
+Deno.test("a stream goes on where it stopped, and state brings it back", async () => {
+  const a = new Generator(2 ** 40 + 5);
+  await numbers(a.normal([5]));
+  const state = a.state;
+  const next = await numbers(a.normal([6]));
+  const b = new Generator();
+  b.state = JSON.parse(JSON.stringify(state));
+  assertEquals(await numbers(b.normal([6])), next);
+  assert(
+    (await numbers(new Generator(1).normal([4]))).join() !==
+      (await numbers(new Generator(2).normal([4]))).join(),
+  );
+});
+
+Deno.test("moments and independence of neighbours", async () => {
+  const n = 200_000;
+  const moment = (xs: number[], k: number) => xs.reduce((s, x) => s + x ** k, 0) / xs.length;
+  const z = await numbers(new Generator(3).normal([n]));
+  const u = await numbers(new Generator(4).uniform([n]));
+  for (
+    const [value, expected] of [[moment(z, 1), 0], [moment(z, 2), 1], [moment(z, 3), 0], [moment(z, 4), 3]]
+  ) {
+    assert(Math.abs(value - expected) < 0.05, `${value} is not ${expected}`);
+  }
+  assert(Math.abs(moment(u, 1) - 0.5) < 0.005 && Math.abs(moment(u, 2) - 1 / 3) < 0.005);
+  assert(Math.min(...u.slice(0, 1e5)) >= 0 && Math.max(...u.slice(0, 1e5)) < 1);
+  const product = z.slice(1).reduce((s, x, i) => s + x * z[i], 0) / n;
+  assert(Math.abs(product) < 0.02, `neighbours correlate by ${product}`);
+});
+
+Deno.test("integers cover their range evenly; a permutation is one", () => {
+  const draws = new Generator(5).integers(60_000, 3, 9);
+  for (let v = 3; v < 9; v++) {
+    const share = draws.filter((d) => d === v).length / 60_000;
+    assert(Math.abs(share - 1 / 6) < 0.01, `${v} came ${share} of the time`);
+  }
+  assertEquals(
+    [...new Generator(6).permutation(1000)].sort((a, b) => a - b),
+    Array.from({ length: 1000 }, (_, i) => i),
+  );
+});
+
+Deno.test("forks differ from each other and from their parent, and repeat", () => {
+  const draw = (g: Generator) => g.uniformArray(4).join();
+  const a = new Generator(1), b = new Generator(1);
+  const [x, y] = [draw(a.fork()), draw(a.fork())];
+  assert(x !== y && x !== draw(a));
+  assertEquals(draw(b.fork()), x);
+});
+
+Deno.test("wrong seeds and empty ranges are named", () => {
+  for (const seed of [-1, 1.5, NaN, 2 ** 53]) {
+    assertThrows(() => new Generator(seed), RangeError, String(seed));
+  }
+  assertThrows(() => new Generator().integers(1, 5, 5), RangeError, "[5, 5)");
+});

@@ -1,0 +1,77 @@
+/** What tests share: the device under test, comparisons, gradient checks. */
+import { assert, assertEquals } from "@std/assert";
+import { type DeviceChoice, Generator, grad, noGrad, type Tensor, tf, useDevice } from "../mod.ts";
+
+/** The device that this run of the suite is for: `DENOISE_DEVICE`, else WASM. */
+export const device = await useDevice((Deno.env.get("DENOISE_DEVICE") ?? "wasm") as DeviceChoice, {
+  log: null,
+});
+
+/** A test that needs threads, files of a task, or anything that has nothing to do with WebGPU. */
+export const wasmOnly = { ignore: device.name !== "wasm" };
+
+/** Random normal numbers that depend on the seed alone. */
+export function random(shape: number[], seed = 1): Tensor {
+  return new Generator(seed).normal(shape);
+}
+
+/** A tensor's numbers. */
+export async function numbers(x: Tensor): Promise<number[]> {
+  return Array.from(await x.data());
+}
+
+/** Fails unless |actual − expected| ≤ tolerance · max(|expected|, 1 of the largest) everywhere. */
+export async function assertClose(
+  actual: Tensor | ArrayLike<number>,
+  expected: Tensor | ArrayLike<number>,
+  tolerance = 1e-4,
+  what = "",
+): Promise<void> {
+  const read = async (x: Tensor | ArrayLike<number>) =>
+    "data" in x ? await numbers(x as Tensor) : Array.from(x);
+  if ("shape" in actual && "shape" in expected) {
+    assertEquals((actual as Tensor).shape, (expected as Tensor).shape);
+  }
+  const [a, b] = [await read(actual), await read(expected)];
+  assertEquals(a.length, b.length, `${what}: lengths`);
+  const scale = Math.max(1e-6, ...b.map(Math.abs));
+  a.forEach((v, i) => {
+    const off = Math.abs(v - b[i]) / scale;
+    assert(off <= tolerance, `${what} [${i}]: ${v} is not ${b[i]} (${off.toExponential(2)} of the largest)`);
+  });
+}
+
+/** A kernel's output against plain TypeScript: compares shape and numbers. */
+export async function assertTensor(
+  actual: Tensor,
+  shape: number[],
+  expected: ArrayLike<number>,
+  tolerance = 1e-4,
+): Promise<void> {
+  assertEquals(actual.shape, shape);
+  await assertClose(actual, expected, tolerance);
+}
+
+/**
+ * Compares the gradients of f with central differences along a random direction of each input.
+ * f must be smooth there and give a tensor of any shape.
+ */
+export async function checkGradients(
+  f: (...xs: Tensor[]) => Tensor,
+  xs: Tensor[],
+  { step = 1e-2, tolerance = 1e-2 } = {},
+): Promise<void> {
+  const seed = tf.tidy(() => random(noGrad(() => f(...xs)).shape, 99));
+  const grads = grad(f, xs, seed);
+  const value = async (inputs: Tensor[]) =>
+    (await tf.tidy(() => tf.sum(tf.mul(f(...inputs), seed))).data())[0];
+  for (const [i, x] of xs.entries()) {
+    assertEquals(grads[i].shape, x.shape);
+    const direction = random(x.shape, 1000 + i);
+    const along = (h: number) => value(xs.with(i, tf.add(x, tf.mul(direction, h))));
+    const numeric = (await along(step) - await along(-step)) / (2 * step);
+    const analytic = (await tf.sum(tf.mul(direction, grads[i])).data())[0];
+    const off = Math.abs(numeric - analytic) / Math.max(1, Math.abs(numeric), Math.abs(analytic));
+    assert(off < tolerance, `input ${i}: gradient ${analytic}, differences ${numeric}`);
+  }
+}
