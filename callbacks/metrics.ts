@@ -14,7 +14,6 @@ export interface Metric {
 /** A weighted mean whose sums stay on the device, so that a batch waits for no read. */
 export class Mean {
   #total: Tensor | null = null;
-  #sum = 0;
   #weight = 0;
 
   /** Adds a scalar tensor with a weight. */
@@ -31,18 +30,18 @@ export class Mean {
   reset(): void {
     this.#total?.dispose();
     this.#total = null;
-    this.#sum = this.#weight = 0;
+    this.#weight = 0;
   }
 
   /** Sum and weight so far; may be given to {@link set}. */
   async get(): Promise<[sum: number, weight: number]> {
-    const total = this.#total ? (await this.#total.data())[0] : 0;
-    return [this.#sum + total, this.#weight];
+    return [this.#total ? (await this.#total.data())[0] : 0, this.#weight];
   }
 
+  /** Goes on from a sum and a weight, with the rounding of a mean that never stopped. */
   set([sum, weight]: [number, number]): void {
     this.reset();
-    this.#sum = sum;
+    if (weight) this.#total = tf.keep(tf.scalar(sum));
     this.#weight = weight;
   }
 

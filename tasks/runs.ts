@@ -82,7 +82,7 @@ export async function loadModel(runs: string, name: string, config: TrainConfig)
     throw new UserError(`The run ${name} has no ${weights}: its training has not finished an epoch yet`);
   });
   const model = new UNet(unetConfig(config));
-  await loadWeights(model as never, bytes);
+  await loadWeights(model, bytes);
   return model;
 }
 
@@ -117,7 +117,7 @@ export async function drawSamples(
   const schedule = steps === undefined ? full : respace(full, steps);
   const T = schedule.nSteps;
   const bar = progressBar(`sampling ${n} images`, T);
-  const images = await sample(model as never, [n, config.size, config.size, 1], {
+  const images = await sample(model, [n, config.size, config.size, 1], {
     schedule,
     generator,
     keep: (t) => t === 0 || (gif !== undefined && animated(t, T)),

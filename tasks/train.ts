@@ -169,7 +169,7 @@ async function train(): Promise<number> {
     everyBatches: options.checkpointEvery,
     resume,
   });
-  const learn = new TrainLearner(model as never, dls, {
+  const learn = new TrainLearner(model, dls, {
     lr: config.lr,
     optFunc: (params, lr) => new Adam(params, { lr, eps: config.eps }),
     cbs: [
@@ -183,7 +183,7 @@ async function train(): Promise<number> {
   /** Brings the run's files up to date; after each epoch, and when the fit ends or is stopped. */
   const report = async () => {
     await recorder.flush();
-    await saveWeights(model as never, files.weights, { config: JSON.stringify(model.config) });
+    await saveWeights(model, files.weights, { config: JSON.stringify(model.config) });
     await writeFile(files.metrics, metrics.rows.map((row) => JSON.stringify(row) + "\n").join(""));
     if (recorder.values.loss.length) {
       await writeFile(files.lossPlot, await plotLosses(recorder.values.loss, metrics.rows, dls.train.length));

@@ -34,7 +34,7 @@ export async function assertClose(
   }
   const [a, b] = [await read(actual), await read(expected)];
   assertEquals(a.length, b.length, `${what}: lengths`);
-  const scale = Math.max(1e-6, ...b.map(Math.abs));
+  const scale = b.reduce((m, v) => Math.max(m, Math.abs(v)), 1e-6);
   a.forEach((v, i) => {
     const off = Math.abs(v - b[i]) / scale;
     assert(off <= tolerance, `${what} [${i}]: ${v} is not ${b[i]} (${off.toExponential(2)} of the largest)`);

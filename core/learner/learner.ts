@@ -58,7 +58,7 @@ export class Learner {
   /** The optimiser of the current or last fit. */
   opt: Optimizer | null = null;
   /** Where the recorded operations of the current batch are. */
-  tape = new Tape();
+  tape: Tape = new Tape();
   nEpochs = 0;
   /** The epoch numbers of the fit; a callback may change them in `beforeFit`. */
   epochs: number[] = [];

@@ -1,6 +1,6 @@
 /** Pictures from arrays: grids of images, PNG, animated GIF. */
 import { encode } from "npm:fast-png@8.0.0";
-import { HostArray } from "../data/array.ts";
+import type { HostArray } from "../data/array.ts";
 
 /** 8-bit grey or RGB pixels, rows from the top. */
 export interface Picture {

@@ -23,7 +23,7 @@ export interface DDPMOptions {
  * ```
  */
 export class DDPMCB extends Callback {
-  override order = new DeviceCB().order + 1;
+  override order: number = new DeviceCB().order + 1;
   readonly schedule: Schedule;
   readonly #generator?: Generator;
 
@@ -49,7 +49,7 @@ export class DDPMCB extends Callback {
  * ```
  */
 export class DDPMTrainCB extends TrainCB {
-  override order = new DeviceCB().order + 1;
+  override order: number = new DeviceCB().order + 1;
   readonly schedule: Schedule;
   readonly #generator?: Generator;
 

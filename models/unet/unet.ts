@@ -112,25 +112,9 @@ export class TimestepEmbedding extends Module<[Tensor], Tensor> {
 }
 
 /**
- * The U-Net that predicts an image's noise from the noisy image and its timestep (Ho et al. 2020, appendix B): the
- * architecture, config fields and parameter names of Diffusers v0.11. Images are NHWC.
- *
- * @example
- * ```ts
- * import { assert } from "@std/assert";
- * import { tf, UNet2DModel, useDevice } from "../../mod.ts";
- * await useDevice("wasm", { log: null });
- * const model = new UNet2DModel({
- *   in_channels: 1,
- *   out_channels: 1,
- *   block_out_channels: [16, 32, 64, 64],
- *   norm_num_groups: 8,
- * });
- * const { sample } = model.call(tf.zeros([2, 32, 32, 1]), tf.tensor1d([10, 500]));
- * assert(sample.shape.join() === "2,32,32,1");
- * ```
+ * The network behind {@link UNet2DModel}, without a forward of its own: subclasses decide how inputs come and outputs go.
  */
-export class UNet2DModel extends Module<[Tensor, Tensor | number], { sample: Tensor }> {
+export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> {
   readonly #config: UNet2DConfig;
   conv_in: Conv2d;
   time_embedding: TimestepEmbedding;
@@ -191,7 +175,7 @@ export class UNet2DModel extends Module<[Tensor, Tensor | number], { sample: Ten
    * @returns the predicted noise [N,H,W,out_channels]
    * @throws Error if the downsamplers do not divide the image.
    */
-  override forward(x: Tensor, t: Tensor | number): { sample: Tensor } {
+  protected predict(x: Tensor, t: Tensor | number): Tensor {
     const c = this.#config;
     const [n, h, w] = x.shape, factor = 2 ** (c.block_out_channels.length - 1);
     if (h % factor || w % factor) {
@@ -216,6 +200,36 @@ export class UNet2DModel extends Module<[Tensor, Tensor | number], { sample: Ten
     for (const block of this.up_blocks) {
       y = block.call(y, skips.splice(-block.resnets.length), temb);
     }
-    return { sample: this.conv_out.call(this.conv_norm_out.call(y)) };
+    return this.conv_out.call(this.conv_norm_out.call(y));
+  }
+}
+
+/**
+ * The U-Net that predicts an image's noise from the noisy image and its timestep (Ho et al. 2020, appendix B): the
+ * architecture, config fields and parameter names of Diffusers v0.11. Images are NHWC.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { tf, UNet2DModel, useDevice } from "../../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const model = new UNet2DModel({
+ *   in_channels: 1,
+ *   out_channels: 1,
+ *   block_out_channels: [16, 32, 64, 64],
+ *   norm_num_groups: 8,
+ * });
+ * const { sample } = model.call(tf.zeros([2, 32, 32, 1]), tf.tensor1d([10, 500]));
+ * assert(sample.shape.join() === "2,32,32,1");
+ * ```
+ */
+export class UNet2DModel extends UNet2D<[Tensor, Tensor | number], { sample: Tensor }> {
+  /**
+   * @param x noisy images [N,H,W,in_channels]
+   * @param t timesteps [N], or one for all
+   * @returns the predicted noise [N,H,W,out_channels] as `sample`
+   */
+  override forward(x: Tensor, t: Tensor | number): { sample: Tensor } {
+    return { sample: this.predict(x, t) };
   }
 }

@@ -86,6 +86,8 @@ export async function bootWasm(): Promise<Booted> {
           imports: WebAssembly.Imports,
           done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void,
         ) {
+          // Its own thread pool is not used, and asking for the number of cores would need a permission.
+          imports.env.emscripten_num_logical_cores = () => 1;
           WebAssembly.instantiate(binary, imports).then((instance) => done(instance, binary));
           return {};
         },

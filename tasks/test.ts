@@ -1,0 +1,55 @@
+/**
+ * `deno task test`: format, lint, types, the examples in the docs, and the suite on each device that is there. Its last
+ * line tells how many passed and failed; a check counts as one.
+ */
+const ROOT = new URL("../", import.meta.url).pathname;
+const total = { passed: 0, failed: 0 };
+
+/** Runs deno with these arguments, its output passed through; adds what it reports to the totals. */
+async function step(title: string, args: string[], env: Record<string, string> = {}): Promise<void> {
+  console.log(`\n── ${title}`);
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    env,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  let text = "";
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    await Deno.stdout.write(new TextEncoder().encode(part));
+  }
+  const { success } = await child.status;
+  // deno-lint-ignore no-control-regex
+  const plain = text.replace(/\x1b\[[0-9;]*m/g, "");
+  const [, passed, failed] = plain.match(/^(?:ok|FAILED) \| (\d+) passed.*?\| (\d+) failed/m) ?? [];
+  total.passed += passed === undefined ? Number(success) : Number(passed);
+  // A failure that no test reports (a type error, a crash) is one all the same.
+  total.failed += Math.max(Number(failed ?? 0), success ? 0 : 1);
+}
+
+const DOCS = ["mod.ts", "core", "callbacks", "models"];
+const flags = Deno.args;
+const chosen = flags.includes("--device") ? [flags[flags.indexOf("--device") + 1]] : ["wasm", "webgpu"];
+
+await step("format", ["fmt", "--check", "--quiet"]);
+await step("lint", ["lint", "--quiet"]);
+await step("types", ["check", "--quiet", "mod.ts", "tasks", "tests", "examples", "callbacks", "models"]);
+await step("examples in the docs", ["test", "-A", "--quiet", "--doc", ...DOCS], { DENOISE_DEVICE: "wasm" });
+if (chosen.includes("wasm")) {
+  await step("suite on WASM", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "wasm" });
+}
+if (chosen.includes("webgpu")) {
+  if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp"); // Mesa complains without
+  if (await navigator.gpu?.requestAdapter()) {
+    await step("suite on WebGPU", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "webgpu" });
+  } else {
+    console.log(
+      "\nNo WebGPU adapter here: the suite ran on WASM only. Software Vulkan will do (mesa-vulkan-drivers).",
+    );
+  }
+}
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+Deno.exit(total.failed ? 1 : 0);

@@ -1,0 +1,266 @@
+/** The loop: order of events, cancelling, phases, leaks. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  Callback,
+  CancelBatchException,
+  CancelEpochException,
+  CancelFitException,
+  DataLoaders,
+  DeviceCB,
+  F,
+  HostArray,
+  Learner,
+  type LearnerEvent,
+  Linear,
+  MetricsCB,
+  MomentumLearner,
+  type Parameter,
+  SGD,
+  SingleBatchCB,
+  tf,
+  TrainCB,
+  TrainLearner,
+} from "../../mod.ts";
+import { assertClose, numbers, random } from "../support.ts";
+
+/** Eight points of y = 2·x₀ − x₁ in batches of four, four to evaluate on. */
+async function loaders(batchSize = 4): Promise<DataLoaders> {
+  const set = async (n: number, seed: number) => {
+    const x = await numbers(random([n, 2], seed));
+    const y = Float32Array.from({ length: n }, (_, i) => 2 * x[2 * i] - x[2 * i + 1]);
+    return { images: new HostArray(Float32Array.from(x), [n, 2]), labels: new HostArray(y, [n, 1]) };
+  };
+  return DataLoaders.from(await set(8, 1), await set(4, 2), { batchSize });
+}
+
+const EVENTS: LearnerEvent[] = [
+  ...["beforeFit", "afterFit", "cleanupFit", "beforeEpoch", "afterEpoch", "cleanupEpoch"] as const,
+  ...[
+    "beforeBatch",
+    "afterPredict",
+    "afterLoss",
+    "afterBackward",
+    "afterStep",
+    "afterBatch",
+    "cleanupBatch",
+  ] as const,
+];
+
+/** Writes down every event; a hook may throw at one of them. */
+class Trace extends Callback {
+  override order = 10;
+  readonly seen: string[] = [];
+  constructor(hook: (event: string, learn: Learner) => void = () => {}) {
+    super();
+    for (const event of EVENTS) {
+      Object.assign(this, {
+        [event]: (learn: Learner) => {
+          this.seen.push(event);
+          hook(event, learn);
+        },
+      });
+    }
+  }
+}
+
+const TRAIN_BATCH = [
+  "beforeBatch",
+  "afterPredict",
+  "afterLoss",
+  "afterBackward",
+  "afterStep",
+  "afterBatch",
+  "cleanupBatch",
+];
+const EVAL_BATCH = ["beforeBatch", "afterPredict", "afterLoss", "afterBatch", "cleanupBatch"];
+const epoch = (...batches: string[][]) => ["beforeEpoch", ...batches.flat(), "afterEpoch", "cleanupEpoch"];
+const fit = (...epochs: string[][]) => ["beforeFit", ...epochs.flat(), "afterFit", "cleanupFit"];
+const BOTH = [...epoch(TRAIN_BATCH, TRAIN_BATCH), ...epoch(EVAL_BATCH)];
+
+async function run(hook?: (event: string, learn: Learner) => void): Promise<string[]> {
+  const trace = new Trace(hook);
+  await new TrainLearner(new Linear(2, 1), await loaders(), { cbs: [new DeviceCB(), trace] }).fit(2);
+  return trace.seen;
+}
+
+Deno.test("two epochs: every event in miniai's order", async () => {
+  assertEquals(await run(), fit(BOTH, BOTH));
+});
+
+Deno.test("a cancelled batch skips its rest and goes on with the next", async () => {
+  let first = true;
+  const seen = await run((event) => {
+    if (event !== "afterLoss" || !first) return;
+    first = false;
+    throw new CancelBatchException();
+  });
+  const cut = ["beforeBatch", "afterPredict", "afterLoss", "cleanupBatch"];
+  assertEquals(seen, fit([...epoch(cut, TRAIN_BATCH), ...epoch(EVAL_BATCH)], BOTH));
+});
+
+Deno.test("a cancelled epoch skips its rest and goes on with the next", async () => {
+  const seen = await run((event, learn) => {
+    if (event === "afterBatch" && learn.training && learn.epoch === 0) throw new CancelEpochException();
+  });
+  const cut = ["beforeEpoch", ...TRAIN_BATCH, "cleanupEpoch"];
+  assertEquals(seen, fit([...cut, ...epoch(EVAL_BATCH)], BOTH));
+});
+
+Deno.test("a cancelled fit skips everything but its cleaning up", async () => {
+  const seen = await run((event, learn) => {
+    if (event === "beforeBatch" && learn.epoch === 1) throw new CancelFitException();
+  });
+  assertEquals(seen, [
+    "beforeFit",
+    ...BOTH,
+    "beforeEpoch",
+    "beforeBatch",
+    "cleanupBatch",
+    "cleanupEpoch",
+    "cleanupFit",
+  ]);
+});
+
+Deno.test("another error comes out, after cleaning up, and temporary callbacks are gone", async () => {
+  const trace = new Trace((event) => {
+    if (event === "afterPredict") throw new Error("boom");
+  });
+  const learn = new TrainLearner(new Linear(2, 1), await loaders(), { cbs: [new DeviceCB()] });
+  await assertRejects(() => learn.fit(1, { cbs: [trace] }), Error, "boom");
+  assertEquals(trace.seen, [
+    "beforeFit",
+    "beforeEpoch",
+    "beforeBatch",
+    "afterPredict",
+    "cleanupBatch",
+    "cleanupEpoch",
+    "cleanupFit",
+  ]);
+  assertEquals(learn.cbs.length, 1);
+  await learn.fit(1);
+});
+
+Deno.test("callbacks run by order, equal ones as given; train and valid can be left out", async () => {
+  const seen: string[] = [];
+  const make = (name: string, order: number) =>
+    Object.assign(new class extends Callback {}(), { order, beforeEpoch: () => void seen.push(name) });
+  const cbs = [make("late", 5), make("a", 0), make("early", -3), make("b", 0)];
+  const learn = new TrainLearner(new Linear(2, 1), await loaders(), { cbs: [new DeviceCB(), ...cbs] });
+  await learn.fit(1, { valid: false });
+  assertEquals(seen, ["early", "a", "b", "late"]);
+  await learn.fit(1, { train: false });
+  assertEquals(seen.length, 8);
+});
+
+Deno.test("Learner with TrainCB and TrainLearner do the same", async () => {
+  const results: number[][] = [];
+  const start = new Linear(2, 1);
+  for (
+    const make of [
+      (m: Linear, dls: DataLoaders) => new Learner(m, dls, { lr: 0.1, cbs: [new DeviceCB(), new TrainCB()] }),
+      (m: Linear, dls: DataLoaders) => new TrainLearner(m, dls, { lr: 0.1, cbs: [new DeviceCB()] }),
+    ]
+  ) {
+    const model = new Linear(2, 1);
+    model.loadStateDict(start.stateDict());
+    await make(model, await loaders()).fit(3);
+    results.push(await numbers(model.weight));
+  }
+  assertEquals(results[0], results[1]);
+});
+
+Deno.test("training fits a line; evaluation changes nothing", async () => {
+  const model = new Linear(2, 1);
+  const learn = new TrainLearner(model, await loaders(), { lr: 0.3, cbs: [new DeviceCB()] });
+  await learn.fit(60);
+  await assertClose(model.weight, [2, -1], 1e-2);
+  const before = await numbers(model.weight);
+  await learn.fit(1, { train: false });
+  assertEquals(await numbers(model.weight), before);
+});
+
+Deno.test("MomentumLearner keeps 0.85 of the gradient", async () => {
+  const model = new Linear(2, 1, { bias: false });
+  model.weight.assign(tf.zeros([1, 2]));
+  const dls = await loaders(8);
+  await new MomentumLearner(model, dls, { lr: 0.1, cbs: [new DeviceCB()] }).fit(2, { valid: false });
+  // By hand: w ← w − lr·(g + 0.85·previous)
+  const x = dls.train.dataset.images.data, y = dls.train.dataset.labels.data;
+  const w = [0, 0];
+  let v = [0, 0];
+  for (let i = 0; i < 2; i++) {
+    const g = [0, 0];
+    for (let n = 0; n < 8; n++) {
+      const error = w[0] * x[2 * n] + w[1] * x[2 * n + 1] - y[n];
+      for (const k of [0, 1]) g[k] += 2 * error * x[2 * n + k] / 8;
+    }
+    v = v.map((old, k) => g[k] + 0.85 * old);
+    for (const k of [0, 1]) w[k] -= 0.1 * v[k];
+  }
+  await assertClose(model.weight, w, 1e-4);
+});
+
+Deno.test("a phase can be replaced: gradients summed over two batches before a step", async () => {
+  class Accumulating extends TrainLearner {
+    override step() {
+      if (this.iter % 2 === 1) super.step();
+    }
+    override zeroGrad() {
+      if (this.iter % 2 === 1) super.zeroGrad();
+    }
+  }
+  const one = new Linear(2, 1), two = new Linear(2, 1);
+  two.loadStateDict(one.stateDict());
+  const optFunc = (scale: number) => (params: Parameter[]) => new SGD(params, { lr: 0.1 * scale });
+  await new Accumulating(one, await loaders(4), { cbs: [new DeviceCB()], optFunc: optFunc(0.5) }).fit(1, {
+    valid: false,
+  });
+  await new TrainLearner(two, await loaders(8), { cbs: [new DeviceCB()], optFunc: optFunc(1) }).fit(1, {
+    valid: false,
+  });
+  await assertClose(one.weight, two.weight, 1e-5);
+});
+
+Deno.test("SingleBatchCB stops after a batch and keeps it", async () => {
+  const metrics = new MetricsCB();
+  metrics.log = () => {};
+  const learn = new TrainLearner(new Linear(2, 1), await loaders(), { cbs: [new DeviceCB(), metrics] });
+  await learn.fit(3, { cbs: [new SingleBatchCB()] });
+  assertEquals(metrics.rows, []);
+  assertEquals([(await numbers(learn.batch[0])).length, (await numbers(learn.preds)).length], [8, 4]);
+  await assertClose(F.mseLoss(learn.preds, learn.batch[1]), await numbers(learn.loss), 1e-5);
+  learn.dispose();
+});
+
+Deno.test("without DeviceCB the error says so; with optFunc null there is no optimiser", async () => {
+  await assertRejects(
+    async () => await new Learner(new Linear(2, 1), await loaders(), { cbs: [new TrainCB()] }).fit(1),
+    Error,
+    "add DeviceCB",
+  );
+  const learn = new TrainLearner(new Linear(2, 1), await loaders(), { optFunc: null, cbs: [new DeviceCB()] });
+  await learn.fit(1, { train: false });
+  assertEquals(learn.opt, null);
+});
+
+Deno.test("twenty batches leak nothing: tensors, bytes and buffers", async () => {
+  const counts: string[] = [];
+  class Count extends Callback {
+    override order = 1000;
+    beforeBatch(learn: Learner) {
+      const { numTensors, numBytes, numDataBuffers } = tf.memory();
+      if (learn.training) counts.push([numTensors, numBytes, numDataBuffers].join());
+    }
+  }
+  const metrics = new MetricsCB();
+  metrics.log = () => {};
+  const learn = new TrainLearner(new Linear(2, 1), await loaders(), {
+    cbs: [new DeviceCB(), metrics, new Count()],
+    optFunc: (params, lr) => new SGD(params, { lr, momentum: 0.9 }),
+  });
+  await learn.fit(12);
+  // The first batch has no momentum yet, the first of an epoch no running loss.
+  const later = counts.filter((_, i) => i % 2 === 1 && i > 1);
+  assert(later.length >= 11);
+  assertEquals(new Set(later).size, 1, later.join(" | "));
+});

@@ -1,0 +1,134 @@
+/** UNet2DModel against Diffusers' output, gradients and training (tests/golden/unet-tiny.safetensors). */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  Adam,
+  decodeSafetensors,
+  F,
+  fromTorch,
+  type HostArray,
+  Tape,
+  tf,
+  timestepEmbedding,
+  toTorch,
+  UNet2DModel,
+} from "../../mod.ts";
+import { assertClose, device, numbers } from "../support.ts";
+
+const { tensors } = decodeSafetensors(
+  await Deno.readFile(new URL("../golden/unet-tiny.safetensors", import.meta.url)),
+);
+/** The golden tensors whose name begins so, without that beginning. */
+const golden = (prefix: string): Record<string, HostArray> =>
+  Object.fromEntries(
+    Object.entries(tensors).filter(([k]) => k.startsWith(prefix)).map((
+      [k, v],
+    ) => [k.slice(prefix.length), v]),
+  );
+const nhwc = (name: string) => tf.transpose(tensors[name].toTensor(), [0, 2, 3, 1]);
+
+const TINY = {
+  ...{ in_channels: 1, out_channels: 1, block_out_channels: [16, 32], layers_per_block: 1 },
+  down_block_types: ["DownBlock2D" as const, "AttnDownBlock2D" as const],
+  up_block_types: ["AttnUpBlock2D" as const, "UpBlock2D" as const],
+  ...{ attention_head_dim: 8, norm_num_groups: 8 },
+};
+
+function tiny(): UNet2DModel {
+  const model = new UNet2DModel(TINY);
+  model.loadStateDict(fromTorch(golden("param.")));
+  return model;
+}
+
+/** WASM must be within 1e-4 of the largest; WebGPU's shaders may round more. */
+const TOLERANCE = device.name === "wasm" ? 1e-4 : 1e-3;
+
+Deno.test("golden: parameter names and shapes are Diffusers'", () => {
+  const ours = new UNet2DModel(TINY).stateDict();
+  assertEquals(Object.keys(ours).sort(), Object.keys(golden("param.")).sort());
+});
+
+Deno.test("golden: output, loss and every gradient", async () => {
+  const model = tiny(), tape = new Tape();
+  tape.start();
+  const y = model.call(nhwc("x"), tensors.t.toTensor()).sample;
+  const loss = F.mseLoss(y, nhwc("target"));
+  tape.stop();
+  await assertClose(tf.transpose(y, [0, 3, 1, 2]), tensors.y.data, TOLERANCE, "y");
+  await assertClose(loss, tensors.loss.data, TOLERANCE, "loss");
+  tape.backward(loss);
+  const expected = golden("grad.");
+  const largestOf = (g: HostArray) => Array.from(g.data).reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  const largest = Math.max(...Object.values(expected).map(largestOf));
+  for (const [name, p] of model.namedParameters()) {
+    const { grad } = await toTorch({ grad: p.grad! });
+    // A key's bias shifts all scores of a row alike: its gradient is 0 but for rounding.
+    if (largestOf(expected[name]) < 1e-6 * largest) continue;
+    await assertClose(grad.data, expected[name].data, TOLERANCE, name);
+  }
+});
+
+Deno.test("golden: ten steps of Adam", async () => {
+  const model = tiny();
+  const opt = new Adam(model.parameters(), { lr: 1e-3, eps: 1e-5 });
+  const losses: number[] = [];
+  const [x, t, target] = [nhwc("x"), tensors.t.toTensor(), nhwc("target")];
+  for (let i = 0; i < 10; i++) {
+    const tape = new Tape();
+    tape.start();
+    const loss = F.mseLoss(model.call(x, t).sample, target);
+    tape.stop();
+    tape.backward(loss);
+    opt.step();
+    opt.zeroGrad();
+    losses.push((await numbers(loss))[0]);
+  }
+  losses.forEach((l, i) => {
+    const expected = tensors.trajectory.data[i];
+    assert(Math.abs(l / expected - 1) < 1e-3, `step ${i}: ${l} is not ${expected}`);
+  });
+});
+
+Deno.test("timestep embedding: definition, order, odd size", async () => {
+  const t = tf.tensor1d([0, 3, 999], "int32");
+  const angle = (t: number, i: number, half: number) => t * Math.exp(-Math.log(10000) * i / half);
+  const expected = [0, 3, 999].flatMap((t) => {
+    const angles = [0, 1, 2, 3].map((i) => angle(t, i, 4));
+    return [...angles.map(Math.sin), ...angles.map(Math.cos)];
+  });
+  await assertClose(timestepEmbedding(t, 8), expected, 1e-3);
+  const flipped = await numbers(timestepEmbedding(t, 8, { flipSinToCos: true }));
+  await assertClose(flipped.slice(0, 4), [1, 1, 1, 1], 1e-6);
+  assertEquals(timestepEmbedding(t, 9).shape, [3, 9]);
+});
+
+Deno.test("one timestep for all equals the same for each; the lesson's parameter counts", async () => {
+  const model = tiny(), x = nhwc("x");
+  const one = model.call(x, 7).sample, each = model.call(x, tf.tensor1d([7, 7])).sample;
+  await assertClose(one, each, 1e-6);
+  const lesson = new UNet2DModel({
+    in_channels: 1,
+    out_channels: 1,
+    block_out_channels: [16, 32, 64, 64],
+    norm_num_groups: 8,
+  });
+  assertEquals(lesson.parameterCount(), 1_695_457);
+});
+
+Deno.test("configs that fit no network say why", () => {
+  const make = (config: ConstructorParameters<typeof UNet2DModel>[0]) => () => new UNet2DModel(config);
+  const levels = { block_out_channels: [16, 32, 64, 64] };
+  assertThrows(make(levels), Error, "16 channels do not divide into 32 groups");
+  assertThrows(
+    make({ ...levels, norm_num_groups: 8, attention_head_dim: 5 }),
+    Error,
+    "32 channels do not divide into heads of 5",
+  );
+  assertThrows(make({ block_out_channels: [32, 64] }), Error, "must have the same length");
+  assertThrows(make({ down_block_types: ["Other" as never] }), Error, "the same length");
+  assertThrows(
+    make({ ...TINY, down_block_types: ["DownBlock2D", "Other" as never] }),
+    Error,
+    'Unknown block type "Other"',
+  );
+  assertThrows(() => tiny().call(tf.zeros([1, 15, 16, 1]), 0), Error, "15×16 does not halve 1 times");
+});

@@ -1,0 +1,171 @@
+/** The command line as a user runs it: the tasks of deno.json, with their permissions, in a directory of its own. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { decodeSafetensors } from "../../mod.ts";
+import { wasmOnly } from "../support.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const TINY = [
+  ...[
+    "--channels",
+    "8,8",
+    "--groups",
+    "4",
+    "--layers",
+    "1",
+    "--head-dim",
+    "4",
+    "--size",
+    "16",
+    "--steps",
+    "40",
+  ],
+  ...["--batch", "16", "--limit", "96", "--test-limit", "32", "--samples", "4", "--seed", "7"],
+];
+
+/** Starts `deno task NAME …`, runs kept in dir. Runs must lie in the project: a task may write nowhere else. */
+function start(task: string, dir: string, ...args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", task, "--runs", dir, "--device", "wasm", ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(180_000),
+  }).spawn();
+}
+
+async function finish(child: Deno.ChildProcess) {
+  const { code, stdout, stderr } = await child.output();
+  const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b));
+  return { code, out, err };
+}
+const run = (task: string, dir: string, ...args: string[]) => finish(start(task, dir, ...args));
+
+/** A test with a directory for runs. */
+function cliTest(name: string, fn: (dir: string) => Promise<void>): void {
+  Deno.test({
+    name,
+    ...wasmOnly,
+    async fn() {
+      await Deno.mkdir(`${ROOT}runs`, { recursive: true });
+      const dir = await Deno.makeTempDir({ dir: `${ROOT}runs`, prefix: "test-" });
+      try {
+        await fn(dir);
+      } finally {
+        await Deno.remove(dir, { recursive: true });
+      }
+    },
+  });
+}
+
+const rows = async (path: string) =>
+  (await Deno.readTextFile(path)).trim().split("\n").map((line) => JSON.parse(line));
+const magic = async (path: string) => [...(await Deno.readFile(path)).slice(0, 4)];
+
+cliTest("train writes a run and says so; sample draws from it; the same seed draws the same", async (dir) => {
+  const { code, out, err } = await run("train", dir, ...TINY, "--name", "a", "--epochs", "2");
+  assertEquals(code, 0, err);
+  assertEquals((await Array.fromAsync(Deno.readDir(`${dir}/a`))).map((f) => f.name).sort(), [
+    ...[
+      "checkpoint.safetensors",
+      "config.json",
+      "loss.svg",
+      "metrics.jsonl",
+      "model.safetensors",
+      "samples.png",
+    ],
+  ]);
+  assertMatch(err, /^Device: wasm \(\d+ threads?, .*SIMD\): asked for$/m);
+  assertMatch(err, /^Data: .*Fashion-MNIST/m);
+  assert(!/tensorflow|tfjs|node\.js|XDG|warning/i.test(out + err), `noise: ${err}`);
+  assertEquals((await rows(`${dir}/a/metrics.jsonl`)).map((r) => [r.epoch, r.train]), [
+    ...[[0, "train"], [0, "eval"], [1, "train"], [1, "eval"]],
+  ]);
+  const config = JSON.parse(await Deno.readTextFile(`${dir}/a/config.json`));
+  assertEquals([config.channels, config.epochs, config.preset, config.lr], [[8, 8], 2, "quick", 5e-3]);
+  const { tensors } = decodeSafetensors(await Deno.readFile(`${dir}/a/model.safetensors`));
+  assertEquals(tensors["conv_in.weight"].shape, [8, 1, 3, 3]);
+
+  const pictures: string[] = [];
+  for (const seed of ["1", "1", "2"]) {
+    const { code, out, err } = await run("sample", dir, "--seed", seed, "--n", "3", "--steps", "10");
+    assertEquals(code, 0, err);
+    assertMatch(out, /samples\.png and .*samples\.gif \(run a, seed/);
+    assertEquals(await magic(`${dir}/a/samples.png`), [137, 80, 78, 71]);
+    assertEquals(await magic(`${dir}/a/samples.gif`), [71, 73, 70, 56]);
+    pictures.push((await Deno.readFile(`${dir}/a/samples.png`)).join());
+  }
+  assertEquals(pictures[0], pictures[1]);
+  assert(pictures[0] !== pictures[2]);
+});
+
+cliTest("Ctrl-C saves and stops; --resume ends where an unbroken run does", async (dir) => {
+  const args = [...TINY, "--epochs", "4", "--limit", "640", "--samples", "0"];
+  assertEquals((await run("train", dir, ...args, "--name", "whole")).code, 0);
+
+  const child = start("train", dir, ...args, "--name", "broken");
+  // The table's first row: one epoch is over, three are left.
+  const [seen, rest] = child.stdout.tee();
+  for await (const part of seen.pipeThrough(new TextDecoderStream())) if (/0\s+eval/.test(part)) break;
+  // `deno task` hands the signal on to the task.
+  child.kill("SIGINT");
+  const stdout = await new Response(rest).text();
+  const stderr = await new Response(child.stderr).text();
+  assertEquals((await child.status).code, 130, stdout + stderr);
+  assertMatch(stdout, /Stopped. Go on with: deno task train --resume broken/);
+
+  const resumed = await run("train", dir, "--resume", "broken", "--samples", "0");
+  assertEquals(resumed.code, 0, resumed.err);
+  assertEquals(await rows(`${dir}/broken/metrics.jsonl`), await rows(`${dir}/whole/metrics.jsonl`));
+  const weights = (name: string) => Deno.readFile(`${dir}/${name}/model.safetensors`);
+  assertEquals(await weights("broken"), await weights("whole"));
+});
+
+cliTest("wrong use is named, with exit code 2; other failures have 1", async (dir) => {
+  for (
+    const [args, message] of [
+      [["--epochs", "0"], "It must be a whole number from 1 to 100000"],
+      [["--channels", "8,x"], "It must be positive whole numbers with commas"],
+      [["--preset", "slow"], "Allowed choices are quick, lesson, lesson-v1"],
+      [["--nonsense"], "unknown option '--nonsense'"],
+      [["--device", "gpu"], "Allowed choices are auto, webgpu, wasm"],
+    ] as const
+  ) {
+    const { code, err } = await run("train", dir, ...args);
+    assertEquals(code, 2, err);
+    assert(err.includes(message), `${err} lacks: ${message}`);
+  }
+  for (
+    const [args, message] of [
+      [["--size", "30"], "--size 30 does not halve 3 times: give a multiple of 8"],
+      [["--groups", "32"], "16 channels do not divide into 32 groups"],
+      [["--data", "/nowhere"], "--data /nowhere does not hold all of"],
+      [["--resume", "gone"], `There is no run ${dir}/gone`],
+      [["--name", "a/b"], "--name a/b"],
+    ] as const
+  ) {
+    const { code, err } = await run("train", dir, ...args);
+    assertEquals(code, 1, err);
+    assert(err.includes(message), `${err} lacks: ${message}`);
+  }
+  const none = await run("sample", dir);
+  assertEquals(none.code, 1);
+  assert(none.err.includes("make one with `deno task train`"), none.err);
+});
+
+cliTest("--help tells every option, with exit code 0", async (dir) => {
+  for (const [task, option] of [["train", "--resume [name]"], ["sample", "--steps <count>"]]) {
+    const { code, out } = await run(task, dir, "--help");
+    assertEquals(code, 0);
+    assert(out.includes(option), out);
+  }
+});
+
+cliTest("a run is never overwritten", async (dir) => {
+  const args = [...TINY, "--epochs", "1", "--samples", "0", "--name", "once"];
+  assertEquals((await run("train", dir, ...args)).code, 0);
+  const { code, err } = await run("train", dir, ...args);
+  assertEquals(code, 1);
+  assert(err.includes("once exists: give another --name, or --resume once"), err);
+});
