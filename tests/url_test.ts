@@ -1,6 +1,5 @@
 /** Import by URL: the tree served over loopback, a script without config trains from it. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { serveDir } from "@std/http";
 import { wasmOnly } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -10,9 +9,12 @@ Deno.test({
   ...wasmOnly,
   async fn() {
     const served = new Set<string>();
-    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-      served.add(new URL(request.url).pathname);
-      return serveDir(request, { fsRoot: ROOT, quiet: true });
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
+      const { pathname } = new URL(request.url);
+      served.add(pathname);
+      const body = await Deno.readFile(ROOT + pathname).catch(() => null);
+      const type = pathname.endsWith(".js") ? "text/javascript" : "text/typescript";
+      return new Response(body, { status: body ? 200 : 404, headers: { "content-type": type } });
     });
     const dir = await Deno.makeTempDir();
     try {
@@ -23,7 +25,12 @@ Deno.test({
       const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: [
           ...["run", "--no-prompt", "--no-config", "--no-lock", "--check", `--allow-import=${host}`],
-          ...["--allow-env=DENOISE_DEVICE,DENOISE_THREADS", `--allow-write=${dir}`, "script.ts"],
+          ...[
+            "--allow-env=DENOISE_DEVICE,DENOISE_THREADS",
+            `--allow-read=${dir}`,
+            `--allow-write=${dir}`,
+            "script.ts",
+          ],
         ],
         cwd: dir,
         env: { DENOISE_DEVICE: "wasm" },

@@ -1,7 +1,8 @@
 /** Files that are either whole or not there. */
 
 /**
- * Writes a file under a temporary name beside it and renames it, so that a crash leaves the old one.
+ * Writes a file under a temporary name beside it and renames it, so that a crash leaves the old one. Needs leave to
+ * read and to write there (a rename is both).
  * @throws Error that names the path.
  */
 export async function writeFile(path: string, content: Uint8Array | string): Promise<void> {

@@ -24,33 +24,13 @@ function product(a: usize, c: usize, rows: i32, K: i32, N: i32, panel: usize, sc
 
 /** C[M, N] (+)= Aᵀ·B over a block's rows, A's rows lda bytes apart, B packed. */
 function productT(
-  a: usize,
-  lda: usize,
-  rows: i32,
-  M: i32,
-  N: i32,
-  panel: usize,
-  c: usize,
-  ldc: usize,
-  accumulate: bool,
+  a: usize, lda: usize, rows: i32, M: i32, N: i32, panel: usize, c: usize, ldc: usize, accumulate: bool,
 ): void {
   for (let n = 0; n < N; n += NR) {
     for (let m = 0; m < M; m += MR) {
       tileTN(
-        a + bytes(m),
-        1,
-        0,
-        1,
-        0,
-        rows,
-        lda,
-        panel,
-        c + <usize> m * ldc + bytes(n),
-        ldc,
-        min(MR, M - m),
-        min(NR, N - n),
-        accumulate,
-        1,
+        a + bytes(m), 1, 0, 1, 0, rows, lda, panel, c + <usize> m * ldc + bytes(n), ldc,
+        min(MR, M - m), min(NR, N - n), accumulate, 1,
       );
     }
     panel += bytes(rows * NR);

@@ -76,19 +76,7 @@ export function conv(args: usize, task: i32, scratch: usize): void {
   for (let j = 0; j < Co; j += NR) {
     for (let t = 0; t < tiles; t++) {
       const at = bytes(t * MR);
-      tileNN(
-        rows + at,
-        outs + at,
-        min(MR, pixels - t * MR),
-        len,
-        kh,
-        step,
-        panel,
-        min(NR, Co - j),
-        int(args, 19),
-        bias,
-        1,
-      );
+      tileNN(rows + at, outs + at, min(MR, pixels - t * MR), len, kh, step, panel, min(NR, Co - j), int(args, 19), bias, 1);
     }
     for (let i = 0; i < tiles * MR; i++) {
       store<u32>(outs + bytes(i), load<u32>(outs + bytes(i)) + NR * 4);
@@ -157,17 +145,7 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
         aTap = 0;
       } else {
         for (let n = n0; n < n1; n++) {
-          padRows(
-            ptr(args, 0) + bytes(n * H * W * C),
-            H,
-            W,
-            C,
-            r0 * s + y0,
-            nRows,
-            x0,
-            width,
-            a + <usize> (n - n0) * aImg,
-          );
+          padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, a + <usize> (n - n0) * aImg);
         }
       }
       for (let j = 0; j < panels; j++) {
@@ -176,20 +154,8 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
         for (let i = 0; i < kh; i++) {
           for (let l = 0; l < len; l += MR) {
             tileTN(
-              a + <usize> i * aTap + bytes(l),
-              n1 - n0,
-              aImg,
-              r1 - r0,
-              aRow,
-              Wo,
-              bytes(s * C),
-              panel,
-              dW + bytes((i * len + l) * Co + j * NR),
-              bytes(Co),
-              min(MR, len - l),
-              cols,
-              started,
-              1,
+              a + <usize> i * aTap + bytes(l), n1 - n0, aImg, r1 - r0, aRow, Wo, bytes(s * C), panel,
+              dW + bytes((i * len + l) * Co + j * NR), bytes(Co), min(MR, len - l), cols, started, 1,
             );
           }
         }

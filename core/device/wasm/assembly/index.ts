@@ -13,44 +13,25 @@ import { random } from "./random";
 
 function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
   switch (kernel) {
-    case 0:
-      return pack(args, task);
-    case 1:
-      return matmul(args, task, scratch);
-    case 2:
-      return packFilter(args, task);
-    case 3:
-      return conv(args, task, scratch);
-    case 4:
-      return convFilterGrad(args, task, scratch);
-    case 5:
-      return groupNorm(args, task, scratch);
-    case 6:
-      return groupNormGrad(args, task, scratch);
-    case 7:
-      return attention(args, task, scratch);
-    case 8:
-      return attentionGrad(args, task, scratch);
-    case 9:
-      return map(args, task);
-    case 10:
-      return copyColumns(args, task);
-    case 11:
-      return upsample(args, task);
-    case 12:
-      return upsampleGrad(args, task);
-    case 13:
-      return sumRows(args, task);
-    case 14:
-      return adam(args, task);
-    case 15:
-      return random(args, task);
-    case 16:
-      return sumColumns(args, task);
-    case 17:
-      return addChannels(args, task);
-    default:
-      unreachable();
+    case 0: return pack(args, task);
+    case 1: return matmul(args, task, scratch);
+    case 2: return packFilter(args, task);
+    case 3: return conv(args, task, scratch);
+    case 4: return convFilterGrad(args, task, scratch);
+    case 5: return groupNorm(args, task, scratch);
+    case 6: return groupNormGrad(args, task, scratch);
+    case 7: return attention(args, task, scratch);
+    case 8: return attentionGrad(args, task, scratch);
+    case 9: return map(args, task);
+    case 10: return copyColumns(args, task);
+    case 11: return upsample(args, task);
+    case 12: return upsampleGrad(args, task);
+    case 13: return sumRows(args, task);
+    case 14: return adam(args, task);
+    case 15: return random(args, task);
+    case 16: return sumColumns(args, task);
+    case 17: return addChannels(args, task);
+    default: unreachable();
   }
 }
 

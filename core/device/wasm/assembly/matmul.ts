@@ -37,20 +37,8 @@ export function matmul(args: usize, task: i32, scratch: usize): void {
     for (let n = 0; n < N; n += NR) {
       for (let m = m0; m < m1; m += MR) {
         tileTN(
-          a + bytes(m),
-          1,
-          0,
-          1,
-          0,
-          K,
-          bytes(lda),
-          panel,
-          c + bytes(m * ldc + n),
-          bytes(ldc),
-          min(MR, m1 - m),
-          min(NR, N - n),
-          mode == 2,
-          scale,
+          a + bytes(m), 1, 0, 1, 0, K, bytes(lda), panel,
+          c + bytes(m * ldc + n), bytes(ldc), min(MR, m1 - m), min(NR, N - n), mode == 2, scale,
         );
       }
       panel += bytes(K * NR);
@@ -67,19 +55,7 @@ export function matmul(args: usize, task: i32, scratch: usize): void {
   for (let n = 0; n < N; n += NR) {
     for (let t = 0; t < tiles; t++) {
       const at = bytes(t * MR);
-      tileNN(
-        rows + at,
-        outs + at,
-        min(MR, m1 - m0 - t * MR),
-        K,
-        1,
-        0,
-        panel,
-        min(NR, N - n),
-        mode,
-        bias + bytes(n),
-        scale,
-      );
+      tileNN(rows + at, outs + at, min(MR, m1 - m0 - t * MR), K, 1, 0, panel, min(NR, N - n), mode, bias + bytes(n), scale);
     }
     for (let i = 0; i < tiles * MR; i++) {
       store<u32>(outs + bytes(i), load<u32>(outs + bytes(i)) + NR * 4);

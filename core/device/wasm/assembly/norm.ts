@@ -63,16 +63,7 @@ export function groupNorm(args: usize, task: i32, scratch: usize): void {
 }
 
 /** Writes a = γ/σ and b = β − μ·γ/σ a channel, so that the normalised output is a·x + b. */
-function affine(
-  args: usize,
-  task: i32,
-  gamma: i32,
-  beta: i32,
-  mean: i32,
-  rstd: i32,
-  a: usize,
-  b: usize,
-): void {
+function affine(args: usize, task: i32, gamma: i32, beta: i32, mean: i32, rstd: i32, a: usize, b: usize): void {
   const C = int(args, 2), G = int(args, 3);
   const per = C / G;
   for (let c = 0; c < C; c++) {
@@ -117,8 +108,7 @@ export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
     }
   }
   for (let g = 0; g < G; g++) {
-    const mean = load<f32>(ptr(args, 8) + bytes(task * G + g)),
-      rstd = load<f32>(ptr(args, 9) + bytes(task * G + g));
+    const mean = load<f32>(ptr(args, 8) + bytes(task * G + g)), rstd = load<f32>(ptr(args, 9) + bytes(task * G + g));
     let c1: f32 = 0, c2: f32 = 0;
     for (let c = g * per; c < (g + 1) * per; c++) {
       const k = bytes(c), gamma = load<f32>(ptr(args, 4) + k);

@@ -9,14 +9,14 @@ import { fma, splat, storeN } from "./simd";
 export const DRAWS: i32 = 16384;
 
 // @ts-ignore: decorator
-
+@inline
 function rotl(x: v128, r: i32): v128 {
   return v128.or(i32x4.shl(x, r), i32x4.shr_u(x, 32 - r));
 }
 
 /** ln u for u in (0, 1]: u = m·2^e with m in [√½, √2), a polynomial in m−1 (Cephes logf). */
 // @ts-ignore: decorator
-
+@inline
 function log4(u: v128): v128 {
   let e = i32x4.sub(i32x4.shr_u(u, 23), i32x4.splat(126));
   let m = v128.or(v128.and(u, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
@@ -58,23 +58,15 @@ export function random(args: usize, task: i32): void {
     x1 = i32x4.add(x1, k1);
     for (let g = 0; g < 5; g++) {
       if (g & 1) {
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 17), x0);
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 29), x0);
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 16), x0);
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 24), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 17), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 29), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 16), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 24), x0);
       } else {
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 13), x0);
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 15), x0);
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 26), x0);
-        x0 = i32x4.add(x0, x1);
-        x1 = v128.xor(rotl(x1, 6), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 13), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 15), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 26), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 6), x0);
       }
       const a = g % 3 == 0 ? k1 : g % 3 == 1 ? k2 : k0;
       const b = g % 3 == 0 ? k2 : g % 3 == 1 ? k0 : k1;
@@ -108,17 +100,9 @@ export function random(args: usize, task: i32): void {
       z0 = f32x4.mul(u, unit);
       z1 = w;
     }
-    storeN(
-      out + bytes(i),
-      i8x16.shuffle(z0, z1, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23),
-      min(4, n - i),
-    );
+    storeN(out + bytes(i), i8x16.shuffle(z0, z1, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23), min(4, n - i));
     if (n - i > 4) {
-      storeN(
-        out + bytes(i + 4),
-        i8x16.shuffle(z0, z1, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31),
-        min(4, n - i - 4),
-      );
+      storeN(out + bytes(i + 4), i8x16.shuffle(z0, z1, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31), min(4, n - i - 4));
     }
   }
 }

@@ -2,21 +2,21 @@
 
 /** a·b + c; one rounding where the engine has relaxed SIMD, two where it has not. */
 // @ts-ignore: decorator
-
+@inline
 export function fma(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<f32>(a, b, c);
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
 // @ts-ignore: decorator
-
+@inline
 export function splat(x: f32): v128 {
   return f32x4.splat(x);
 }
 
 /** Sum of the four lanes, in a fixed order. */
 // @ts-ignore: decorator
-
+@inline
 export function hsum(v: v128): f32 {
   return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) +
     (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
@@ -24,7 +24,7 @@ export function hsum(v: v128): f32 {
 
 /** Largest of the four lanes. */
 // @ts-ignore: decorator
-
+@inline
 export function hmax(v: v128): f32 {
   return max<f32>(
     max<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
@@ -34,7 +34,7 @@ export function hmax(v: v128): f32 {
 
 /** e^x: x = n·ln2 + r, a degree-6 polynomial in r, times 2^n. Relative error under 2e-7 on [-87, 88]; NaN stays NaN. */
 // @ts-ignore: decorator
-
+@inline
 export function exp4(x: v128): v128 {
   const c = f32x4.min(splat(88.02), f32x4.max(splat(-87.33), x));
   const n = f32x4.nearest(f32x4.mul(c, splat(1.44269504)));
@@ -53,21 +53,21 @@ export function exp4(x: v128): v128 {
 
 /** 1/(1+e^-x). */
 // @ts-ignore: decorator
-
+@inline
 export function sigmoid4(x: v128): v128 {
   return f32x4.div(splat(1), f32x4.add(splat(1), exp4(f32x4.neg(x))));
 }
 
 /** e^x of one number, with the arithmetic of {@link exp4}. */
 // @ts-ignore: decorator
-
+@inline
 export function exp1(x: f32): f32 {
   return f32x4.extract_lane(exp4(splat(x)), 0);
 }
 
 /** Loads n (1 to 4) floats at p, zeros in the other lanes. */
 // @ts-ignore: decorator
-
+@inline
 export function loadN(p: usize, n: i32): v128 {
   if (n >= 4) return v128.load(p);
   let v = v128.load32_zero(p);
@@ -78,7 +78,7 @@ export function loadN(p: usize, n: i32): v128 {
 
 /** Stores the first n (1 to 4) lanes at p. */
 // @ts-ignore: decorator
-
+@inline
 export function storeN(p: usize, v: v128, n: i32): void {
   if (n >= 4) {
     v128.store(p, v);
