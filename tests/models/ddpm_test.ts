@@ -101,6 +101,19 @@ Deno.test("sample: algorithm 2 by hand, step by step", async () => {
   for (const [i, image] of images.entries()) await assertClose(image.data, made[i], 1e-4, `step ${i}`);
 });
 
+Deno.test("golden: 50 steps of sampling, the model of noise being x·(t+1)/1000", async () => {
+  const nhwc = (data: ArrayLike<number>, from = 0) =>
+    tf.tensor(Array.from(data).slice(from, from + 128), [2, 8, 8, 1]); // one channel: NCHW is NHWC
+  const images = await sample(new Formula((x, t) => tf.mul(x, (t + 1) / 1000)), [2, 8, 8, 1], {
+    schedule: linearSchedule({ nSteps: 50 }),
+    xT: nhwc(golden["sample.x_T"].data),
+    noise: (t) => nhwc(golden["sample.z"].data, (49 - t) * 128), // in the order of use
+  });
+  await assertClose(images[24].data, golden["sample.x_25"].data, 1e-4);
+  // The reference's ᾱ are float32: near t = 0 its 1 − ᾱ has four good digits.
+  await assertClose(images[49].data, golden["sample.x_0"].data, 5e-4);
+});
+
 Deno.test("sample: the same seed draws the same, only what is kept is returned, nothing leaks, the mode stays", async () => {
   const model = new UNet2DModel(TINY), schedule = linearSchedule({ nSteps: 8 });
   const draw = (seed: number) =>
