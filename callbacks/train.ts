@@ -1,6 +1,5 @@
 /** TrainCB. */
-import { Callback, type Learner } from "../core/mod.ts";
-import { HostArray } from "../core/mod.ts";
+import { Callback, HostArray, type Learner } from "../core/mod.ts";
 
 /**
  * Does the phases of a batch for a plain `Learner`: the first `nInp` elements of the batch go to the model, the rest

@@ -11,7 +11,7 @@ export { grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
 export * from "./nn/mod.ts";
 export * from "./optim/mod.ts";
 export * from "./data/array.ts";
-export * from "./data/idx.ts";
+export { readIdx } from "./data/idx.ts";
 export * from "./data/loader.ts";
 export * from "./data/transforms.ts";
 export * from "./data/fashion_mnist.ts";

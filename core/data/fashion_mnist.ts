@@ -2,7 +2,7 @@
 import { progressBar } from "../vis/progress.ts";
 import { writeFile } from "../io/files.ts";
 import { HostArray } from "./array.ts";
-import { readIdx } from "./idx.ts";
+import { gunzip, readIdx } from "./idx.ts";
 import type { Dataset } from "./loader.ts";
 
 /** The names of the classes, by label. */
@@ -108,11 +108,6 @@ async function sha256(bytes: Uint8Array): Promise<string> {
   return [...digest].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-async function inflate(bytes: Uint8Array): Promise<Uint8Array> {
-  const stream = new Blob([bytes as BlobPart]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
 /** Fetches one file with a bar and checks it. */
 async function fetchChecked(name: string, hash: string): Promise<Uint8Array> {
   const url = `${HOST}/${name}.gz`;
@@ -132,7 +127,7 @@ async function fetchChecked(name: string, hash: string): Promise<Uint8Array> {
     bar.stop();
   }
   const bytes = new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
-  const got = await sha256(await inflate(bytes));
+  const got = await sha256(await gunzip(bytes, url));
   if (got !== hash) throw new Error(`${url}: SHA-256 of its content is ${got}, not ${hash}`);
   return bytes;
 }

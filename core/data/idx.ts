@@ -3,8 +3,8 @@ import { HostArray } from "./array.ts";
 
 const UINT8 = 0x08;
 
-/** Inflates gzip; other bytes pass through. */
-async function gunzip(bytes: Uint8Array, name: string): Promise<Uint8Array> {
+/** Inflates gzip; other bytes pass through. @throws Error that names the file where the data is damaged. */
+export async function gunzip(bytes: Uint8Array, name: string): Promise<Uint8Array> {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
     const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream()

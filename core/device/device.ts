@@ -1,6 +1,5 @@
 /** Chooses and starts the device that tensors live on. */
-import { tf } from "../tf.ts";
-import { loadWebGPUBackend } from "../tf.ts";
+import { loadWebGPUBackend, tf } from "../tf.ts";
 import { registerComposed } from "./composed.ts";
 
 /** What a caller may ask for. */

@@ -50,17 +50,20 @@ export class DDPMCB extends Callback {
  */
 export class DDPMTrainCB extends TrainCB {
   override order: number = new DeviceCB().order + 1;
-  readonly schedule: Schedule;
-  readonly #generator?: Generator;
+  readonly #noising: DDPMCB;
 
-  constructor({ schedule = linearSchedule(), generator }: DDPMOptions = {}) {
+  constructor(options: DDPMOptions = {}) {
     super();
-    this.schedule = schedule;
-    this.#generator = generator;
+    this.#noising = new DDPMCB(options);
+  }
+
+  /** The schedule that batches are noised by. */
+  get schedule(): Schedule {
+    return this.#noising.schedule;
   }
 
   beforeBatch(learn: Learner): void {
-    learn.batch = noisify(learn.batch[0], this.schedule.ᾱ, { generator: this.#generator });
+    this.#noising.beforeBatch(learn);
   }
 
   override predict(learn: Learner): void {
