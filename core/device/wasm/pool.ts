@@ -73,6 +73,7 @@ export class KernelPool {
   #scratch = 0;
   #scratchBytes = 0;
   #threads = 1;
+  #started = 1;
 
   private constructor(
     readonly memory: WebAssembly.Memory,
@@ -99,7 +100,7 @@ export class KernelPool {
     for (let thread = 1; thread < threads; thread++) {
       await startThread({ module, memory, ctrl: pool.#ctrl, thread, spins: SPINS, dead: 20 });
     }
-    pool.#threads = threads;
+    pool.#threads = pool.#started = threads;
     return pool;
   }
 
@@ -145,7 +146,7 @@ export class KernelPool {
   #growScratch(bytes: number): void {
     const size = (bytes * 1.25 + 4096) & ~63;
     if (this.#scratch) this.malloc._free(this.#scratch);
-    this.#scratch = this.malloc._malloc(size * this.#threads + 64);
+    this.#scratch = this.malloc._malloc(size * this.#started + 64);
     this.#scratchBytes = size;
   }
 }

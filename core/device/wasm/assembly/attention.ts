@@ -73,7 +73,7 @@ function softmaxRow(row: usize, T: i32, stats: usize): void {
   let m: f32 = load<f32>(row);
   if (quads) {
     let mv = v128.load(row);
-    for (let j = 4; j < quads; j += 4) mv = f32x4.max(mv, v128.load(row + bytes(j)));
+    for (let j = 4; j < quads; j += 4) mv = f32x4.pmax(mv, v128.load(row + bytes(j)));
     m = hmax(mv);
   }
   for (let j = quads; j < T; j++) m = max(m, load<f32>(row + bytes(j)));
