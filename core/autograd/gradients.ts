@@ -266,9 +266,9 @@ const RULES: Record<string, Rule> = {
   },
   Attention: {
     inputs: ["q", "k", "v"],
-    outputs: [false, true],
-    grad: ([dy], [q, k, v, stats], { heads, scale }) =>
-      shared(["q", "k", "v"], () => runKernel("AttentionGrad", { q, k, v, stats, dy }, { heads, scale })),
+    outputs: [true, true],
+    grad: ([dy], [q, k, v, y, stats], { heads, scale }) =>
+      shared(["q", "k", "v"], () => runKernel("AttentionGrad", { q, k, v, y, stats, dy }, { heads, scale })),
   },
   Silu: ofInput((dy, x) => runKernel("SiluGrad", { x, dy })),
   AddChannels: { grad: (dy) => ({ x: () => dy, b: () => runKernel("SumPixels", { x: dy }) }) },

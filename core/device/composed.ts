@@ -74,13 +74,13 @@ export const COMPOSED: Record<string, Composed> = {
     const inverse = tf.reciprocal(tf.sum(e, -1, true));
     return [merge(tf.matMul(tf.mul(e, inverse), V)), tf.concat([max, inverse], -1)];
   },
-  AttentionGrad({ q, k, v, stats, dy }, { heads, scale }) {
-    const [Q, K, V, dO] = [q, k, v, dy].map((t) => split(t, heads));
+  AttentionGrad({ q, k, v, y, stats, dy }, { heads, scale }) {
+    const [Q, K, V, O, dO] = [q, k, v, y, dy].map((t) => split(t, heads));
     const [max, inverse] = tf.split(stats, 2, -1);
     const scores = tf.mul(tf.matMul(Q, K, false, true), scale);
     const P = tf.mul(tf.exp(tf.sub(scores, max)), inverse);
     const dP = tf.matMul(dO, V, false, true);
-    const dS = tf.mul(tf.mul(P, tf.sub(dP, tf.sum(tf.mul(P, dP), -1, true))), scale);
+    const dS = tf.mul(tf.mul(P, tf.sub(dP, tf.sum(tf.mul(dO, O), -1, true))), scale);
     return [
       merge(tf.matMul(dS, K)),
       merge(tf.matMul(dS, Q, true)),

@@ -49,6 +49,9 @@ const CONVS: [name: string, x: number[], k: number, co: number, stride: number, 
   ["3×3 stride 3", [1, 10, 11, 2], 3, 3, 3, 1],
   ["many images of few pixels", [17, 2, 2, 3], 3, 9, 1, 1],
   ["large image", [1, 40, 33, 4], 3, 9, 1, 1],
+  ["3×3 in tiles", [4, 16, 16, 8], 3, 16, 1, 1],
+  ["3×3 in tiles, odd size", [4, 14, 15, 16], 3, 8, 1, 1],
+  ["3×3 in tiles without padding", [6, 15, 13, 8], 3, 8, 1, 0],
 ];
 
 for (const [name, shape, k, co, stride, padding] of CONVS) {

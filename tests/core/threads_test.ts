@@ -13,6 +13,14 @@ async function everything(f: (...xs: Tensor[]) => Tensor, xs: Tensor[]): Promise
 
 const CASES: Record<string, [f: (...xs: Tensor[]) => Tensor, ...shapes: number[][]]> = {
   "3×3 convolution": [(x, w, b) => F.conv2d(x, w, b, { padding: 1 }), [5, 9, 11, 7], [3, 3, 7, 13], [13]],
+  "3×3 convolution in tiles": [(x, w, b) => F.conv2d(x, w, b, { padding: 1 }), [9, 16, 15, 24], [
+    3,
+    3,
+    24,
+    16,
+  ], [
+    16,
+  ]],
   "strided convolution": [(x, w, b) => F.conv2d(x, w, b, { padding: 1, stride: 2 }), [9, 12, 12, 16], [
     3,
     3,

@@ -22,6 +22,10 @@ export const Kernel = {
   random: 15,
   sumColumns: 16,
   addChannels: 17,
+  winogradFilter: 18,
+  winogradConv: 19,
+  winogradFilterGrad: 20,
+  winogradFilterGradSum: 21,
 } as const;
 
 /** A float argument of a dispatch; plain numbers are 32-bit integers or addresses. */

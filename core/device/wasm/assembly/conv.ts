@@ -7,7 +7,7 @@ import { bytes, int, ptr } from "./args";
 import { MR, NR, packPanel, tileNN, tileTN } from "./tile";
 
 /** Copies rows [y0, y0+n) × columns [x0, x0+width) of one image to dst, zeros where they lie outside it. */
-function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i32, width: i32, dst: usize): void {
+export function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i32, width: i32, dst: usize): void {
   const from = max(0, x0), to = min(W, x0 + width);
   const left = bytes((from - x0) * C);
   const mid = to > from ? bytes((to - from) * C) : 0;
@@ -26,10 +26,10 @@ function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i32, wid
 }
 
 /**
- * out[n, y, x, :] = Σ_{i,j} in[n, y·s+y0+i, x·s+x0+j, :] · panel[(i,j,c), :], plus bias or what out holds.
+ * out[n, y, x, :] = Σ_{i,j} in[n, y·s+y0+i, x·s+x0+j, :] · panel[(i,j,c), :] (+ bias) (+ a tensor laid out as out).
  * The forward pass, and (over the output's gradient, one call a stride phase) the input gradient.
  * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 kh, 6 kw, 7 s, 8 y0, 9 x0, 10 Ho, 11 Wo, 12 out, 13…15 floats between
- * out's images, rows, columns, 16 Co, 17 panels, 18 bias, 19 mode, 20 images a task, 21 rows a task.
+ * out's images, rows, columns, 16 Co, 17 panels, 18 bias, 19 what is added, 20 images a task, 21 rows a task.
  */
 export function conv(args: usize, task: i32, scratch: usize): void {
   const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
@@ -72,17 +72,15 @@ export function conv(args: usize, task: i32, scratch: usize): void {
 
   const len = kw * C;
   const step: usize = direct ? 0 : bytes(width * C);
-  let panel = ptr(args, 17), bias = ptr(args, 18);
+  const bias = ptr(args, 18), add: usize = ptr(args, 19) ? ptr(args, 19) - ptr(args, 12) : 0;
+  let panel = ptr(args, 17);
   for (let j = 0; j < Co; j += NR) {
+    const column = bytes(j), b = bias ? bias + column : 0;
     for (let t = 0; t < tiles; t++) {
       const at = bytes(t * MR);
-      tileNN(rows + at, outs + at, min(MR, pixels - t * MR), len, kh, step, panel, min(NR, Co - j), int(args, 19), bias, 1);
-    }
-    for (let i = 0; i < tiles * MR; i++) {
-      store<u32>(outs + bytes(i), load<u32>(outs + bytes(i)) + NR * 4);
+      tileNN(rows + at, outs + at, min(MR, pixels - t * MR), len, kh, step, panel, min(NR, Co - j), 0, column, b, add);
     }
     panel += bytes(kh * len * NR);
-    bias += NR * 4;
   }
 }
 
@@ -155,7 +153,7 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
           for (let l = 0; l < len; l += MR) {
             tileTN(
               a + <usize> i * aTap + bytes(l), n1 - n0, aImg, r1 - r0, aRow, Wo, bytes(s * C), panel,
-              dW + bytes((i * len + l) * Co + j * NR), bytes(Co), min(MR, len - l), cols, started, 1,
+              dW + bytes((i * len + l) * Co + j * NR), bytes(Co), min(MR, len - l), cols, started,
             );
           }
         }

@@ -10,6 +10,7 @@ import { addChannels, copyColumns, map, sumColumns, sumRows, upsample, upsampleG
 import { matmul, pack } from "./matmul";
 import { groupNorm, groupNormGrad } from "./norm";
 import { random } from "./random";
+import { winogradConv, winogradFilter, winogradFilterGrad, winogradFilterGradSum } from "./winograd";
 
 function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
   switch (kernel) {
@@ -31,6 +32,10 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
     case 15: return random(args, task);
     case 16: return sumColumns(args, task);
     case 17: return addChannels(args, task);
+    case 18: return winogradFilter(args, task, scratch);
+    case 19: return winogradConv(args, task, scratch);
+    case 20: return winogradFilterGrad(args, task, scratch);
+    case 21: return winogradFilterGradSum(args, task, scratch);
     default: unreachable();
   }
 }

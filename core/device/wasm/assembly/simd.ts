@@ -36,7 +36,7 @@ export function hmax(v: v128): f32 {
  * Four times x, from memory. V8 builds a constant vector anew at each use, in four instructions; a global that the
  * optimiser cannot see through is one load.
  */
-function held(x: f32): v128 {
+export function held(x: f32): v128 {
   return f32x4.splat(memory.size() ? x : 0);
 }
 

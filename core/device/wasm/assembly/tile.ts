@@ -44,26 +44,29 @@ export function packB(src: usize, rowStep: i32, colStep: i32, K: i32, N: i32, ds
 }
 
 /** Writes the first cols (under eight) of a row of C. */
-function putPart(o: usize, lo: v128, hi: v128, cols: i32, add: usize): void {
+function putPart(o: usize, lo: v128, hi: v128, cols: i32, bias: usize, add: usize): void {
   for (let j = 0; j < cols; j++) {
+    const at = (<usize> j) << 2;
     let x: f32 = f32x4.extract_lane(j < 4 ? lo : hi, 0);
-    if (add) x += load<f32>(add + ((<usize> j) << 2));
-    store<f32>(o + ((<usize> j) << 2), x);
+    if (bias) x += load<f32>(bias + at);
+    if (add) x += load<f32>(add + at);
+    store<f32>(o + at, x);
     if (j < 4) lo = i8x16.shuffle(lo, lo, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3);
     else hi = i8x16.shuffle(hi, hi, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3);
   }
 }
 
-/** Writes a row of C: scale times the accumulators, plus the floats at `add` where it is not 0. */
+/** Writes a row of C: the accumulators, plus the floats at `bias` and at `add` where those are not 0. */
 // @ts-ignore: decorator
 @inline
-function put(o: usize, lo: v128, hi: v128, cols: i32, add: usize, scale: f32): void {
-  const f = splat(scale);
-  lo = f32x4.mul(lo, f);
-  hi = f32x4.mul(hi, f);
+function put(o: usize, lo: v128, hi: v128, cols: i32, bias: usize, add: usize): void {
   if (cols < NR) {
-    putPart(o, lo, hi, cols, add);
+    putPart(o, lo, hi, cols, bias, add);
     return;
+  }
+  if (bias) {
+    lo = f32x4.add(lo, v128.load(bias));
+    hi = f32x4.add(hi, v128.load(bias, 16));
   }
   if (add) {
     lo = f32x4.add(lo, v128.load(add));
@@ -74,10 +77,12 @@ function put(o: usize, lo: v128, hi: v128, cols: i32, add: usize, scale: f32): v
 }
 
 /**
- * C[6,8] = scale·Σ over nSeg segments of len floats of A-row · panel, + bias or + C itself.
+ * C[6,8] = Σ over nSeg segments of len floats of A-row · panel, plus the eight floats at bias and a tile of the same
+ * layout as C, where those are given.
  *
- * rows: table of six addresses of A rows; outs: table of six addresses of C rows (the first `used` are written).
- * Each segment starts segStep bytes after the one before. mode: 0 store, 1 add the eight floats at bias, 2 add what C holds.
+ * rows and outs: tables of six addresses of rows of A and C, to which rowShift and outShift are added; the first `used`
+ * rows and `cols` columns are written. Each segment starts segStep bytes after the one before. bias: 0 for none.
+ * add: 0 for none, else the distance in bytes from C to what is added (1 for C itself).
  */
 export function tileNN(
   rows: usize,
@@ -88,14 +93,15 @@ export function tileNN(
   segStep: usize,
   panel: usize,
   cols: i32,
-  mode: i32,
+  rowShift: usize,
+  outShift: usize,
   bias: usize,
-  scale: f32,
+  add: usize,
 ): void {
   let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
   let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
-  let q0 = <usize> load<u32>(rows), q1 = <usize> load<u32>(rows, 4), q2 = <usize> load<u32>(rows, 8);
-  let q3 = <usize> load<u32>(rows, 12), q4 = <usize> load<u32>(rows, 16), q5 = <usize> load<u32>(rows, 20);
+  let q0 = <usize> load<u32>(rows) + rowShift, q1 = <usize> load<u32>(rows, 4) + rowShift, q2 = <usize> load<u32>(rows, 8) + rowShift;
+  let q3 = <usize> load<u32>(rows, 12) + rowShift, q4 = <usize> load<u32>(rows, 16) + rowShift, q5 = <usize> load<u32>(rows, 20) + rowShift;
   const quads = len >> 2;
   const rest = len & 3;
   const back = segStep - ((<usize> len) << 2);
@@ -175,29 +181,30 @@ export function tileNN(
     }
     q0 += back; q1 += back; q2 += back; q3 += back; q4 += back; q5 += back;
   }
-  const own = mode == 2;
-  const add: usize = mode == 1 ? bias : 0;
-  let o = <usize> load<u32>(outs);
-  put(o, c00, c01, cols, own ? o : add, scale);
+  // An address is a multiple of 4, so that a distance of 1 can stand for "C itself".
+  const on = add != 0;
+  if (add == 1) add = 0;
+  let o = <usize> load<u32>(outs) + outShift;
+  put(o, c00, c01, cols, bias, on ? o + add : 0);
   if (used > 1) {
-    o = <usize> load<u32>(outs, 4);
-    put(o, c10, c11, cols, own ? o : add, scale);
+    o = <usize> load<u32>(outs, 4) + outShift;
+    put(o, c10, c11, cols, bias, on ? o + add : 0);
   }
   if (used > 2) {
-    o = <usize> load<u32>(outs, 8);
-    put(o, c20, c21, cols, own ? o : add, scale);
+    o = <usize> load<u32>(outs, 8) + outShift;
+    put(o, c20, c21, cols, bias, on ? o + add : 0);
   }
   if (used > 3) {
-    o = <usize> load<u32>(outs, 12);
-    put(o, c30, c31, cols, own ? o : add, scale);
+    o = <usize> load<u32>(outs, 12) + outShift;
+    put(o, c30, c31, cols, bias, on ? o + add : 0);
   }
   if (used > 4) {
-    o = <usize> load<u32>(outs, 16);
-    put(o, c40, c41, cols, own ? o : add, scale);
+    o = <usize> load<u32>(outs, 16) + outShift;
+    put(o, c40, c41, cols, bias, on ? o + add : 0);
   }
   if (used > 5) {
-    o = <usize> load<u32>(outs, 20);
-    put(o, c50, c51, cols, own ? o : add, scale);
+    o = <usize> load<u32>(outs, 20) + outShift;
+    put(o, c50, c51, cols, bias, on ? o + add : 0);
   }
 }
 
@@ -221,7 +228,6 @@ export function tileTN(
   used: i32,
   cols: i32,
   accumulate: bool,
-  scale: f32,
 ): void {
   let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
   let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
@@ -250,25 +256,25 @@ export function tileTN(
     }
     a += aImg;
   }
-  put(c, c00, c01, cols, accumulate ? c : 0, scale);
+  put(c, c00, c01, cols, 0, accumulate ? c : 0);
   if (used > 1) {
     c += ldc;
-    put(c, c10, c11, cols, accumulate ? c : 0, scale);
+    put(c, c10, c11, cols, 0, accumulate ? c : 0);
   }
   if (used > 2) {
     c += ldc;
-    put(c, c20, c21, cols, accumulate ? c : 0, scale);
+    put(c, c20, c21, cols, 0, accumulate ? c : 0);
   }
   if (used > 3) {
     c += ldc;
-    put(c, c30, c31, cols, accumulate ? c : 0, scale);
+    put(c, c30, c31, cols, 0, accumulate ? c : 0);
   }
   if (used > 4) {
     c += ldc;
-    put(c, c40, c41, cols, accumulate ? c : 0, scale);
+    put(c, c40, c41, cols, 0, accumulate ? c : 0);
   }
   if (used > 5) {
     c += ldc;
-    put(c, c50, c51, cols, accumulate ? c : 0, scale);
+    put(c, c50, c51, cols, 0, accumulate ? c : 0);
   }
 }

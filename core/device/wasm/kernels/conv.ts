@@ -65,11 +65,13 @@ interface ConvCall {
   outSize: [rows: number, columns: number];
   outSteps: [image: number, row: number, column: number];
   channels: number;
-  panels: number;
+  /** Address of the bias, and of a tensor of the output's layout to add; 0 for none. */
   bias: number;
+  add: number;
 }
 
-function runConv({ pool }: Context, c: ConvCall): void {
+/** A convolution of any size by packed panels. */
+function runConv({ pool }: Context, panels: number, c: ConvCall): void {
   const [n, h, w, ci] = c.shape;
   const [kh, kw] = c.kernel;
   const [ho, wo] = c.outSize;
@@ -79,36 +81,104 @@ function runConv({ pool }: Context, c: ConvCall): void {
   const padded = per.images * ((per.rows - 1) * c.stride + kh) * ((wo - 1) * c.stride + kw) * ci;
   pool.run(Kernel.conv, tasks, [
     ...[c.input, n, h, w, ci, kh, kw, c.stride, ...c.start, ho, wo, c.out, ...c.outSteps],
-    ...[c.channels, c.panels, c.bias, c.bias ? 1 : 0, per.images, per.rows],
+    ...[c.channels, panels, c.bias, c.add, per.images, per.rows],
   ], (2 * pixels + padded) * 4 + 64);
+}
+
+/** Transformed elements of a Winograd tile of 4×4 outputs. */
+const TILE = 36;
+/** Fewest tiles for which transforming the filter pays. */
+const MIN_TILES = 48;
+/** Floats of transformed inputs that a task keeps at once, to stay in the second-level cache. */
+const CACHE = 96 * 1024;
+
+/** Tile rows and columns of an image of outputs. */
+const tileGrid = (rows: number, columns: number) => [Math.ceil(rows / 4), Math.ceil(columns / 4)];
+
+/** Whether {@link runWinograd} and {@link winogradFilterGrad} can and should do a convolution. */
+function winogradFits(
+  kernel: number[],
+  stride: number,
+  channels: number[],
+  n: number,
+  [rows, columns]: number[],
+): boolean {
+  const [th, tw] = tileGrid(rows, columns);
+  return stride === 1 && kernel[0] === 3 && kernel[1] === 3 && channels.every((c) => c % 8 === 0) &&
+    n * th * tw >= MIN_TILES && rows * columns * 2 > th * tw * 16;
+}
+
+/** Tile rows of a block that fits the cache, and how many of the blocks there are. */
+function tileBlocks(rows: number, tw: number, channels: number, least: number) {
+  const most = Math.max(1, Math.floor(CACHE / (TILE * channels * tw)));
+  const blocks = Math.max(Math.ceil(rows / most), Math.min(least, rows));
+  const per = Math.ceil(rows / blocks);
+  return { per, tasks: Math.ceil(rows / per) };
+}
+
+/** A convolution of stride 1 by the filter's taps in the given order, transposed where `flip` is 1. */
+function runWinograd(
+  ctx: Context,
+  filter: number,
+  [ci, co]: [number, number],
+  flip: 0 | 1,
+  taps: number[],
+  c: ConvCall,
+): void {
+  const [n, h, w, channels] = c.shape;
+  const [th, tw] = tileGrid(...c.outSize);
+  const panels = Math.ceil(c.channels / 8);
+  ctx.temporary(TILE * panels * 8 * channels, (u) => {
+    ctx.pool.run(Kernel.winogradFilter, panels, [filter, ci, co, u, flip, ...taps], 1024);
+    const { per, tasks } = tileBlocks(n * th, tw, channels, 8);
+    const tiles = per * tw + 6, width = tw * 4 + 2;
+    ctx.pool.run(
+      Kernel.winogradConv,
+      tasks,
+      [
+        ...[c.input, n, h, w, channels, ...c.start, ...c.outSize, c.out, c.channels, u, c.bias, c.add, per],
+      ],
+      4 * (TILE * 4 + 2 * tiles + 6 * width * (channels + 4) + TILE * tiles * (channels + 8)) +
+        2 * TILE * 64 + 64,
+    );
+  });
 }
 
 const panelFloats = (taps: number, k: number, n: number) => taps * k * Math.ceil(n / 8) * 8;
 
-/** out = x ∗ filter (+ bias), NHWC. */
-function forward(ctx: Context, x: TensorInfo, filter: TensorInfo, info: ConvInfo, bias = 0) {
-  const out = ctx.output(info.outShape);
-  const [kh, kw, ci, co] = filter.shape;
-  const { outHeight: ho, outWidth: wo } = info;
-  const taps = kh * kw;
-  ctx.temporary(panelFloats(taps, ci, co), (panels) => {
-    const list = Array.from({ length: taps }, (_, i) => i);
-    ctx.pool.run(Kernel.packFilter, Math.ceil(co / 8), [
-      ...[ctx.at(filter), ci, co, panels, 0, taps, ...list],
+/** A convolution by the filter's taps in the given order; `flip` exchanges its input and output channels. */
+function convolve(ctx: Context, filter: TensorInfo, flip: 0 | 1, taps: number[], c: ConvCall): void {
+  const [, , ci, co] = filter.shape;
+  const at = ctx.at(filter);
+  const whole = c.outSteps[2] === c.channels && c.outSteps[1] === c.outSize[1] * c.channels;
+  if (whole && winogradFits(c.kernel, c.stride, [ci, co], c.shape[0], c.outSize)) {
+    return runWinograd(ctx, at, [ci, co], flip, taps, c);
+  }
+  ctx.temporary(panelFloats(taps.length, c.shape[3], c.channels), (panels) => {
+    ctx.pool.run(Kernel.packFilter, Math.ceil(c.channels / 8), [
+      ...[at, ci, co, panels, flip, taps.length, ...taps],
     ]);
-    runConv(ctx, {
-      input: ctx.at(x),
-      shape: x.shape as Shape4,
-      kernel: [kh, kw],
-      stride: info.strideHeight,
-      start: [-info.padInfo.top, -info.padInfo.left],
-      out: ctx.at(out),
-      outSize: [ho, wo],
-      outSteps: [ho * wo * co, wo * co, co],
-      channels: co,
-      panels,
-      bias,
-    });
+    runConv(ctx, panels, c);
+  });
+}
+
+/** out = x ∗ filter (+ bias) (+ a tensor of out's shape), NHWC; addresses, 0 for none. */
+function forward(ctx: Context, x: TensorInfo, filter: TensorInfo, info: ConvInfo, bias = 0, add = 0) {
+  const out = ctx.output(info.outShape);
+  const [kh, kw, , co] = filter.shape;
+  const { outHeight: ho, outWidth: wo } = info;
+  convolve(ctx, filter, 0, Array.from({ length: kh * kw }, (_, i) => i), {
+    input: ctx.at(x),
+    shape: x.shape as Shape4,
+    kernel: [kh, kw],
+    stride: info.strideHeight,
+    start: [-info.padInfo.top, -info.padInfo.left],
+    out: ctx.at(out),
+    outSize: [ho, wo],
+    outSteps: [ho * wo * co, wo * co, co],
+    channels: co,
+    bias,
+    add,
   });
   return out;
 }
@@ -139,23 +209,18 @@ function inputGrad(ctx: Context, dy: TensorInfo, filter: TensorInfo, info: ConvI
       const x = phase(px, w, kw, info.padInfo.left, s);
       const taps = y.taps.flatMap((ky) => x.taps.map((kx) => ky * kw + kx));
       if (taps.length === 0 || y.count <= 0 || x.count <= 0) continue;
-      ctx.temporary(panelFloats(taps.length, co, ci), (panels) => {
-        ctx.pool.run(Kernel.packFilter, Math.ceil(ci / 8), [
-          ...[ctx.at(filter), ci, co, panels, 1, taps.length, ...taps],
-        ]);
-        runConv(ctx, {
-          input: ctx.at(dy),
-          shape: dy.shape as Shape4,
-          kernel: [y.taps.length, x.taps.length],
-          stride: 1,
-          start: [y.start, x.start],
-          out: ctx.at(dx) + (y.first * w + x.first) * ci * 4,
-          outSize: [y.count, x.count],
-          outSteps: [h * w * ci, s * w * ci, s * ci],
-          channels: ci,
-          panels,
-          bias: 0,
-        });
+      convolve(ctx, filter, 1, taps, {
+        input: ctx.at(dy),
+        shape: dy.shape as Shape4,
+        kernel: [y.taps.length, x.taps.length],
+        stride: 1,
+        start: [y.start, x.start],
+        out: ctx.at(dx) + (y.first * w + x.first) * ci * 4,
+        outSize: [y.count, x.count],
+        outSteps: [h * w * ci, s * w * ci, s * ci],
+        channels: ci,
+        bias: 0,
+        add: 0,
       });
     }
   }
@@ -168,6 +233,10 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
   const [kh, kw, ci, co] = info.filterShape;
   const n = info.batchSize, s = info.strideHeight;
   const { outHeight: ho, outWidth: wo } = info;
+  if (winogradFits([kh, kw], s, [ci, co], n, [ho, wo])) {
+    winogradFilterGrad(ctx, ctx.at(x), ctx.at(dy), ctx.at(dw), info);
+    return dw;
+  }
   const perGroup = Math.ceil(n / GROUPS);
   const groups = Math.ceil(n / perGroup);
   const per = blocks(perGroup, ho, wo, PIXELS);
@@ -187,6 +256,25 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
     });
   }
   return dw;
+}
+
+/** dW at an address, transformed parts of a fixed number of groups of tile rows summed. */
+function winogradFilterGrad(ctx: Context, x: number, dy: number, dw: number, info: ConvInfo): void {
+  const [n, h, w, ci] = info.inShape;
+  const { outHeight: ho, outWidth: wo, outChannels: co } = info;
+  const [th, tw] = tileGrid(ho, wo);
+  // A group writes all of its part once a block; few tiles are not worth many groups.
+  const groups = Math.max(1, Math.min(GROUPS, Math.floor(n * th * tw / 32)));
+  const perGroup = Math.ceil(n * th / groups);
+  const count = Math.ceil(n * th / perGroup);
+  const { per } = tileBlocks(perGroup, tw, Math.max(ci, co), 1);
+  const tiles = per * tw, width = tw * 4 + 2;
+  ctx.temporary(count * TILE * ci * co, (parts) => {
+    ctx.pool.run(Kernel.winogradFilterGrad, count, [
+      ...[x, n, h, w, ci, -info.padInfo.top, -info.padInfo.left, ho, wo, dy, co, parts, perGroup, per],
+    ], 4 * (TILE * 4 + 6 * width * (Math.max(ci, co) + 4) + TILE * tiles * (ci + co)) + 2 * TILE * 64 + 128);
+    ctx.pool.run(Kernel.winogradFilterGradSum, ci, [parts, count, ci, co, dw], 1024);
+  });
 }
 
 /** out[i] = Σ_r parts[r·length + i], floats at addresses. */

@@ -55,14 +55,14 @@ export function registerFused(ctx: Context): void {
     ], scratch * 4);
     return [out, stats];
   });
-  ctx.register("AttentionGrad", () => ({ q, k, v, stats, dy }, { heads, scale }) => {
+  ctx.register("AttentionGrad", () => ({ q, k, v, y, stats, dy }, { heads, scale }) => {
     const [b, t, c] = q.shape;
     const d = c / heads;
     const grads = [q, k, v].map((x) => ctx.output(x.shape));
-    const scratch = 128 + 2 * (t + 8) * d + (d + 8) * (t + 48) + 48 * (t + 8);
+    const scratch = 160 + 2 * (t + 8) * d + (d + 8) * (t + 72) + 48 * (t + 8);
     pool.run(Kernel.attentionGrad, b * heads, [
       ...[ctx.at(q), ctx.at(k), ctx.at(v), ctx.at(dy), t, c, heads, new Float(scale)],
-      ...[ctx.at(stats), c, ...grads.map((g) => ctx.at(g)), c],
+      ...[ctx.at(stats), c, ...grads.map((g) => ctx.at(g)), c, ctx.at(y)],
     ], scratch * 4);
     return grads;
   });

@@ -1,6 +1,6 @@
 /** Matrix products under tfjs's kernel names. */
 import type { TensorInfo } from "../../../tf.ts";
-import { Float, Kernel } from "../pool.ts";
+import { Kernel } from "../pool.ts";
 import { type Context, size } from "./context.ts";
 
 interface MatMulAttrs {
@@ -41,7 +41,7 @@ function product(
     ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
       ...[ctx.at(a), batchA === 1 ? 0 : m * k, lda, transposeA ? 1 : 0],
       ...[packed, packs === 1 ? 0 : panelFloats, m, n, k, ctx.at(out), m * n, n],
-      ...[bias ? 1 : 0, bias, new Float(1), rows],
+      ...[bias, 0, rows],
     ], (rows + 6) * 8 + 64);
   });
   return out;

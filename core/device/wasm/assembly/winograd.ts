@@ -1,0 +1,284 @@
+/**
+ * 3×3 convolutions of stride 1 with a quarter of the multiplications: Winograd's F(4×4, 3×3) (Lavin & Gray 2016) at
+ * the points 0, ±√½, ±√2, ∞, which keep its rounding within a few times that of the plain sum.
+ *
+ * A tile of 4×4 outputs sees 6×6 inputs. In the transformed domain the convolution is 36 independent matrix products:
+ * Y = Aᵀ[(G·g·Gᵀ) ∘ (Bᵀ·d·B)]A. The filter gradient is F(3×3, 4×4), with the same Bᵀ.
+ */
+import { bytes, int, ptr } from "./args";
+import { padRows } from "./conv";
+import { fma, held, splat } from "./simd";
+import { MR, NR, tileNN, tileTN } from "./tile";
+
+/** Elements of a transformed tile. */
+const E: i32 = 36;
+/** A cache line: set between the 36 matrices, so that they do not fall on the same few sets of the cache. */
+const LINE: usize = 64;
+/** Bytes of a vector. */
+const V: usize = 16;
+
+const A: v128 = held(0.70710678118654752), B: v128 = held(1.4142135623730951);
+const HALF: v128 = held(0.5), TWO: v128 = held(2), FIVE_HALVES: v128 = held(2.5);
+const THIRD: v128 = held(0.33333333333333333), SIXTH: v128 = held(0.16666666666666667);
+
+/** a − b·c. */
+// @ts-ignore: decorator
+@inline
+function less(a: v128, b: v128, c: v128): v128 {
+  return fma(f32x4.neg(b), c, a);
+}
+
+/** Bᵀ·d: six vectors, `from` bytes apart, to six `to` bytes apart. */
+// @ts-ignore: decorator
+@inline
+function inputTransform(src: usize, from: usize, dst: usize, to: usize): void {
+  const d0 = v128.load(src), d1 = v128.load(src + from), d2 = v128.load(src + 2 * from);
+  const d3 = v128.load(src + 3 * from), d4 = v128.load(src + 4 * from), d5 = v128.load(src + 5 * from);
+  v128.store(dst, f32x4.add(less(d0, FIVE_HALVES, d2), d4));
+  let even = less(d4, TWO, d2), odd = f32x4.mul(A, less(d3, TWO, d1));
+  v128.store(dst + to, f32x4.add(even, odd));
+  v128.store(dst + 2 * to, f32x4.sub(even, odd));
+  even = less(d4, HALF, d2);
+  odd = f32x4.mul(B, less(d3, HALF, d1));
+  v128.store(dst + 3 * to, f32x4.add(even, odd));
+  v128.store(dst + 4 * to, f32x4.sub(even, odd));
+  v128.store(dst + 5 * to, f32x4.add(less(d1, FIVE_HALVES, d3), d5));
+}
+
+/** Aᵀ·m: six vectors to four. */
+// @ts-ignore: decorator
+@inline
+function outputTransform(src: usize, from: usize, dst: usize, to: usize): void {
+  const m1 = v128.load(src + from), m2 = v128.load(src + 2 * from);
+  const m3 = v128.load(src + 3 * from), m4 = v128.load(src + 4 * from);
+  const s1 = f32x4.add(m1, m2), d1 = f32x4.mul(A, f32x4.sub(m1, m2));
+  const s2 = f32x4.add(m3, m4), d2 = f32x4.mul(B, f32x4.sub(m3, m4));
+  v128.store(dst, f32x4.add(v128.load(src), f32x4.add(s1, s2)));
+  v128.store(dst + to, f32x4.add(d1, d2));
+  v128.store(dst + 2 * to, fma(HALF, s1, f32x4.mul(TWO, s2)));
+  v128.store(dst + 3 * to, fma(HALF, d1, fma(TWO, d2, v128.load(src + 5 * from))));
+}
+
+/** G·g: three vectors to six. */
+// @ts-ignore: decorator
+@inline
+function filterTransform(src: usize, from: usize, dst: usize, to: usize): void {
+  const g0 = v128.load(src), g1 = v128.load(src + from), g2 = v128.load(src + 2 * from);
+  v128.store(dst, g0);
+  let even = fma(HALF, g2, g0), odd = f32x4.mul(A, g1);
+  const f = f32x4.neg(f32x4.mul(TWO, THIRD));
+  v128.store(dst + to, f32x4.mul(f, f32x4.add(even, odd)));
+  v128.store(dst + 2 * to, f32x4.mul(f, f32x4.sub(even, odd)));
+  even = fma(TWO, g2, g0);
+  odd = f32x4.mul(B, g1);
+  v128.store(dst + 3 * to, f32x4.mul(SIXTH, f32x4.add(even, odd)));
+  v128.store(dst + 4 * to, f32x4.mul(SIXTH, f32x4.sub(even, odd)));
+  v128.store(dst + 5 * to, g2);
+}
+
+/** G·g of F(3×3, 4×4) without its rows' scales, which {@link gradientTransform} makes up: four vectors to six. */
+// @ts-ignore: decorator
+@inline
+function outputGradTransform(src: usize, from: usize, dst: usize, to: usize): void {
+  const g0 = v128.load(src), g1 = v128.load(src + from), g2 = v128.load(src + 2 * from), g3 = v128.load(src + 3 * from);
+  v128.store(dst, g0);
+  let even = fma(HALF, g2, g0), odd = f32x4.mul(A, fma(HALF, g3, g1));
+  v128.store(dst + to, f32x4.add(even, odd));
+  v128.store(dst + 2 * to, f32x4.sub(even, odd));
+  even = fma(TWO, g2, g0);
+  odd = f32x4.mul(B, fma(TWO, g3, g1));
+  v128.store(dst + 3 * to, f32x4.add(even, odd));
+  v128.store(dst + 4 * to, f32x4.sub(even, odd));
+  v128.store(dst + 5 * to, g3);
+}
+
+/** Aᵀ·m of F(3×3, 4×4): six vectors to three. */
+// @ts-ignore: decorator
+@inline
+function gradientTransform(src: usize, from: usize, dst: usize, to: usize): void {
+  const f = f32x4.neg(f32x4.mul(TWO, THIRD));
+  const m1 = f32x4.mul(f, v128.load(src + from)), m2 = f32x4.mul(f, v128.load(src + 2 * from));
+  const m3 = f32x4.mul(SIXTH, v128.load(src + 3 * from)), m4 = f32x4.mul(SIXTH, v128.load(src + 4 * from));
+  const s1 = f32x4.add(m1, m2), s2 = f32x4.add(m3, m4);
+  v128.store(dst, f32x4.add(v128.load(src), f32x4.add(s1, s2)));
+  v128.store(dst + to, fma(A, f32x4.sub(m1, m2), f32x4.mul(B, f32x4.sub(m3, m4))));
+  v128.store(dst + 2 * to, fma(HALF, s1, fma(TWO, s2, v128.load(src + 5 * from))));
+}
+
+/**
+ * Transforms a filter [3,3,C,Co] to U[36][panels][C][8]; one task a panel of eight columns.
+ * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5… the number (ky·3+kx) of each of nine taps.
+ */
+export function winogradFilter(args: usize, task: i32, scratch: usize): void {
+  const C = int(args, 1), Co = int(args, 2), flip = int(args, 4);
+  const K = flip ? Co : C, N = flip ? C : Co;
+  const panels = (N + NR - 1) / NR, n0 = task * NR, cols = min(NR, N - n0);
+  const g = scratch, half = g + bytes(9 * NR), step = bytes(panels * K * NR);
+  const column = flip ? Co : 1;
+  for (let k = 0; k < K; k++) {
+    for (let t = 0; t < 9; t++) {
+      const tap = ptr(args, 0) + bytes(int(args, 5 + t) * C * Co + (flip ? n0 * Co + k : k * Co + n0));
+      for (let j = 0; j < NR; j++) {
+        store<f32>(g + bytes(t * NR + j), j < cols ? load<f32>(tap + bytes(j * column)) : <f32> 0);
+      }
+    }
+    let to = ptr(args, 3) + bytes((task * K + k) * NR);
+    for (let q = 0; q < 2; q++) {
+      const from = g + <usize> q * V;
+      for (let x = 0; x < 3; x++) filterTransform(from + bytes(x * NR), bytes(3 * NR), half + <usize> x * V, 3 * V);
+      for (let y = 0; y < 6; y++) filterTransform(half + <usize> (3 * y) * V, V, to + <usize> (6 * y) * step, step);
+      to += V;
+    }
+  }
+}
+
+/**
+ * Transforms a row of TW tiles, from six padded rows of 4·TW+2 pixels to dst: element e of the tiles [TW,C] stands
+ * e·step bytes on. `columns` holds what the vertical pass leaves for the horizontal one.
+ */
+function inputTiles(pad: usize, TW: i32, C: i32, columns: usize, dst: usize, step: usize): void {
+  const width = TW * 4 + 2, row = bytes(width * C);
+  for (let c = 0; c < C; c += 4) {
+    for (let x = 0; x < width; x++) {
+      inputTransform(pad + bytes(x * C + c), row, columns + <usize> x * V, <usize> width * V);
+    }
+    for (let y = 0; y < 6; y++) {
+      let from = columns + <usize> (y * width) * V, to = dst + <usize> (6 * y) * step + bytes(c);
+      for (let t = 0; t < TW; t++) {
+        inputTransform(from, V, to, step);
+        from += 4 * V;
+        to += bytes(C);
+      }
+    }
+  }
+}
+
+/**
+ * out = in ∗ filter (+ bias) (+ a tensor laid out as out), C and Co multiples of four; a task is a run of tile rows.
+ * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 y0, 6 x0, 7 Ho, 8 Wo, 9 out, 10 Co, 11 U, 12 bias, 13 what is added,
+ * 14 tile rows a task.
+ */
+export function winogradConv(args: usize, task: i32, scratch: usize): void {
+  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
+  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), per = int(args, 14);
+  const TH = (Ho + 3) >> 2, TW = (Wo + 3) >> 2, width = TW * 4 + 2;
+  const g0 = task * per, g1 = min(N * TH, g0 + per);
+  const tiles = (g1 - g0) * TW, P = (tiles + MR - 1) / MR * MR;
+  const vStep = bytes(P * C) + LINE, mStep = bytes(P * NR) + LINE;
+  const half = scratch, rows = half + E * V, outs = rows + bytes(P), pad = outs + bytes(P);
+  const columns = pad + bytes(6 * width * C), v = columns + <usize> (6 * width) * V, m = v + <usize> E * vStep;
+
+  for (let g = g0; g < g1; g++) {
+    const image = ptr(args, 0) + bytes(g / TH * H * W * C);
+    padRows(image, H, W, C, (g % TH) * 4 + int(args, 5), 6, int(args, 6), width, pad);
+    inputTiles(pad, TW, C, columns, v + bytes((g - g0) * TW * C), vStep);
+  }
+  for (let i = 0; i < P; i++) {
+    store<u32>(rows + bytes(i), <u32> (v + bytes(i * C)));
+    store<u32>(outs + bytes(i), <u32> (m + bytes(i * NR)));
+  }
+  const add: usize = ptr(args, 13) ? ptr(args, 13) - ptr(args, 9) : 0;
+  let panel = ptr(args, 11);
+  const panels = (Co + NR - 1) / NR;
+  for (let j = 0; j < Co; j += NR) {
+    for (let e = 0; e < E; e++) {
+      const u = panel + bytes(e * panels * C * NR);
+      for (let i = 0; i < P; i += MR) {
+        tileNN(rows + bytes(i), outs + bytes(i), MR, C, 1, 0, u, NR, <usize> e * vStep, <usize> e * mStep, 0, 0);
+      }
+    }
+    panel += bytes(C * NR);
+    for (let q = 0; q < min(NR, Co - j); q += 4) {
+      const bias = ptr(args, 12) ? v128.load(ptr(args, 12) + bytes(j + q)) : splat(0);
+      for (let t = 0; t < tiles; t++) {
+        const from = m + bytes(t * NR + q);
+        for (let x = 0; x < 6; x++) outputTransform(from + <usize> x * mStep, 6 * mStep, half + <usize> x * V, 6 * V);
+        const g = g0 + t / TW, y = (g % TH) * 4, x = (t % TW) * 4;
+        const h = min(4, Ho - y), w = min(4, Wo - x);
+        for (let r = 0; r < h; r++) {
+          const line = half + <usize> (6 * r) * V;
+          outputTransform(line, V, line, V);
+          let o = ptr(args, 9) + bytes(((g / TH * Ho + y + r) * Wo + x) * Co + j + q);
+          for (let s = 0; s < w; s++) {
+            let z = f32x4.add(v128.load(line + <usize> s * V), bias);
+            if (add) z = f32x4.add(z, v128.load(o + add));
+            v128.store(o, z);
+            o += bytes(Co);
+          }
+        }
+      }
+    }
+  }
+}
+
+/**
+ * A group's part of the filter gradient in the transformed domain, M[36][C][Co]; a task is a group of tile rows.
+ * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 y0, 6 x0, 7 Ho, 8 Wo, 9 dy, 10 Co, 11 parts of M, 12 tile rows a group,
+ * 13 tile rows a block.
+ */
+export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void {
+  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
+  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), group = int(args, 12), per = int(args, 13);
+  const TH = (Ho + 3) >> 2, TW = (Wo + 3) >> 2, width = TW * 4 + 2, P = per * TW;
+  const panels = Co / NR;
+  const vStep = bytes(P * C) + LINE, wStep = bytes(P * Co) + LINE;
+  const half = scratch, pad = half + E * V, columns = pad + bytes(6 * width * max(C, Co));
+  const v = columns + <usize> (6 * width) * V, w = v + <usize> E * vStep + 32;
+  const M = ptr(args, 11) + bytes(task * E * C * Co);
+  const end = min(N * TH, (task + 1) * group);
+  for (let g0 = task * group; g0 < end; g0 += per) {
+    const g1 = min(end, g0 + per), tiles = (g1 - g0) * TW;
+    for (let g = g0; g < g1; g++) {
+      const n = g / TH, y = (g % TH) * 4;
+      padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, y + int(args, 5), 6, int(args, 6), width, pad);
+      inputTiles(pad, TW, C, columns, v + bytes((g - g0) * TW * C), vStep);
+      padRows(ptr(args, 9) + bytes(n * Ho * Wo * Co), Ho, Wo, Co, y, 4, 0, TW * 4, pad);
+      const row = bytes(TW * 4 * Co);
+      for (let c = 0; c < Co; c += 4) {
+        // element e of tile t at panel [c/8][t][c%8]
+        const to = w + bytes(c / NR * P * NR + (g - g0) * TW * NR + c % NR);
+        for (let t = 0; t < TW; t++) {
+          for (let x = 0; x < 4; x++) {
+            outputGradTransform(pad + bytes((t * 4 + x) * Co + c), row, half + <usize> x * V, 4 * V);
+          }
+          for (let r = 0; r < 6; r++) {
+            outputGradTransform(half + <usize> (4 * r) * V, V, to + bytes(t * NR) + <usize> (6 * r) * wStep, wStep);
+          }
+        }
+      }
+    }
+    for (let e = 0; e < E; e++) {
+      const a = v + <usize> e * vStep, b = w + <usize> e * wStep, c = M + bytes(e * C * Co);
+      for (let j = 0; j < panels; j++) {
+        for (let i = 0; i < C; i += MR) {
+          tileTN(
+            a + bytes(i), 1, 0, 1, 0, tiles, bytes(C), b + bytes(j * P * NR), c + bytes(i * Co + j * NR), bytes(Co),
+            min(MR, C - i), NR, g0 > task * group,
+          );
+        }
+      }
+    }
+  }
+}
+
+/** dW[3,3,C,Co] from the groups' parts; a task is one of the C rows. args: 0 parts, 1 groups, 2 C, 3 Co, 4 dW. */
+export function winogradFilterGradSum(args: usize, task: i32, scratch: usize): void {
+  const groups = int(args, 1), C = int(args, 2), Co = int(args, 3);
+  const half = scratch + E * V, nine = half + 18 * V;
+  for (let c = 0; c < Co; c += 4) {
+    for (let e = 0; e < E; e++) {
+      let from = ptr(args, 0) + bytes((e * C + task) * Co + c);
+      let s = v128.load(from);
+      for (let g = 1; g < groups; g++) {
+        from += bytes(E * C * Co);
+        s = f32x4.add(s, v128.load(from));
+      }
+      v128.store(scratch + <usize> e * V, s);
+    }
+    for (let x = 0; x < 6; x++) gradientTransform(scratch + <usize> x * V, 6 * V, half + <usize> x * V, 6 * V);
+    for (let y = 0; y < 3; y++) gradientTransform(half + <usize> (6 * y) * V, V, nine + <usize> (3 * y) * V, V);
+    for (let t = 0; t < 9; t++) {
+      v128.store(ptr(args, 4) + bytes((t * C + task) * Co + c), v128.load(nine + <usize> t * V));
+    }
+  }
+}
