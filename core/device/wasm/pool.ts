@@ -38,8 +38,11 @@ interface Exports {
   serve(ctrl: number, thread: number, spins: number): void;
 }
 
-const CTRL_BYTES = 1024;
-const ARG_WORDS = (CTRL_BYTES - 64) / 4;
+/** Most threads that a pool can have. */
+export const MAX_THREADS = 64;
+/** The control block of `assembly/index.ts`: its head, arguments up to 1024, then a ticket a thread. */
+const CTRL_BYTES = 1024 + 64 * MAX_THREADS;
+const ARG_WORDS = (1024 - 64) / 4;
 /** Idle spins (a few ms) before a thread sleeps. */
 const SPINS = 4_000_000;
 const MAX_TASKS = 0xfffff;
@@ -88,7 +91,7 @@ export class KernelPool {
   ) {
     this.#exports = new WebAssembly.Instance(module, { env: { memory } })
       .exports as unknown as Exports;
-    this.#ctrl = malloc._malloc(CTRL_BYTES);
+    this.#ctrl = (malloc._malloc(CTRL_BYTES + 64) + 63) & ~63;
     new Uint8Array(memory.buffer, this.#ctrl, CTRL_BYTES).fill(0);
   }
 

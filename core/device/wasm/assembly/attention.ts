@@ -4,7 +4,7 @@
  */
 import { bytes, float, int, ptr } from "./args";
 import { exp1, exp4, hmax, hsum, loadN, splat, storeN } from "./simd";
-import { MR, NR, packB, tileNN, tileTN } from "./tile";
+import { bandTN, MR, NR, packB, tileNN, tileTN } from "./tile";
 
 /** Query rows of a block. */
 const BLOCK: i32 = 24;
@@ -45,6 +45,25 @@ function scaleBy(p: usize, n: i32, f: f32): void {
   for (let i = 0; i < n; i += 4) v128.store(p + bytes(i), f32x4.mul(v128.load(p + bytes(i)), v));
 }
 
+/** Writes f·A[rows, d], A's rows lda bytes apart, as its transpose [d, BLOCK], zeros in the columns past `rows`. */
+function transposed(a: usize, lda: usize, rows: i32, d: i32, f: f32, to: usize): void {
+  for (let j = 0; j < d; j++) {
+    let from = a + bytes(j);
+    for (let i = 0; i < BLOCK; i++) {
+      store<f32>(to + bytes(i), i < rows ? f * load<f32>(from) : <f32> 0);
+      from += lda;
+    }
+    to += bytes(BLOCK);
+  }
+}
+
+/** C[rows, pitch] = A·panels for a block of rows given {@link transposed}, in whole tiles. */
+function scores(aT: usize, rows: i32, d: i32, panel: usize, c: usize, pitch: i32): void {
+  for (let m = 0; m < rows; m += MR) {
+    bandTN(aT + bytes(m), bytes(BLOCK), d, panel, pitch / NR, c + bytes(m * pitch), bytes(pitch));
+  }
+}
+
 /**
  * O = softmax(scale·QKᵀ)V; a task is a head of an image.
  * args: 0 q, 1 k, 2 v, 3 out (all [B,T,C], rows 9 floats apart but out's C apart), 4 T, 5 C, 6 heads, 7 scale,
@@ -59,17 +78,16 @@ export function attention(args: usize, task: i32, scratch: usize): void {
   const o = ptr(args, 3) + bytes(b * T * C + h * d);
   const stats = ptr(args, 8) + bytes(task * T * 2);
   const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
-  const aTab = scratch, cTab = aTab + bytes(BLOCK), pTab = cTab + bytes(BLOCK);
-  const kT = pTab + bytes(BLOCK), vP = kT + bytes(pitch * d), S = vP + bytes(wide * T);
+  const cTab = scratch, pTab = cTab + bytes(BLOCK), qT = pTab + bytes(BLOCK);
+  const kT = qT + bytes(d * BLOCK), vP = kT + bytes(pitch * d), S = vP + bytes(wide * T);
   packB(k, 1, ld, d, T, kT);
-  scaleBy(kT, pitch * d, float(args, 7));
   packB(v, ld, 1, T, d, vP);
   for (let r = 0; r < T; r += BLOCK) {
     const rows = min(BLOCK, T - r);
-    table(aTab, q + bytes(r * ld), bytes(ld), rows);
-    table(pTab, S, bytes(pitch), rows);
-    product(aTab, pTab, rows, d, pitch, kT);
+    transposed(q + bytes(r * ld), bytes(ld), rows, d, float(args, 7), qT);
+    scores(qT, rows, d, kT, S, pitch);
     for (let i = 0; i < rows; i++) exponentials(S + bytes(i * pitch), T, stats + bytes((r + i) * 2));
+    table(pTab, S, bytes(pitch), rows);
     table(cTab, o + bytes(r * C), bytes(C), rows);
     product(pTab, cTab, rows, T, d, vP);
     for (let i = 0; i < rows; i++) {
@@ -127,13 +145,11 @@ export function attentionGrad(args: usize, task: i32, scratch: usize): void {
   const dq = ptr(args, 10) + to, dk = ptr(args, 11) + to, dv = ptr(args, 12) + to;
   const stats = ptr(args, 8) + bytes(task * T * 2);
   const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
-  const aTab = scratch, pTab = aTab + bytes(BLOCK), sTab = pTab + bytes(BLOCK), cTab = sTab + bytes(BLOCK);
-  const dots = cTab + bytes(BLOCK);
-  const kT = dots + bytes(BLOCK), vT = kT + bytes(pitch * d), kP = vT + bytes(pitch * d);
+  const sTab = scratch, cTab = sTab + bytes(BLOCK), dots = cTab + bytes(BLOCK), aT = dots + bytes(BLOCK);
+  const kT = aT + bytes(d * BLOCK), vT = kT + bytes(pitch * d), kP = vT + bytes(pitch * d);
   const qP = kP + bytes(wide * T), oP = qP + bytes(wide * BLOCK), g = oP + bytes(wide * BLOCK);
   const P = g + bytes(wide * BLOCK), dS = P + bytes(BLOCK * pitch);
   packB(k, 1, ld, d, T, kT);
-  scaleBy(kT, pitch * d, scale);
   packB(v, 1, ld, d, T, vT);
   packB(k, ld, 1, T, d, kP);
   scaleBy(kP, wide * T, scale);
@@ -150,12 +166,10 @@ export function attentionGrad(args: usize, task: i32, scratch: usize): void {
       }
       store<f32>(dots + bytes(i), hsum(dot));
     }
-    table(aTab, q + bytes(r * ld), bytes(ld), rows);
-    table(pTab, P, bytes(pitch), rows);
-    product(aTab, pTab, rows, d, pitch, kT);
-    table(aTab, g, bytes(wide), rows);
-    table(sTab, dS, bytes(pitch), rows);
-    product(aTab, sTab, rows, d, pitch, vT);
+    transposed(q + bytes(r * ld), bytes(ld), rows, d, scale, aT);
+    scores(aT, rows, d, kT, P, pitch);
+    transposed(g, bytes(wide), rows, d, 1, aT);
+    scores(aT, rows, d, vT, dS, pitch);
     for (let i = 0; i < rows; i++) {
       const p = P + bytes(i * pitch), s = dS + bytes(i * pitch);
       const m = splat(load<f32>(stats + bytes((r + i) * 2))), dot = splat(load<f32>(dots + bytes(i)));
@@ -165,6 +179,7 @@ export function attentionGrad(args: usize, task: i32, scratch: usize): void {
         v128.store(s + bytes(j), f32x4.mul(e, f32x4.sub(v128.load(s + bytes(j)), dot)));
       }
     }
+    table(sTab, dS, bytes(pitch), rows);
     table(cTab, dq + bytes(r * ldg), bytes(ldg), rows);
     product(sTab, cTab, rows, T, d, kP);
     packB(q + bytes(r * ld), ld, 1, rows, d, qP);

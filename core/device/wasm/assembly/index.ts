@@ -1,6 +1,6 @@
 /**
  * The kernel module. Every thread instantiates it over one memory. A dispatch is a kernel's number, its arguments and
- * a count of tasks; threads claim tasks from an atomic ticket until none is left. What a task computes depends on its
+ * a count of tasks; threads claim tasks by atomic tickets until none is left. What a task computes depends on its
  * number alone, so results are the same bits for any number of threads.
  */
 import { adam } from "./adam";
@@ -42,25 +42,36 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
 
 /*
  * The control block, in 32-bit words:
- *   0,1  ticket: dispatch (24 bits) | tasks (20) | next task (20); one atomic add claims a task of that very dispatch
- *   2    tasks done       3  dispatch number, what idle threads wait on
- *   4    sleeping threads 5  set by a thread that died
- *   6    kernel           7  scratch base   8 scratch bytes a thread
- *   16…  arguments
+ *   0 tasks not done yet  3 dispatch number, what idle threads wait on
+ *   4 sleeping threads    5 set by a thread that died
+ *   6 kernel              7 scratch base   8 scratch bytes a thread   9 threads
+ *   16… arguments
+ *   256… a ticket of 64 bits for each thread, a cache line apart: end of its tasks (32) | next of them (32);
+ *        one atomic add claims a task
+ *
+ * Each thread begins with its own share of the tasks, the same part of the data in every dispatch, so that it finds
+ * what it wrote in its own cache; then it helps the others.
  */
-const DONE: usize = 8, NUMBER: usize = 12, SLEEPING: usize = 16, DEAD: usize = 20;
-const KERNEL: usize = 24, SCRATCH: usize = 28, SPAN: usize = 32, ARGS: usize = 64;
-const TASK_MASK: u64 = 0xfffff;
+const LEFT: usize = 0, NUMBER: usize = 12, SLEEPING: usize = 16, DEAD: usize = 20;
+const KERNEL: usize = 24, SCRATCH: usize = 28, SPAN: usize = 32, THREADS: usize = 36, ARGS: usize = 64;
+const TICKETS: usize = 1024, LINE: usize = 64;
 
 /** Claims and runs tasks until the current dispatch has none left. */
 function work(ctrl: usize, thread: i32): void {
-  for (;;) {
-    const ticket = atomic.add<u64>(ctrl, 1);
-    const task = <i32> (ticket & TASK_MASK), tasks = <i32> ((ticket >> 20) & TASK_MASK);
-    if (task >= tasks) return;
-    const scratch = <usize> load<u32>(ctrl + SCRATCH) + <usize> thread * <usize> load<u32>(ctrl + SPAN);
-    run(load<i32>(ctrl + KERNEL), ctrl + ARGS, task, scratch);
-    atomic.add<i32>(ctrl + DONE, 1);
+  const threads = load<i32>(ctrl + THREADS);
+  for (let i = 0; i < threads; i++) {
+    const ticket = ctrl + TICKETS + <usize> ((thread + i) % threads) * LINE;
+    for (;;) {
+      // A look before the claim: claims past the end would in the long run overflow into it.
+      let now = atomic.load<u64>(ticket);
+      if (<u32> now >= <u32> (now >> 32)) break;
+      now = atomic.add<u64>(ticket, 1);
+      const task = <u32> now;
+      if (task >= <u32> (now >> 32)) break;
+      const scratch = <usize> load<u32>(ctrl + SCRATCH) + <usize> thread * <usize> load<u32>(ctrl + SPAN);
+      run(load<i32>(ctrl + KERNEL), ctrl + ARGS, <i32> task, scratch);
+      atomic.sub<i32>(ctrl + LEFT, 1);
+    }
   }
 }
 
@@ -72,13 +83,17 @@ export function dispatch(ctrl: usize, kernel: i32, tasks: i32, threads: i32): i3
     return 0;
   }
   store<i32>(ctrl + KERNEL, kernel);
-  atomic.store<i32>(ctrl + DONE, 0);
+  store<i32>(ctrl + THREADS, threads);
+  atomic.store<i32>(ctrl + LEFT, tasks);
+  for (let i = 0; i < threads; i++) {
+    const from = <u64> (<i64> tasks * i / threads), to = <u64> (<i64> tasks * (i + 1) / threads);
+    atomic.store<u64>(ctrl + TICKETS + <usize> i * LINE, (to << 32) | from);
+  }
   const number = (load<i32>(ctrl + NUMBER) + 1) & 0xffffff;
-  atomic.store<u64>(ctrl, ((<u64> number) << 40) | ((<u64> tasks) << 20));
   atomic.store<i32>(ctrl + NUMBER, number);
   if (atomic.load<i32>(ctrl + SLEEPING)) atomic.notify(ctrl + NUMBER, threads - 1);
   work(ctrl, 0);
-  while (atomic.load<i32>(ctrl + DONE) < tasks) {
+  while (atomic.load<i32>(ctrl + LEFT) > 0) {
     if (atomic.load<i32>(ctrl + DEAD)) return 1;
   }
   return 0;

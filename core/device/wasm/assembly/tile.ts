@@ -278,3 +278,45 @@ export function tileTN(
     put(c, c50, c51, cols, 0, accumulate ? c : 0);
   }
 }
+
+/**
+ * C[6, 8·panels] = Aᵀ·B for a short contraction: K steps over A[K], rows aStep bytes apart of which six neighbouring
+ * floats are used, and over the panels of B. Whole tiles are written, C's rows ldc bytes apart.
+ */
+export function bandTN(a: usize, aStep: usize, K: i32, panel: usize, panels: i32, c: usize, ldc: usize): void {
+  for (let j = 0; j < panels; j++) {
+    let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
+    let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
+    let q = a;
+    for (let k = 0; k < K; k++) {
+      const b0 = v128.load(panel), b1 = v128.load(panel, 16);
+      let v = v128.load32_splat(q);
+      c00 = fma(v, b0, c00); c01 = fma(v, b1, c01);
+      v = v128.load32_splat(q, 4);
+      c10 = fma(v, b0, c10); c11 = fma(v, b1, c11);
+      v = v128.load32_splat(q, 8);
+      c20 = fma(v, b0, c20); c21 = fma(v, b1, c21);
+      v = v128.load32_splat(q, 12);
+      c30 = fma(v, b0, c30); c31 = fma(v, b1, c31);
+      v = v128.load32_splat(q, 16);
+      c40 = fma(v, b0, c40); c41 = fma(v, b1, c41);
+      v = v128.load32_splat(q, 20);
+      c50 = fma(v, b0, c50); c51 = fma(v, b1, c51);
+      q += aStep;
+      panel += 32;
+    }
+    let o = c;
+    v128.store(o, c00); v128.store(o, c01, 16);
+    o += ldc;
+    v128.store(o, c10); v128.store(o, c11, 16);
+    o += ldc;
+    v128.store(o, c20); v128.store(o, c21, 16);
+    o += ldc;
+    v128.store(o, c30); v128.store(o, c31, 16);
+    o += ldc;
+    v128.store(o, c40); v128.store(o, c41, 16);
+    o += ldc;
+    v128.store(o, c50); v128.store(o, c51, 16);
+    c += 32;
+  }
+}

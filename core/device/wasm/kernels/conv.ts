@@ -88,7 +88,7 @@ function runConv({ pool }: Context, panels: number, c: ConvCall): void {
 /** Transformed elements of a Winograd tile of 4×4 outputs. */
 const TILE = 36;
 /** Fewest tiles for which transforming the filter pays. */
-const MIN_TILES = 48;
+const MIN_TILES = 24;
 /** Floats of transformed inputs that a task keeps at once, to stay in the second-level cache. */
 const CACHE = 96 * 1024;
 

@@ -48,7 +48,7 @@ export function registerFused(ctx: Context): void {
     const [b, t, c] = q.shape;
     const d = c / heads;
     const out = ctx.output(q.shape), stats = ctx.output([b, heads, t, 2]);
-    const scratch = 128 + (t + 8) * d + (d + 8) * t + 24 * (t + 8);
+    const scratch = 64 + (t + 32) * d + (d + 8) * t + 24 * (t + 8);
     pool.run(Kernel.attention, b * heads, [
       ...[ctx.at(q), ctx.at(k), ctx.at(v), ctx.at(out), t, c, heads, new Float(scale)],
       ...[ctx.at(stats), c],
@@ -59,7 +59,7 @@ export function registerFused(ctx: Context): void {
     const [b, t, c] = q.shape;
     const d = c / heads;
     const grads = [q, k, v].map((x) => ctx.output(x.shape));
-    const scratch = 160 + 2 * (t + 8) * d + (d + 8) * (t + 72) + 48 * (t + 8);
+    const scratch = 96 + 2 * (t + 8) * d + (d + 8) * (t + 96) + 48 * (t + 8);
     pool.run(Kernel.attentionGrad, b * heads, [
       ...[ctx.at(q), ctx.at(k), ctx.at(v), ctx.at(dy), t, c, heads, new Float(scale)],
       ...[ctx.at(stats), c, ...grads.map((g) => ctx.at(g)), c, ctx.at(y)],

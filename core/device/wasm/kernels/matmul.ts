@@ -2,6 +2,7 @@
 import type { TensorInfo } from "../../../tf.ts";
 import { Kernel } from "../pool.ts";
 import { type Context, size } from "./context.ts";
+import { sumRows } from "./conv.ts";
 
 interface MatMulAttrs {
   transposeA: boolean;
@@ -29,22 +30,64 @@ function product(
   let batch = size(outer);
   // One B for every A: the batch is only more rows.
   if (batchB === 1 && !transposeA) [m, batch] = [m * batch, 1];
-  const packs = batchB === 1 ? 1 : batch;
-  const panels = Math.ceil(n / 8);
-  const panelFloats = panels * 8 * k;
   const lda = a.shape[ra - 1], ldb = b.shape[rb - 1];
-  ctx.temporary(packs * panelFloats, (packed) => {
-    ctx.pool.run(Kernel.pack, packs * panels, [
-      ...[ctx.at(b), k * n, transposeB ? 1 : ldb, transposeB ? ldb : 1, k, n, packed],
-    ]);
-    const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
-    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
-      ...[ctx.at(a), batchA === 1 ? 0 : m * k, lda, transposeA ? 1 : 0],
-      ...[packed, packs === 1 ? 0 : panelFloats, m, n, k, ctx.at(out), m * n, n],
-      ...[bias, 0, rows],
-    ], (rows + 6) * 8 + 64);
+  const common = {
+    ...{ a: ctx.at(a), lda, transposeA, b: ctx.at(b), m, n, bias },
+    steps: (transposeB ? [1, ldb] : [ldb, 1]) as [number, number],
+  };
+  if (
+    transposeA && !transposeB && batch === 1 && !bias && m <= SPLIT_ROWS && k >= SPLIT_K && k % PARTS === 0
+  ) {
+    // Few rows, a long sum (a weight's gradient): parts of the sum are the batch, and are added up after.
+    ctx.temporary(PARTS * m * n, (parts) => {
+      const part = k / PARTS;
+      run(ctx, { ...common, out: parts, k: part, batch: PARTS, strideA: part * lda, strideB: part * ldb });
+      sumRows(ctx, parts, PARTS, m * n, ctx.at(out));
+    });
+    return out;
+  }
+  run(ctx, {
+    ...{ ...common, out: ctx.at(out), k, batch },
+    strideA: batchA === 1 ? 0 : m * k,
+    strideB: batchB === 1 ? 0 : k * n,
   });
   return out;
+}
+
+/** Where a product is split along its sum: at most so many rows, at least so long a sum, into so many parts. */
+const SPLIT_ROWS = 256, SPLIT_K = 512, PARTS = 8;
+
+interface Product {
+  /** Addresses; 0 for no bias. */
+  a: number;
+  b: number;
+  out: number;
+  bias: number;
+  m: number;
+  n: number;
+  k: number;
+  batch: number;
+  lda: number;
+  transposeA: boolean;
+  /** Floats between rows and columns of b, and between the batch's matrices. */
+  steps: [row: number, column: number];
+  strideA: number;
+  strideB: number;
+}
+
+/** Packs b and multiplies; out is [batch,m,n] without gaps. */
+function run(ctx: Context, p: Product): void {
+  const { m, n, k, batch } = p;
+  const packs = p.strideB ? batch : 1;
+  const panels = Math.ceil(n / 8), panelFloats = panels * 8 * k;
+  ctx.temporary(packs * panelFloats, (packed) => {
+    ctx.pool.run(Kernel.pack, packs * panels, [p.b, p.strideB, ...p.steps, k, n, packed]);
+    const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
+    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
+      ...[p.a, p.strideA, p.lda, p.transposeA ? 1 : 0, packed, packs === 1 ? 0 : panelFloats],
+      ...[m, n, k, p.out, m * n, n, p.bias, 0, rows],
+    ], (rows + 6) * 8 + 64);
+  });
 }
 
 /** Registers BatchMatMul and _FusedMatMul. */
