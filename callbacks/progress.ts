@@ -33,9 +33,9 @@ export class ProgressCB extends Callback {
     this.#print = print;
   }
 
-  /** Images a second over all training batches so far. */
+  /** Images a second over all training batches so far; 0 before the first. */
   get imagesPerSecond(): number {
-    return this.#images / this.#seconds;
+    return this.#seconds ? this.#images / this.#seconds : 0;
   }
 
   beforeFit(learn: Learner): void {

@@ -25,7 +25,22 @@ async function build(relaxed: boolean): Promise<Uint8Array> {
     listFiles: () => [],
   });
   if (error || !binary) throw new Error(`AssemblyScript: ${error?.message}\n${stderr}`);
+  requireNoData(binary);
   return binary;
+}
+
+/** Tables of a library function would be written over tfjs's own data, whose memory the module shares. */
+function requireNoData(binary: Uint8Array): void {
+  const DATA = 11;
+  for (let at = 8; at < binary.length;) {
+    const id = binary[at++];
+    let size = 0, shift = 0, byte;
+    do size |= ((byte = binary[at++]) & 0x7f) << shift, shift += 7; while (byte & 0x80);
+    if (id === DATA) {
+      throw new Error(`The module has ${size} bytes of static data, which would overwrite tfjs's`);
+    }
+    at += size;
+  }
 }
 
 const [relaxed, simd] = [await build(true), await build(false)];

@@ -150,20 +150,10 @@ const RULES: Record<string, Rule> = {
       tf.cast(tf.logicalAnd(tf.greaterEqual(x, clipValueMin), tf.lessEqual(x, clipValueMax)), "float32"),
     )
   ),
-  Softmax: {
-    outputs: [true],
-    grad: (dy, [y], { dim }) => ({
-      logits: () => {
-        const g = tf.mul(dy, y);
-        return tf.sub(g, tf.mul(tf.sum(g, dim, true), y));
-      },
-    }),
-  },
+  Softmax: { outputs: [true], grad: (dy, [y]) => ({ logits: () => runKernel("SoftmaxGrad", { y, dy }) }) },
   LogSoftmax: {
     outputs: [true],
-    grad: (dy, [y], { axis }) => ({
-      logits: () => tf.sub(dy, tf.mul(tf.sum(dy, axis, true), tf.exp(y))),
-    }),
+    grad: (dy, [y]) => ({ logits: () => runKernel("LogSoftmaxGrad", { y, dy }) }),
   },
   Select: {
     inputs: ["condition"],
@@ -269,6 +259,35 @@ const RULES: Record<string, Rule> = {
     outputs: [true, true],
     grad: ([dy], [q, k, v, y, stats], { heads, scale }) =>
       shared(["q", "k", "v"], () => runKernel("AttentionGrad", { q, k, v, y, stats, dy }, { heads, scale })),
+  },
+  BatchNorm: {
+    inputs: ["x", "gamma"],
+    outputs: [false, true, false, true],
+    // Only y carries a gradient: mean and variance are for the running statistics.
+    grad: ([dy], [x, gamma, mean, rstd]) =>
+      shared(["x", "gamma", "beta"], () => runKernel("BatchNormGrad", { x, gamma, mean, rstd, dy })),
+  },
+  ChannelAffine: {
+    inputs: ["x", "scale"],
+    grad: (dy, [x, scale]) => ({
+      x: () => runKernel("ChannelAffine", { x: dy, scale, shift: tf.zerosLike(scale) }),
+      scale: () => tf.sum(tf.mul(dy, x), allButLast(dy)),
+      shift: () => tf.sum(dy, allButLast(dy)),
+    }),
+  },
+  MseLoss: {
+    inputs: ["input", "target"],
+    grad: (dy, [input, target]) => ({
+      input: () => runKernel("MseLossGrad", { input, target, dy }),
+      target: () => runKernel("MseLossGrad", { input: target, target: input, dy }),
+    }),
+  },
+  CrossEntropy: {
+    inputs: ["logits", "labels"],
+    outputs: [false, true],
+    grad: ([dy], [logits, labels, logSums]) => ({
+      logits: () => runKernel("CrossEntropyGrad", { logits, labels, logSums, dy }),
+    }),
   },
   Silu: ofInput((dy, x) => runKernel("SiluGrad", { x, dy })),
   AddChannels: { grad: (dy) => ({ x: () => dy, b: () => runKernel("SumPixels", { x: dy }) }) },

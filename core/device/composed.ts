@@ -37,6 +37,12 @@ const siluGrad = (x: Tensor): Tensor => {
   return tf.mul(s, tf.add(1, tf.mul(x, tf.sub(1, s))));
 };
 
+const allButLast = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, i) => i);
+
+/** Labels [N] as rows of 0 and 1 in the shape of logits. */
+const oneHot = (labels: Tensor, logits: Tensor): Tensor =>
+  tf.cast(tf.oneHot(labels as Any, logits.shape[1]!), "float32");
+
 /** The kernels by name; inputs and attributes as `nn/functional.ts` passes them. */
 export const COMPOSED: Record<string, Composed> = {
   GroupNorm({ x, gamma, beta }, { groups, eps, silu }) {
@@ -99,6 +105,39 @@ export const COMPOSED: Record<string, Composed> = {
   },
   UpsampleGrad({ dy }, { factor }) {
     return tf.mul(tf.avgPool(dy, factor, factor, "valid"), factor * factor);
+  },
+
+  BatchNorm({ x, gamma, beta }, { eps }) {
+    const axes = allButLast(x);
+    const mean = tf.mean(x, axes);
+    const variance = tf.mean(tf.square(tf.sub(x, mean)), axes);
+    const rstd = tf.rsqrt(tf.add(variance, eps));
+    return [tf.add(tf.mul(tf.mul(tf.sub(x, mean), rstd), gamma), beta), mean, variance, rstd];
+  },
+  BatchNormGrad({ x, gamma, mean, rstd, dy }) {
+    const axes = allButLast(x), rows = x.size / gamma.size;
+    const hat = tf.mul(tf.sub(x, mean), rstd);
+    const dGamma = tf.sum(tf.mul(dy, hat), axes), dBeta = tf.sum(dy, axes);
+    const rest = tf.div(tf.add(dBeta, tf.mul(hat, dGamma)), rows);
+    return [tf.mul(tf.mul(gamma, rstd), tf.sub(dy, rest)), dGamma, dBeta];
+  },
+  ChannelAffine: ({ x, scale, shift }) => tf.add(tf.mul(x, scale), shift),
+
+  SoftmaxGrad({ y, dy }) {
+    const g = tf.mul(dy, y);
+    return tf.sub(g, tf.mul(tf.sum(g, -1, true), y));
+  },
+  LogSoftmaxGrad: ({ y, dy }) => tf.sub(dy, tf.mul(tf.sum(dy, -1, true), tf.exp(y))),
+  MseLoss: ({ input, target }) => tf.mean(tf.square(tf.sub(input, target))),
+  MseLossGrad: ({ input, target, dy }) => tf.mul(tf.sub(input, target), tf.mul(dy, 2 / input.size)),
+  CrossEntropy({ logits, labels }) {
+    const logSums = tf.logSumExp(logits, -1);
+    const picked = tf.sum(tf.mul(logits, oneHot(labels, logits)), -1);
+    return [tf.mean(tf.sub(logSums, picked)), logSums];
+  },
+  CrossEntropyGrad({ logits, labels, logSums, dy }) {
+    const p = tf.exp(tf.sub(logits, tf.expandDims(logSums, -1)));
+    return tf.mul(tf.sub(p, oneHot(labels, logits)), tf.div(dy, logits.shape[0]));
   },
 
   AdamStep(_, { entries }: { entries: AdamEntry[] }) {

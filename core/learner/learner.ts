@@ -1,4 +1,5 @@
 /** The loop (miniai's `learner.py`): everything but its order is left to callbacks or subclasses. */
+import { breathe } from "../event_loop.ts";
 import { engine, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { noGrad, Tape } from "../autograd/tape.ts";
@@ -139,6 +140,7 @@ export class Learner {
       for await (this.batch of this.dl.batches(this.iter)) {
         await this.#scoped(() => this.#within("Batch", () => this.oneBatch()));
         this.iter++;
+        await breathe();
       }
     });
     if (train) this.skip = 0;

@@ -82,6 +82,27 @@ export function groupNorm(
   return runKernel<Tensor[]>("GroupNorm", { x, gamma, beta }, { groups, eps, silu })[0];
 }
 
+/**
+ * Batch normalisation (Ioffe & Szegedy 2015) by the batch's own statistics over all axes but the last.
+ * @param x […,C], more than one value a channel
+ * @returns the output, and the batch's mean and biased variance [C], through which no gradient flows
+ */
+export function batchNorm(
+  x: Tensor,
+  gamma: Tensor,
+  beta: Tensor,
+  eps = 1e-5,
+): { y: Tensor; mean: Tensor; variance: Tensor } {
+  if (x.size / gamma.size < 2) throw new Error("Batch norm needs more than one value a channel in training");
+  const [y, mean, variance] = runKernel<Tensor[]>("BatchNorm", { x, gamma, beta }, { eps });
+  return { y, mean, variance };
+}
+
+/** x·scale + shift a channel; x […,C], scale and shift [C]. */
+export function channelAffine(x: Tensor, scale: Tensor, shift: Tensor): Tensor {
+  return runKernel("ChannelAffine", { x, scale, shift });
+}
+
 /** @throws Error unless `groups` divides `channels`. */
 export function requireGroups(groups: number, channels: number): void {
   if (Number.isInteger(groups) && groups > 0 && channels % groups === 0) return;
@@ -150,17 +171,19 @@ export function mseLoss(input: Tensor, target: Tensor): Tensor {
   if (!tf.util.arraysEqual(input.shape, target.shape)) {
     throw new Error(`mseLoss: shapes [${input.shape}] and [${target.shape}] differ`);
   }
-  return tf.mean(tf.square(tf.sub(input, target)));
+  return runKernel("MseLoss", { input, target });
 }
 
 /**
  * Mean negative log-likelihood of whole-number labels.
  * @param logits [N,classes]
  * @param labels [N], int32 in [0, classes)
+ * @throws Error for other shapes.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const classes = logits.shape[1]!;
-  const hot = tf.oneHot(tf.cast(labels, "int32") as never, classes);
-  const picked = tf.mul(tf.logSoftmax(logits as never), tf.cast(hot, "float32"));
-  return tf.neg(tf.div(tf.sum(picked), logits.shape[0]));
+  if (logits.shape.length !== 2 || labels.shape.length !== 1 || labels.shape[0] !== logits.shape[0]) {
+    throw new Error(`crossEntropy takes [N,classes] and [N], not [${logits.shape}] and [${labels.shape}]`);
+  }
+  const whole = labels.dtype === "int32" ? labels : tf.cast(labels, "int32");
+  return runKernel<Tensor[]>("CrossEntropy", { logits, labels: whole })[0];
 }

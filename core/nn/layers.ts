@@ -158,20 +158,17 @@ abstract class BatchNorm extends Module<[Tensor], Tensor> {
       const wanted = this.rank === 2 ? "[N,C]" : "[N,H,W,C]";
       throw new Error(`Batch norm of ${this.channels} channels takes ${wanted}, not [${x.shape}]`);
     }
-    const axes = x.shape.slice(0, -1).map((_, i) => i);
-    let mean: Tensor = this.running_mean.value, variance: Tensor = this.running_var.value;
-    if (this.training) {
-      const count = x.size / this.channels;
-      if (count < 2) throw new Error("Batch norm needs more than one value a channel in training");
-      mean = tf.mean(x, axes);
-      variance = tf.mean(tf.square(tf.sub(x, mean)), axes);
-      noGrad(() => {
-        this.#follow(this.running_mean, mean);
-        this.#follow(this.running_var, tf.mul(variance, count / (count - 1)));
-      });
+    if (!this.training) {
+      const scale = tf.mul(tf.rsqrt(tf.add(this.running_var.value, this.eps)), this.weight);
+      return F.channelAffine(x, scale, tf.sub(this.bias, tf.mul(this.running_mean.value, scale)));
     }
-    const scale = tf.mul(tf.rsqrt(tf.add(variance, this.eps)), this.weight);
-    return tf.add(tf.mul(tf.sub(x, mean), scale), this.bias);
+    const count = x.size / this.channels;
+    const { y, mean, variance } = F.batchNorm(x, this.weight, this.bias, this.eps);
+    noGrad(() => {
+      this.#follow(this.running_mean, mean);
+      this.#follow(this.running_var, tf.mul(variance, count / (count - 1)));
+    });
+    return y;
   }
 
   /** running ← (1 − momentum)·running + momentum·now. */

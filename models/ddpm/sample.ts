@@ -1,5 +1,6 @@
 /** Drawing images. */
 import {
+  breathe,
   defaultGenerator,
   type Generator,
   HostArray,
@@ -91,6 +92,7 @@ export async function sample(
       x = next;
       if (keep(t)) kept.push(await HostArray.from(x));
       await options.onStep?.(t, x);
+      await breathe();
     }
   } finally {
     x.dispose();

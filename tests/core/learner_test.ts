@@ -264,3 +264,20 @@ Deno.test("twenty batches leak nothing: tensors, bytes and buffers", async () =>
   assert(later.length >= 11);
   assertEquals(new Set(later).size, 1, later.join(" | "));
 });
+
+Deno.test("a long fit leaves timers and signals their turn", async () => {
+  class Slow extends Callback {
+    override order = 10;
+    afterBatch() {
+      const until = performance.now() + 30;
+      while (performance.now() < until);
+    }
+  }
+  const learn = new TrainLearner(new Linear(2, 1), await loaders(1), { cbs: [new DeviceCB(), new Slow()] });
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  await learn.fit(1);
+  clearInterval(timer);
+  learn.dispose();
+  assert(turns >= 3, `${turns} turns of a timer in twelve batches of 30 ms`);
+});

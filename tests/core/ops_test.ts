@@ -1,4 +1,5 @@
 /** Every op against plain TypeScript on random odd shapes, and its gradient against differences, on either device. */
+import { assertThrows } from "@std/assert";
 import { F, tf } from "../../mod.ts";
 import type { Tensor } from "../../mod.ts";
 import { assertTensor, checkGradients, numbers, random } from "../support.ts";
@@ -272,6 +273,83 @@ Deno.test("crossEntropy: definition and gradient", async () => {
   });
   await assertTensor(F.crossEntropy(x, labels), [], [losses.reduce((a, b) => a + b) / 4]);
   await checkGradients((x) => F.crossEntropy(x, labels), [x]);
+});
+
+Deno.test("losses over more than one part: definition", async () => {
+  const a = random([90, 401], 1), b = random([90, 401], 2);
+  const [x, y] = [await numbers(a), await numbers(b)];
+  await assertTensor(F.mseLoss(a, b), [], [x.reduce((s, v, i) => s + (v - y[i]) ** 2, 0) / x.length]);
+  const labels = Array.from({ length: 90 }, (_, r) => r * 7 % 401);
+  const losses = labels.map((label, r) => {
+    const row = x.slice(r * 401, (r + 1) * 401);
+    return Math.log(row.reduce((s, v) => s + Math.exp(v), 0)) - row[label];
+  });
+  const loss = F.crossEntropy(a, tf.tensor1d(labels, "int32"));
+  await assertTensor(loss, [], [losses.reduce((s, v) => s + v) / 90]);
+});
+
+Deno.test("crossEntropy does not overflow, and says which shapes it takes", async () => {
+  const x = tf.tensor2d([[1000, 0, -1000], [-500, -500, -501]]);
+  const loss = F.crossEntropy(x, tf.tensor1d([0, 2], "int32"));
+  await assertTensor(loss, [], [(Math.log(2 + Math.exp(-1)) + 1) / 2], 1e-4);
+  assertThrows(
+    () => F.crossEntropy(x, tf.tensor1d([0], "int32")),
+    Error,
+    "[N,classes] and [N], not [2,3] and [1]",
+  );
+});
+
+for (const columns of [1, 3, 8, 13]) {
+  Deno.test(`softmax and logSoftmax of ${columns} columns: definition and gradients`, async () => {
+    const x = random([37, columns], 1), xs = await numbers(x);
+    const e = xs.map(Math.exp);
+    const sum = (i: number) => {
+      const from = Math.floor(i / columns) * columns;
+      return e.slice(from, from + columns).reduce((a, b) => a + b);
+    };
+    await assertTensor(tf.softmax(x as never), [37, columns], e.map((v, i) => v / sum(i)));
+    await assertTensor(tf.logSoftmax(x as never), [37, columns], xs.map((v, i) => v - Math.log(sum(i))));
+    await checkGradients((x) => tf.softmax(x as never), [random([5, columns], 2)]);
+    await checkGradients((x) => tf.logSoftmax(x as never), [random([5, columns], 2)]);
+  });
+}
+
+for (const shape of [[9, 5], [3, 4, 5, 6], [2, 1, 1, 3], [5, 7, 3, 16]]) {
+  Deno.test(`batchNorm [${shape}]: definition and gradients`, async () => {
+    const c = shape.at(-1)!, rows = total(shape) / c;
+    const x = random(shape, 1), g = random([c], 2), b = random([c], 3);
+    const [xs, gs, bs] = [await numbers(x), await numbers(g), await numbers(b)];
+    const each = (f: (column: number[]) => number) =>
+      Array.from({ length: c }, (_, k) => f(xs.filter((_, i) => i % c === k)));
+    const means = each((v) => v.reduce((s, x) => s + x, 0) / rows);
+    const variances = each((v) => {
+      const mean = v.reduce((s, x) => s + x, 0) / rows;
+      return v.reduce((s, x) => s + (x - mean) ** 2, 0) / rows;
+    });
+    const { y, mean, variance } = F.batchNorm(x, g, b);
+    await assertTensor(mean, [c], means);
+    await assertTensor(variance, [c], variances);
+    const out = xs.map((v, i) =>
+      (v - means[i % c]) / Math.sqrt(variances[i % c] + 1e-5) * gs[i % c] + bs[i % c]
+    );
+    await assertTensor(y, shape, out);
+    // Two rows a channel are ±1 whatever they are: a difference quotient then finds rounding alone.
+    if (rows > 2) await checkGradients((x, g, b) => F.batchNorm(x, g, b).y, [x, g, b]);
+  });
+}
+
+Deno.test("batchNorm keeps its precision when the mean is far from 0, and needs two values", async () => {
+  const x = random([64, 3], 1), ones = tf.ones([3]), zeros = tf.zeros([3]);
+  const near = await numbers(F.batchNorm(x, ones, zeros).y);
+  await assertTensor(F.batchNorm(tf.add(x, 1000), ones, zeros).y, [64, 3], near, 2e-3);
+  assertThrows(() => F.batchNorm(tf.ones([1, 3]), ones, zeros), Error, "more than one value");
+});
+
+Deno.test("channelAffine: definition and gradients", async () => {
+  const x = random([3, 5, 7], 1), a = random([7], 2), b = random([7], 3);
+  const [xs, as, bs] = [await numbers(x), await numbers(a), await numbers(b)];
+  await assertTensor(F.channelAffine(x, a, b), [3, 5, 7], xs.map((v, i) => v * as[i % 7] + bs[i % 7]));
+  await checkGradients(F.channelAffine, [x, a, b]);
 });
 
 /** Ops of tfjs whose gradients are ours, at smooth points. */

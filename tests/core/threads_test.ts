@@ -38,6 +38,11 @@ const CASES: Record<string, [f: (...xs: Tensor[]) => Tensor, ...shapes: number[]
   "concat": [(a, b) => tf.concat([a, b], -1), [700, 3], [700, 9]],
   "upsampling": [(x) => F.upsampleNearest(x), [3, 5, 7, 9]],
   "channel sums": [(x) => tf.sum(x, [0, 1, 2]), [5, 30, 30, 7]],
+  "softmax": [(x) => tf.softmax(x as never), [900, 13]],
+  "mean squared error": [(a, b) => F.mseLoss(a, b), [50_001], [50_001]],
+  "cross-entropy": [(x) => F.crossEntropy(x, tf.zeros([900], "int32")), [900, 13]],
+  "batch norm": [(x, g, b) => F.batchNorm(x, g, b).y, [9, 20, 20, 7], [7], [7]],
+  "long product": [(a, b) => tf.matMul(a, b, true), [2048, 33], [2048, 17]],
   "addChannels": [(x, b) => F.addChannels(x, b), [5, 6, 6, 7], [5, 7]],
 };
 

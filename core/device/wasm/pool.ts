@@ -26,6 +26,14 @@ export const Kernel = {
   winogradConv: 19,
   winogradFilterGrad: 20,
   winogradFilterGradSum: 21,
+  softmax: 22,
+  squaredError: 23,
+  crossEntropy: 24,
+  crossEntropyGrad: 25,
+  channelSums: 26,
+  batchNormStats: 27,
+  batchNormGradStats: 28,
+  channelAffine: 29,
 } as const;
 
 /** A float argument of a dispatch; plain numbers are 32-bit integers or addresses. */

@@ -2,8 +2,10 @@
 import { bootWasm } from "./boot.ts";
 import { KernelPool } from "./pool.ts";
 import { Context } from "./kernels/context.ts";
+import { registerBatchNorm } from "./kernels/batchnorm.ts";
 import { registerConv } from "./kernels/conv.ts";
 import { registerFused } from "./kernels/fused.ts";
+import { registerLoss } from "./kernels/loss.ts";
 import { registerMatMul } from "./kernels/matmul.ts";
 import { registerPlain } from "./kernels/plain.ts";
 
@@ -15,7 +17,16 @@ export function startWasm(threads: number): Promise<Context> {
     const { backend, module, memory } = await bootWasm();
     const pool = await KernelPool.start(memory, module, threads);
     const ctx = new Context(backend, module, pool);
-    for (const register of [registerConv, registerMatMul, registerFused, registerPlain]) {
+    for (
+      const register of [
+        registerConv,
+        registerMatMul,
+        registerFused,
+        registerBatchNorm,
+        registerLoss,
+        registerPlain,
+      ]
+    ) {
       register(ctx);
     }
     return ctx;

@@ -49,6 +49,12 @@ export function map(args: usize, task: i32): void {
         storeN(out + bytes(i), f32x4.mul(loadN(a + bytes(i), r), s), r);
       }
       break;
+    case 7: // s·(a − b)
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i);
+        storeN(out + bytes(i), f32x4.mul(f32x4.sub(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), s), r);
+      }
+      break;
     case 6: // max(a, 0)
       for (let i = 0; i < n; i += 4) {
         const r = min(4, n - i);

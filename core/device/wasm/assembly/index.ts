@@ -6,7 +6,9 @@
 import { adam } from "./adam";
 import { attention, attentionGrad } from "./attention";
 import { conv, convFilterGrad, packFilter } from "./conv";
+import { batchNormGradStats, batchNormStats, channelAffine, channelSums } from "./batchnorm";
 import { addChannels, copyColumns, map, sumColumns, sumRows, upsample, upsampleGrad } from "./elementwise";
+import { crossEntropy, crossEntropyGrad, softmax, squaredError } from "./loss";
 import { matmul, pack } from "./matmul";
 import { groupNorm, groupNormGrad } from "./norm";
 import { random } from "./random";
@@ -36,6 +38,14 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
     case 19: return winogradConv(args, task, scratch);
     case 20: return winogradFilterGrad(args, task, scratch);
     case 21: return winogradFilterGradSum(args, task, scratch);
+    case 22: return softmax(args, task);
+    case 23: return squaredError(args, task);
+    case 24: return crossEntropy(args, task);
+    case 25: return crossEntropyGrad(args, task);
+    case 26: return channelSums(args, task);
+    case 27: return batchNormStats(args, task);
+    case 28: return batchNormGradStats(args, task);
+    case 29: return channelAffine(args, task);
     default: unreachable();
   }
 }

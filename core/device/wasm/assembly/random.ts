@@ -3,7 +3,7 @@
  * and its place alone, never on threads or lane count. A counter gives two words: two uniforms, or a Box–Muller pair.
  */
 import { bytes, int, ptr } from "./args";
-import { fma, splat, storeN } from "./simd";
+import { fma, log4, splat, storeN } from "./simd";
 
 /** Numbers of a task; even. */
 export const DRAWS: i32 = 16384;
@@ -12,32 +12,6 @@ export const DRAWS: i32 = 16384;
 @inline
 function rotl(x: v128, r: i32): v128 {
   return v128.or(i32x4.shl(x, r), i32x4.shr_u(x, 32 - r));
-}
-
-/** ln u for u in (0, 1]: u = m·2^e with m in [√½, √2), a polynomial in m−1 (Cephes logf). */
-// @ts-ignore: decorator
-@inline
-function log4(u: v128): v128 {
-  let e = i32x4.sub(i32x4.shr_u(u, 23), i32x4.splat(126));
-  let m = v128.or(v128.and(u, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
-  const low = f32x4.lt(m, splat(0.707106781186547524));
-  e = i32x4.add(e, low);
-  m = f32x4.sub(f32x4.add(m, v128.and(m, low)), splat(1));
-  const z = f32x4.mul(m, m);
-  let y = splat(7.0376836292e-2);
-  y = fma(y, m, splat(-1.1514610310e-1));
-  y = fma(y, m, splat(1.1676998740e-1));
-  y = fma(y, m, splat(-1.2420140846e-1));
-  y = fma(y, m, splat(1.4249322787e-1));
-  y = fma(y, m, splat(-1.6668057665e-1));
-  y = fma(y, m, splat(2.0000714765e-1));
-  y = fma(y, m, splat(-2.4999993993e-1));
-  y = fma(y, m, splat(3.3333331174e-1));
-  y = f32x4.mul(f32x4.mul(y, m), z);
-  const f = f32x4.convert_i32x4_s(e);
-  y = fma(f, splat(-2.12194440e-4), y);
-  y = fma(z, splat(-0.5), y);
-  return fma(f, splat(0.693359375), f32x4.add(m, y));
 }
 
 /** args: 0 out, 1 length, 2 and 3 key, 4 and 5 first counter (low, high), 6 normal? (else uniform in [0,1)). */

@@ -64,6 +64,39 @@ export function exp4(x: v128): v128 {
   return f32x4.mul(p, i32x4.shl(i32x4.add(shifted, BIAS), 23));
 }
 
+/** ln u for normal u > 0: u = m·2^e with m in [√½, √2), a polynomial in m−1 (Cephes logf). */
+// @ts-ignore: decorator
+@inline
+export function log4(u: v128): v128 {
+  let e = i32x4.sub(i32x4.shr_u(u, 23), i32x4.splat(126));
+  let m = v128.or(v128.and(u, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
+  const low = f32x4.lt(m, splat(0.707106781186547524));
+  e = i32x4.add(e, low);
+  m = f32x4.sub(f32x4.add(m, v128.and(m, low)), splat(1));
+  const z = f32x4.mul(m, m);
+  let y = splat(7.0376836292e-2);
+  y = fma(y, m, splat(-1.1514610310e-1));
+  y = fma(y, m, splat(1.1676998740e-1));
+  y = fma(y, m, splat(-1.2420140846e-1));
+  y = fma(y, m, splat(1.4249322787e-1));
+  y = fma(y, m, splat(-1.6668057665e-1));
+  y = fma(y, m, splat(2.0000714765e-1));
+  y = fma(y, m, splat(-2.4999993993e-1));
+  y = fma(y, m, splat(3.3333331174e-1));
+  y = f32x4.mul(f32x4.mul(y, m), z);
+  const f = f32x4.convert_i32x4_s(e);
+  y = fma(f, splat(-2.12194440e-4), y);
+  y = fma(z, splat(-0.5), y);
+  return fma(f, splat(0.693359375), f32x4.add(m, y));
+}
+
+/** ln of one number, with the arithmetic of {@link log4}. */
+// @ts-ignore: decorator
+@inline
+export function log1(x: f32): f32 {
+  return f32x4.extract_lane(log4(splat(x)), 0);
+}
+
 /** 1/(1+e^-x). */
 // @ts-ignore: decorator
 @inline

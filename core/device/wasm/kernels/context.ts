@@ -58,6 +58,9 @@ export class Context {
   }
 }
 
+/** Floats of a task of the elementwise kernels, as in the module. */
+export const CHUNK = 16384;
+
 /** The number of elements of a shape. */
 export const size = (shape: number[]): number => shape.reduce((a, b) => a * b, 1);
 

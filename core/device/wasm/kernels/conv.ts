@@ -199,7 +199,7 @@ function phase(which: number, size: number, k: number, pad: number, stride: numb
 /** dx: a convolution of dy with the transposed filter, one for each stride phase. */
 function inputGrad(ctx: Context, dy: TensorInfo, filter: TensorInfo, info: ConvInfo) {
   const dx = ctx.output(info.inShape);
-  const [kh, kw, ci, co] = filter.shape;
+  const [kh, kw, ci] = filter.shape;
   const [, h, w] = info.inShape;
   const s = info.strideHeight;
   if (kh < s || kw < s) ctx.backend.typedArrayFromHeap(dx).fill(0);

@@ -1,13 +1,19 @@
 /** Our own fused kernels: group normalisation, attention, SiLU, upsampling, random numbers. */
 import { Float, Kernel } from "../pool.ts";
-import { type Context, size } from "./context.ts";
+import { CHUNK, type Context, size } from "./context.ts";
 import type { AdamEntry } from "../../../optim/adam.ts";
 
-/** Floats of a task of the elementwise kernels, as in the module. */
-const CHUNK = 16384;
-
 /** Numbers of the elementwise maps, as the module's `map` switches on them. */
-export const MapOp = { silu: 0, siluGrad: 1, add: 2, sub: 3, mul: 4, scale: 5, relu: 6 } as const;
+export const MapOp = {
+  silu: 0,
+  siluGrad: 1,
+  add: 2,
+  sub: 3,
+  mul: 4,
+  scale: 5,
+  relu: 6,
+  scaledDifference: 7,
+} as const;
 
 /** out = op(a, b, s) elementwise over n floats at addresses. */
 export function runMap(ctx: Context, op: number, n: number, out: number, a: number, b = a, s = 0) {

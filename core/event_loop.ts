@@ -1,0 +1,15 @@
+/** Keeps long work from holding up the rest of the program. */
+
+/** Longest time without a turn of the event loop, in ms. */
+const LONGEST = 50;
+let last = 0;
+
+/**
+ * Lets timers, signals and I/O have their turn if they have waited for 50 ms: WASM kernels never wait by themselves,
+ * so that a loop over them would otherwise be deaf until it ends.
+ */
+export async function breathe(): Promise<void> {
+  if (performance.now() - last < LONGEST) return;
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  last = performance.now();
+}
