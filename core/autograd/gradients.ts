@@ -245,6 +245,23 @@ const RULES: Record<string, Rule> = {
     }),
   },
 
+  Conv2DAdd: {
+    inputs: ["x", "filter"],
+    grad: (dy, [x, filter], attrs) => ({
+      ...convRule(dy, x, filter, attrs),
+      bias: () => tf.sum(dy, allButLast(dy)),
+      residual: () => dy,
+    }),
+  },
+  MatMulAdd: {
+    inputs: ["a", "b"],
+    grad: (dy, [a, b]) => ({
+      ...matMulRule(dy, a, b, false, true),
+      bias: () => tf.sum(dy, allButLast(dy)),
+      residual: () => dy,
+    }),
+  },
+
   GroupNorm: {
     inputs: ["x", "gamma", "beta"],
     outputs: [false, true, true],

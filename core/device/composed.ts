@@ -97,6 +97,15 @@ export const COMPOSED: Record<string, Composed> = {
   Silu: ({ x }) => tf.mul(x, tf.sigmoid(x)),
   SiluGrad: ({ x, dy }) => tf.mul(dy, siluGrad(x)),
 
+  Conv2DAdd({ x, filter, bias, residual }, attrs) {
+    const y = tf.conv2d(x, filter, attrs.strides, attrs.pad, "NHWC", 1, attrs.dimRoundingMode);
+    return tf.add(bias ? tf.add(y, bias) : y, residual);
+  },
+  MatMulAdd({ a, b, bias, residual }) {
+    const y = tf.matMul(a, b, false, true);
+    return tf.add(bias ? tf.add(y, bias) : y, residual);
+  },
+
   AddChannels: ({ x, b }) => tf.add(x, tf.reshape(b, [b.shape[0], 1, 1, b.shape[1]])),
   SumPixels: ({ x }) => tf.sum(x, [1, 2]),
 

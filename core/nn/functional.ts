@@ -10,6 +10,8 @@ export interface Conv2dOptions {
   stride?: number;
   /** Zeros on every side; default 0. */
   padding?: number;
+  /** Added to the output, of its shape; at no cost of its own. */
+  residual?: Tensor;
 }
 
 /**
@@ -24,7 +26,7 @@ export function conv2d(
   x: Tensor,
   filter: Tensor,
   bias?: Tensor | null,
-  { stride = 1, padding = 0 }: Conv2dOptions = {},
+  { stride = 1, padding = 0, residual }: Conv2dOptions = {},
 ): Tensor {
   if (x.shape.length !== 4) {
     throw new Error(`conv2d takes [N,H,W,C], not a tensor of shape [${x.shape}]`);
@@ -41,27 +43,50 @@ export function conv2d(
     dilations: [1, 1],
     dimRoundingMode: "floor",
   };
+  if (residual) {
+    const side = (n: number, k: number) => Math.floor((n + 2 * padding - k) / stride) + 1;
+    const [n, h, w] = x.shape, [kh, kw, , co] = filter.shape;
+    requireShape("conv2d", residual, [n, side(h, kh), side(w!, kw!), co!]);
+    return runKernel("Conv2DAdd", { x, filter, bias: bias ?? undefined, residual }, attrs);
+  }
   if (!bias) return runKernel("Conv2D", { x, filter }, attrs);
   return runKernel("FusedConv2D", { x, filter, bias }, { ...attrs, activation: "linear" });
 }
 
+/** @throws Error unless a residual has the output's shape. */
+function requireShape(name: string, residual: Tensor, shape: number[]): void {
+  if (tf.util.arraysEqual(residual.shape, shape)) return;
+  throw new Error(`${name}: the residual has shape [${residual.shape}], the output [${shape}]`);
+}
+
 /**
- * x·weightᵀ + bias over the last axis.
+ * x·weightᵀ + bias (+ residual) over the last axis.
  * @param x […,in]
  * @param weight [out,in]
  * @param bias [out], or none
+ * @param residual […,out], added at no cost of its own
+ * @throws Error if features or shapes differ.
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null, residual?: Tensor): Tensor {
   const [outs, ins] = weight.shape;
   if (x.shape.at(-1) !== ins) {
     throw new Error(`linear takes ${ins} features, not a tensor of shape [${x.shape}]`);
   }
   const a = x.shape.length === 2 ? x : tf.reshape(x, [-1, ins]);
   const attrs = { transposeA: false, transposeB: true };
+  const shape = [...x.shape.slice(0, -1), outs];
+  if (residual) {
+    requireShape("linear", residual, shape);
+    const rows = tf.reshape(residual, [-1, outs]);
+    return tf.reshape(
+      runKernel("MatMulAdd", { a, b: weight, bias: bias ?? undefined, residual: rows }),
+      shape,
+    );
+  }
   const y = bias
     ? runKernel("_FusedMatMul", { a, b: weight, bias }, { ...attrs, activation: "linear" })
     : runKernel("BatchMatMul", { a, b: weight }, attrs);
-  return a === x ? y : tf.reshape(y, [...x.shape.slice(0, -1), outs]);
+  return a === x ? y : tf.reshape(y, shape);
 }
 
 /**

@@ -42,8 +42,11 @@ export class Sequential extends Module<[Tensor], Tensor> {
   }
 }
 
-/** y = x·Wᵀ + b. Weight [out,in], bias [out]; PyTorch's initialisation. Input […,in], output […,out]. */
-export class Linear extends Module<[Tensor], Tensor> {
+/**
+ * y = x·Wᵀ + b (+ residual). Weight [out,in], bias [out]; PyTorch's initialisation. Input […,in], output and residual
+ * […,out].
+ */
+export class Linear extends Module<[Tensor, Tensor?], Tensor> {
   weight: Parameter;
   bias: Parameter | null;
 
@@ -56,19 +59,19 @@ export class Linear extends Module<[Tensor], Tensor> {
     this.bias = bias ? new Parameter(torchDefault([outFeatures], inFeatures, generator)) : null;
   }
 
-  override forward(x: Tensor): Tensor {
-    return F.linear(x, this.weight, this.bias);
+  override forward(x: Tensor, residual?: Tensor): Tensor {
+    return F.linear(x, this.weight, this.bias, residual);
   }
 }
 
 /** Options of {@link Conv2d}. */
-export interface Conv2dLayerOptions extends LayerOptions, F.Conv2dOptions {}
+export interface Conv2dLayerOptions extends LayerOptions, Omit<F.Conv2dOptions, "residual"> {}
 
 /**
  * 2-D convolution with a square kernel. Weight [k,k,in,out], bias [out]; PyTorch's initialisation.
- * Input [N,H,W,in], output [N,H',W',out].
+ * Input [N,H,W,in], output and residual (added to it) [N,H',W',out].
  */
-export class Conv2d extends Module<[Tensor], Tensor> {
+export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
   weight: Parameter;
   bias: Parameter | null;
   readonly stride: number;
@@ -93,8 +96,8 @@ export class Conv2d extends Module<[Tensor], Tensor> {
     this.bias = bias ? new Parameter(torchDefault([outChannels], fanIn, generator)) : null;
   }
 
-  override forward(x: Tensor): Tensor {
-    return F.conv2d(x, this.weight, this.bias, this);
+  override forward(x: Tensor, residual?: Tensor): Tensor {
+    return F.conv2d(x, this.weight, this.bias, { stride: this.stride, padding: this.padding, residual });
   }
 }
 

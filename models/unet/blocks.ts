@@ -43,8 +43,7 @@ export class ResnetBlock2D extends Module<[Tensor, Tensor], Tensor> {
   override forward(x: Tensor, temb: Tensor): Tensor {
     let h = this.conv1.call(this.norm1.call(x));
     h = F.addChannels(h, this.time_emb_proj.call(temb));
-    h = this.conv2.call(this.norm2.call(h));
-    const y = tf.add(this.conv_shortcut ? this.conv_shortcut.call(x) : x, h);
+    const y = this.conv2.call(this.norm2.call(h), this.conv_shortcut ? this.conv_shortcut.call(x) : x);
     return this.outputScaleFactor === 1 ? y : tf.div(y, this.outputScaleFactor);
   }
 }
@@ -80,8 +79,8 @@ export class AttentionBlock extends Module<[Tensor], Tensor> {
     const [n, h, w, c] = x.shape;
     const tokens = tf.reshape(this.group_norm.call(x), [n, h * w, c]);
     const [q, k, v] = [this.query, this.key, this.value].map((m) => m.call(tokens));
-    const out = this.proj_attn.call(F.attention(q, k, v, this.heads));
-    const y = tf.add(tf.reshape(out, x.shape), x);
+    const attended = F.attention(q, k, v, this.heads);
+    const y = tf.reshape(this.proj_attn.call(attended, tf.reshape(x, tokens.shape)), x.shape);
     return this.rescaleOutputFactor === 1 ? y : tf.div(y, this.rescaleOutputFactor);
   }
 }

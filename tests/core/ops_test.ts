@@ -69,6 +69,30 @@ for (const [name, shape, k, co, stride, padding] of CONVS) {
   });
 }
 
+Deno.test("conv2d and linear with a residual: the sum, gradients, and its shape is asked for", async () => {
+  // Direct, by tiles, and of 1×1, each with what is added in its own epilogue.
+  for (
+    const [shape, k, co, padding] of [[[2, 5, 6, 7], 3, 5, 1], [[4, 16, 16, 8], 3, 16, 1], [
+      [2, 5, 6, 13],
+      1,
+      10,
+      0,
+    ]] as const
+  ) {
+    const [x, w, b] = [random([...shape], 1), random([k, k, shape[3], co], 2), random([co], 3)];
+    const residual = random([...shape.slice(0, 3), co], 4);
+    const sum = await numbers(tf.add(F.conv2d(x, w, b, { padding }), residual));
+    await assertTensor(F.conv2d(x, w, b, { padding, residual }), residual.shape, sum);
+    const f = (x: Tensor, w: Tensor, b: Tensor, residual: Tensor) => F.conv2d(x, w, b, { padding, residual });
+    await checkGradients(f, [x, w, b, residual]);
+    assertThrows(() => F.conv2d(x, w, b, { padding, residual: x }), Error, "the residual has shape");
+  }
+  const [x, w, b, r] = [random([2, 5, 7], 1), random([3, 7], 2), random([3], 3), random([2, 5, 3], 4)];
+  await assertTensor(F.linear(x, w, b, r), [2, 5, 3], await numbers(tf.add(F.linear(x, w, b), r)));
+  await checkGradients((x, w, b, r) => F.linear(x, w, b, r), [x, w, b, r]);
+  await checkGradients((x, w, r) => F.linear(x, w, null, r), [x, w, r]);
+});
+
 for (const ta of [false, true]) {
   for (const tb of [false, true]) {
     const named = `${ta ? "aᵀ" : "a"}·${tb ? "bᵀ" : "b"}`;

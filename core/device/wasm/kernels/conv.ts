@@ -289,7 +289,7 @@ export function sumRows(
   pool.run(Kernel.sumRows, Math.ceil(length / per), [parts, rows, length, out, per]);
 }
 
-/** Registers Conv2D, FusedConv2D, Conv2DBackpropInput and Conv2DBackpropFilter. */
+/** Registers Conv2D, FusedConv2D, Conv2DAdd, Conv2DBackpropInput and Conv2DBackpropFilter. */
 export function registerConv(ctx: Context): void {
   ctx.register("Conv2D", (original) => ({ x, filter }, attrs: ConvAttrs) => {
     const info = geometry(x.shape, filter.shape, attrs);
@@ -302,6 +302,11 @@ export function registerConv(ctx: Context): void {
     const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
     if (!plain || !supported(info, attrs)) return original!(inputs, attrs);
     return forward(ctx, x, filter, info, bias ? ctx.at(bias) : 0);
+  });
+  ctx.register("Conv2DAdd", () => ({ x, filter, bias, residual }, attrs: ConvAttrs) => {
+    const info = geometry(x.shape, filter.shape, attrs);
+    requireSupported("Conv2DAdd", info, attrs);
+    return forward(ctx, x, filter, info, bias ? ctx.at(bias) : 0, ctx.at(residual));
   });
   ctx.register(
     "Conv2DBackpropInput",

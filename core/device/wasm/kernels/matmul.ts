@@ -17,6 +17,7 @@ function product(
   b: TensorInfo,
   { transposeA, transposeB }: MatMulAttrs,
   bias = 0,
+  add = 0,
 ): TensorInfo | undefined {
   const ra = a.shape.length, rb = b.shape.length;
   const batchA = size(a.shape.slice(0, -2)), batchB = size(b.shape.slice(0, -2));
@@ -32,7 +33,7 @@ function product(
   if (batchB === 1 && !transposeA) [m, batch] = [m * batch, 1];
   const lda = a.shape[ra - 1], ldb = b.shape[rb - 1];
   const common = {
-    ...{ a: ctx.at(a), lda, transposeA, b: ctx.at(b), m, n, bias },
+    ...{ a: ctx.at(a), lda, transposeA, b: ctx.at(b), m, n, bias, add },
     steps: (transposeB ? [1, ldb] : [ldb, 1]) as [number, number],
   };
   if (
@@ -58,11 +59,12 @@ function product(
 const SPLIT_ROWS = 256, SPLIT_K = 512, PARTS = 8;
 
 interface Product {
-  /** Addresses; 0 for no bias. */
+  /** Addresses; 0 for no bias and nothing to add (which transposed a does not do). */
   a: number;
   b: number;
   out: number;
   bias: number;
+  add: number;
   m: number;
   n: number;
   k: number;
@@ -85,15 +87,19 @@ function run(ctx: Context, p: Product): void {
     const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
     ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
       ...[p.a, p.strideA, p.lda, p.transposeA ? 1 : 0, packed, packs === 1 ? 0 : panelFloats],
-      ...[m, n, k, p.out, m * n, n, p.bias, 0, rows],
+      ...[m, n, k, p.out, m * n, n, p.bias, p.add, rows],
     ], (rows + 6) * 8 + 64);
   });
 }
 
-/** Registers BatchMatMul and _FusedMatMul. */
+/** Registers BatchMatMul, _FusedMatMul and MatMulAdd (a·bᵀ + bias + residual). */
 export function registerMatMul(ctx: Context): void {
   ctx.register("BatchMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
     return product(ctx, inputs.a, inputs.b, attrs) ?? original!(inputs, attrs);
+  });
+  ctx.register("MatMulAdd", () => ({ a, b, bias, residual }) => {
+    const attrs = { transposeA: false, transposeB: true };
+    return product(ctx, a, b, attrs, bias ? ctx.at(bias) : 0, ctx.at(residual))!;
   });
   ctx.register("_FusedMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
     const { a, b, bias, preluActivationWeights } = inputs;
