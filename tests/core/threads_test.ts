@@ -27,6 +27,18 @@ const CASES: Record<string, [f: (...xs: Tensor[]) => Tensor, ...shapes: number[]
     16,
     24,
   ], [24]],
+  "convolution from one channel": [(x, w) => F.conv2d(x, w, null, { padding: 2 }), [9, 12, 11, 1], [
+    5,
+    5,
+    1,
+    16,
+  ]],
+  "convolution to one channel": [(x, w) => F.conv2d(x, w, null, { padding: 1 }), [9, 12, 11, 16], [
+    3,
+    3,
+    16,
+    1,
+  ]],
   "1×1 convolution": [(x, w) => F.conv2d(x, w), [5, 16, 16, 9], [1, 1, 9, 17]],
   "matrix product": [(a, b) => tf.matMul(a, b), [150, 33], [33, 70]],
   "batched product": [(a, b) => tf.matMul(a, b, true), [5, 20, 33], [5, 20, 9]],

@@ -34,6 +34,11 @@ export const Kernel = {
   batchNormStats: 27,
   batchNormGradStats: 28,
   channelAffine: 29,
+  convFewIn: 30,
+  convFewOut: 31,
+  convFilterGradFewIn: 32,
+  convFilterGradFewOut: 33,
+  packRun: 34,
 } as const;
 
 /** A float argument of a dispatch; plain numbers are 32-bit integers or addresses. */

@@ -32,7 +32,7 @@ function productT(
     for (let m = 0; m < M; m += MR) {
       tileTN(
         a + bytes(m), 1, 0, 1, 0, rows, lda, panel, c + <usize> m * ldc + bytes(n), ldc,
-        min(MR, M - m), min(NR, N - n), accumulate,
+        min(MR, M - m), min(NR, N - n), 0, accumulate ? 1 : 0,
       );
     }
     panel += bytes(rows * NR);

@@ -153,7 +153,7 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
           for (let l = 0; l < len; l += MR) {
             tileTN(
               a + <usize> i * aTap + bytes(l), n1 - n0, aImg, r1 - r0, aRow, Wo, bytes(s * C), panel,
-              dW + bytes((i * len + l) * Co + j * NR), bytes(Co), min(MR, len - l), cols, started,
+              dW + bytes((i * len + l) * Co + j * NR), bytes(Co), min(MR, len - l), cols, 0, started ? 1 : 0,
             );
           }
         }

@@ -12,6 +12,7 @@ import { crossEntropy, crossEntropyGrad, softmax, squaredError } from "./loss";
 import { matmul, pack } from "./matmul";
 import { groupNorm, groupNormGrad } from "./norm";
 import { random } from "./random";
+import { convFewIn, convFewOut, convFilterGradFewIn, convFilterGradFewOut, packRun } from "./thin";
 import { winogradConv, winogradFilter, winogradFilterGrad, winogradFilterGradSum } from "./winograd";
 
 function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
@@ -46,6 +47,11 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
     case 27: return batchNormStats(args, task);
     case 28: return batchNormGradStats(args, task);
     case 29: return channelAffine(args, task);
+    case 30: return convFewIn(args, task, scratch);
+    case 31: return convFewOut(args, task, scratch);
+    case 32: return convFilterGradFewIn(args, task, scratch);
+    case 33: return convFilterGradFewOut(args, task, scratch);
+    case 34: return packRun(args, task);
     default: unreachable();
   }
 }

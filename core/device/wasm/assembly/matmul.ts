@@ -18,8 +18,7 @@ export function pack(args: usize, task: i32): void {
 /**
  * C[batch][M,N] = A·B (+ bias[N]) (+ a tensor like C); a task is a run of rows of one batch.
  * args: 0 A, 1 floats between A's batches, 2 lda, 3 transposed A?, 4 panels, 5 floats between panel batches,
- * 6 M, 7 N, 8 K, 9 C, 10 floats between C's batches, 11 ldc, 12 bias, 13 what is added (without transposed A),
- * 14 rows a task.
+ * 6 M, 7 N, 8 K, 9 C, 10 floats between C's batches, 11 ldc, 12 bias, 13 what is added, 14 rows a task.
  */
 export function matmul(args: usize, task: i32, scratch: usize): void {
   const M = int(args, 6), N = int(args, 7), K = int(args, 8);
@@ -37,7 +36,7 @@ export function matmul(args: usize, task: i32, scratch: usize): void {
       for (let m = m0; m < m1; m += MR) {
         tileTN(
           a + bytes(m), 1, 0, 1, 0, K, bytes(lda), panel,
-          c + bytes(m * ldc + n), bytes(ldc), min(MR, m1 - m), min(NR, N - n), false,
+          c + bytes(m * ldc + n), bytes(ldc), min(MR, m1 - m), min(NR, N - n), bias ? bias + bytes(n) : 0, add,
         );
       }
       panel += bytes(K * NR);

@@ -209,7 +209,8 @@ export function tileNN(
 }
 
 /**
- * C[6,8] (+)= Σ_p a_p[6]ᵀ · b_p[8], the product that contracts over rows (filter gradients, Aᵀ·B).
+ * C[6,8] = Σ_p a_p[6]ᵀ · b_p[8], the product that contracts over rows (filter gradients, Aᵀ·B), plus bias and a tile of
+ * C's layout as {@link tileNN} takes them.
  *
  * p runs over images × rows × columns: a_p = a + image·aImg + row·aRow + col·aCol (bytes; six neighbouring floats);
  * b_p are the panel's rows in order. C rows are ldc bytes apart; `used` of six rows and `cols` of eight columns are written.
@@ -227,7 +228,8 @@ export function tileTN(
   ldc: usize,
   used: i32,
   cols: i32,
-  accumulate: bool,
+  bias: usize,
+  add: usize,
 ): void {
   let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
   let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
@@ -256,26 +258,28 @@ export function tileTN(
     }
     a += aImg;
   }
-  put(c, c00, c01, cols, 0, accumulate ? c : 0);
+  const on = add != 0;
+  if (add == 1) add = 0;
+  put(c, c00, c01, cols, bias, on ? c + add : 0);
   if (used > 1) {
     c += ldc;
-    put(c, c10, c11, cols, 0, accumulate ? c : 0);
+    put(c, c10, c11, cols, bias, on ? c + add : 0);
   }
   if (used > 2) {
     c += ldc;
-    put(c, c20, c21, cols, 0, accumulate ? c : 0);
+    put(c, c20, c21, cols, bias, on ? c + add : 0);
   }
   if (used > 3) {
     c += ldc;
-    put(c, c30, c31, cols, 0, accumulate ? c : 0);
+    put(c, c30, c31, cols, bias, on ? c + add : 0);
   }
   if (used > 4) {
     c += ldc;
-    put(c, c40, c41, cols, 0, accumulate ? c : 0);
+    put(c, c40, c41, cols, bias, on ? c + add : 0);
   }
   if (used > 5) {
     c += ldc;
-    put(c, c50, c51, cols, 0, accumulate ? c : 0);
+    put(c, c50, c51, cols, bias, on ? c + add : 0);
   }
 }
 

@@ -253,7 +253,7 @@ export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void
         for (let i = 0; i < C; i += MR) {
           tileTN(
             a + bytes(i), 1, 0, 1, 0, tiles, bytes(C), b + bytes(j * P * NR), c + bytes(i * Co + j * NR), bytes(Co),
-            min(MR, C - i), NR, g0 > task * group,
+            min(MR, C - i), NR, 0, g0 > task * group ? 1 : 0,
           );
         }
       }

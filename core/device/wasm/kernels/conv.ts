@@ -70,19 +70,33 @@ interface ConvCall {
   add: number;
 }
 
-/** A convolution of any size by packed panels. */
-function runConv({ pool }: Context, panels: number, c: ConvCall): void {
+/** A convolution of any size by the packed filter at an address: panels, or runs for few output channels. */
+function runConv({ pool }: Context, kind: Kind, panels: number, c: ConvCall): void {
   const [n, h, w, ci] = c.shape;
   const [kh, kw] = c.kernel;
   const [ho, wo] = c.outSize;
   const per = blocks(n, ho, wo, PIXELS);
   const tasks = Math.ceil(n / per.images) * Math.ceil(ho / per.rows);
   const pixels = per.images * per.rows * wo + 6;
-  const padded = per.images * ((per.rows - 1) * c.stride + kh) * ((wo - 1) * c.stride + kw) * ci;
-  pool.run(Kernel.conv, tasks, [
+  const image = ((per.rows - 1) * c.stride + kh) * ((wo - 1) * c.stride + kw) * ci;
+  const [kernel, scratch] = {
+    plain: [Kernel.conv, 2 * pixels + per.images * image],
+    fewIn: [Kernel.convFewIn, image + kh * kw * ci * pixels],
+    fewOut: [Kernel.convFewOut, image],
+  }[kind];
+  pool.run(kernel, tasks, [
     ...[c.input, n, h, w, ci, kh, kw, c.stride, ...c.start, ho, wo, c.out, ...c.outSteps],
     ...[c.channels, panels, c.bias, c.add, per.images, per.rows],
-  ], (2 * pixels + padded) * 4 + 64);
+  ], scratch * 4 + 64);
+}
+
+/** Which of the kernels for convolutions of any size. */
+type Kind = "plain" | "fewIn" | "fewOut";
+
+/** By channels; those for few write outputs without gaps. */
+function kindOf(channels: number, outChannels: number, taps: number, whole: boolean): Kind {
+  if (whole && channels <= 4 && channels * taps <= 128) return "fewIn";
+  return whole && outChannels <= 3 ? "fewOut" : "plain";
 }
 
 /** Transformed elements of a Winograd tile of 4×4 outputs. */
@@ -154,11 +168,12 @@ function convolve(ctx: Context, filter: TensorInfo, flip: 0 | 1, taps: number[],
   if (whole && winogradFits(c.kernel, c.stride, [ci, co], c.shape[0], c.outSize)) {
     return runWinograd(ctx, at, [ci, co], flip, taps, c);
   }
+  const kind = kindOf(c.shape[3], c.channels, taps.length, whole);
   ctx.temporary(panelFloats(taps.length, c.shape[3], c.channels), (panels) => {
-    ctx.pool.run(Kernel.packFilter, Math.ceil(c.channels / 8), [
-      ...[at, ci, co, panels, flip, taps.length, ...taps],
-    ]);
-    runConv(ctx, panels, c);
+    const args = [at, ci, co, panels, flip, taps.length, ...taps];
+    if (kind === "fewOut") ctx.pool.run(Kernel.packRun, c.channels, args);
+    else ctx.pool.run(Kernel.packFilter, Math.ceil(c.channels / 8), args);
+    runConv(ctx, kind, panels, c);
   });
 }
 
@@ -243,11 +258,17 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
   const pixels = per.images * per.rows * wo;
   const padded = per.images * ((per.rows - 1) * s + kh) * ((wo - 1) * s + kw) * ci;
   const floats = size(dw.shape);
+  const image = padded / per.images;
+  const [kernel, scratch] = {
+    plain: [Kernel.convFilterGrad, pixels * Math.ceil(co / 8) * 8 + padded],
+    fewIn: [Kernel.convFilterGradFewIn, (2 + pixels + 6) * (kh * kw * ci + 8) + image],
+    fewOut: [Kernel.convFilterGradFewOut, floats + image],
+  }[kindOf(ci, co, kh * kw, true)];
   const run = (parts: number) =>
-    ctx.pool.run(Kernel.convFilterGrad, groups, [
+    ctx.pool.run(kernel, groups, [
       ...[ctx.at(x), ...x.shape, kh, kw, s, -info.padInfo.top, -info.padInfo.left, ho, wo],
       ...[ctx.at(dy), parts, perGroup, per.images, co, per.rows],
-    ], (pixels * Math.ceil(co / 8) * 8 + padded) * 4 + 64);
+    ], scratch * 4 + 128);
   if (groups === 1) run(ctx.at(dw));
   else {
     ctx.temporary(groups * floats, (parts) => {
