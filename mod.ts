@@ -14,3 +14,4 @@ export * from "./core/mod.ts";
 export * from "./callbacks/mod.ts";
 export * from "./models/unet/mod.ts";
 export * from "./models/ddpm/mod.ts";
+export * from "./models/resnet/mod.ts";

@@ -308,6 +308,8 @@ const RULES: Record<string, Rule> = {
   },
   Silu: ofInput((dy, x) => runKernel("SiluGrad", { x, dy })),
   AddChannels: { grad: (dy) => ({ x: () => dy, b: () => runKernel("SumPixels", { x: dy }) }) },
+  GeneralRelu: ofInput((dy, x, { leak }) => runKernel("GeneralReluGrad", { x, dy }, { leak })),
+  AveragePool: ofShape((dy, shape, { factor }) => runKernel("AveragePoolGrad", { dy }, { factor, shape })),
   Upsample: {
     grad: (dy, _saved, { factor }) => ({ x: () => runKernel("UpsampleGrad", { dy }, { factor }) }),
   },

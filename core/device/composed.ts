@@ -43,6 +43,17 @@ const allButLast = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, i) => i
 const oneHot = (labels: Tensor, logits: Tensor): Tensor =>
   tf.cast(tf.oneHot(labels as Any, logits.shape[1]!), "float32");
 
+/** 1/(pixels of a block) for the blocks of an image, which are fewer at the ends; [1,⌈h/factor⌉,⌈w/factor⌉,1]. */
+function blockShares(h: number, w: number, factor: number): Tensor {
+  const [ho, wo] = [h, w].map((n) => Math.ceil(n / factor));
+  const share = (of: number, size: number) => 1 / Math.min(factor, size - of * factor);
+  const shares = Float32Array.from(
+    { length: ho * wo },
+    (_, i) => share(Math.floor(i / wo), h) * share(i % wo, w),
+  );
+  return tf.tensor(shares, [1, ho, wo, 1]);
+}
+
 /** The kernels by name; inputs and attributes as `nn/functional.ts` passes them. */
 export const COMPOSED: Record<string, Composed> = {
   GroupNorm({ x, gamma, beta }, { groups, eps, silu }) {
@@ -104,6 +115,20 @@ export const COMPOSED: Record<string, Composed> = {
   MatMulAdd({ a, b, bias, residual }) {
     const y = tf.matMul(a, b, false, true);
     return tf.add(bias ? tf.add(y, bias) : y, residual);
+  },
+
+  GeneralRelu: ({ x }, { leak, sub }) => tf.sub(tf.where(tf.greater(x, 0), x, tf.mul(x, leak)), sub),
+  GeneralReluGrad: ({ x, dy }, { leak }) => tf.where(tf.greater(x, 0), dy, tf.mul(dy, leak)),
+  AveragePool({ x }, { factor }) {
+    const [, h, w] = x.shape, shares = blockShares(h, w, factor);
+    const [, ho, wo] = shares.shape;
+    const whole = tf.pad(x, [[0, 0], [0, ho * factor - h], [0, wo! * factor - w], [0, 0]]);
+    return tf.mul(tf.avgPool(whole as Any, factor, factor, "valid"), tf.mul(shares, factor * factor));
+  },
+  AveragePoolGrad({ dy }, { factor, shape }) {
+    const [, ho, wo] = dy.shape, [n, h, w, c] = shape;
+    const g = tf.mul(dy, blockShares(h, w, factor));
+    return tf.slice(tf.image.resizeNearestNeighbor(g as Any, [ho * factor, wo * factor]), 0, [n, h, w, c]);
   },
 
   AddChannels: ({ x, b }) => tf.add(x, tf.reshape(b, [b.shape[0], 1, 1, b.shape[1]])),

@@ -170,6 +170,20 @@ export function relu(x: Tensor): Tensor {
   return tf.relu(x);
 }
 
+/** max(x, leak·x) − sub: a leaky ReLU whose outputs can have mean 0; source: miniai 12_activations. */
+export function generalRelu(x: Tensor, leak = 0, sub = 0): Tensor {
+  return runKernel("GeneralRelu", { x }, { leak, sub });
+}
+
+/**
+ * Means of factor × factor blocks; blocks at the end take the mean of what is left (PyTorch's `ceil_mode`).
+ * @param x [N,H,W,C]
+ * @returns [N,⌈H/factor⌉,⌈W/factor⌉,C]
+ */
+export function averagePool(x: Tensor, factor = 2): Tensor {
+  return runKernel("AveragePool", { x }, { factor });
+}
+
 /** Repeats each pixel factor × factor times. [N,H,W,C] to [N,H·factor,W·factor,C]. */
 export function upsampleNearest(x: Tensor, factor = 2): Tensor {
   return runKernel("Upsample", { x }, { factor });

@@ -204,6 +204,49 @@ export class ReLU extends Module<[Tensor], Tensor> {
   }
 }
 
+/** Options of {@link GeneralRelu}. */
+export interface GeneralReluOptions {
+  /** Slope below 0; default 0. */
+  leak?: number;
+  /** Subtracted from the output; default 0. */
+  sub?: number;
+  /** Largest output; default none. */
+  maxV?: number;
+}
+
+/** min(max(x, leak·x) − sub, maxV); source: miniai 12_activations. */
+export class GeneralRelu extends Module<[Tensor], Tensor> {
+  readonly leak: number;
+  readonly sub: number;
+  readonly maxV: number;
+  constructor({ leak = 0, sub = 0, maxV = Infinity }: GeneralReluOptions = {}) {
+    super();
+    [this.leak, this.sub, this.maxV] = [leak, sub, maxV];
+  }
+  override forward(x: Tensor): Tensor {
+    const y = F.generalRelu(x, this.leak, this.sub);
+    return this.maxV === Infinity ? y : tf.minimum(y, this.maxV);
+  }
+}
+
+/** {@link F.averagePool}: means of factor × factor blocks of [N,H,W,C]. */
+export class AvgPool2d extends Module<[Tensor], Tensor> {
+  constructor(readonly factor = 2) {
+    super();
+    positive("factor", factor);
+  }
+  override forward(x: Tensor): Tensor {
+    return F.averagePool(x, this.factor);
+  }
+}
+
+/** Mean over the pixels: [N,H,W,C] to [N,C]. */
+export class GlobalAvgPool extends Module<[Tensor], Tensor> {
+  override forward(x: Tensor): Tensor {
+    return tf.mean(x, [1, 2]);
+  }
+}
+
 /** Zeroes single elements in training; the identity in eval. */
 export class Dropout extends Module<[Tensor], Tensor> {
   /** @param p probability of a zero, in [0, 1). @throws RangeError outside it. */

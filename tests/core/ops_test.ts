@@ -259,6 +259,42 @@ Deno.test("relu: definition and gradient", async () => {
   await checkGradients(F.relu, [tf.add(x, tf.mul(0.2, tf.sign(x)))]);
 });
 
+Deno.test("generalRelu: definition and gradient", async () => {
+  const x = random([5, 11], 4);
+  const out = (await numbers(x)).map((v) => (v > 0 ? v : 0.1 * v) - 0.4);
+  await assertTensor(F.generalRelu(x, 0.1, 0.4), [5, 11], out);
+  await checkGradients((x) => F.generalRelu(x, 0.1, 0.4), [tf.add(x, tf.mul(0.2, tf.sign(x)))]);
+});
+
+Deno.test("averagePool: definition, ragged ends, gradient", async () => {
+  for (
+    const [shape, factor] of [[[2, 6, 4, 3], 2], [[2, 7, 5, 9], 2], [[1, 7, 8, 2], 3], [
+      [1, 1, 3, 5],
+      2,
+    ]] as const
+  ) {
+    const [n, h, w, c] = shape;
+    const x = random([...shape], 1), xs = await numbers(x);
+    const [ho, wo] = [Math.ceil(h / factor), Math.ceil(w / factor)];
+    const out: number[] = [];
+    for (let i = 0; i < n * ho * wo * c; i++) {
+      const k = i % c,
+        z = Math.floor(i / c) % wo,
+        y = Math.floor(i / c / wo) % ho,
+        b = Math.floor(i / c / wo / ho);
+      let sum = 0, count = 0;
+      for (let p = y * factor; p < Math.min(h, (y + 1) * factor); p++) {
+        for (let q = z * factor; q < Math.min(w, (z + 1) * factor); q++, count++) {
+          sum += xs[((b * h + p) * w + q) * c + k];
+        }
+      }
+      out.push(sum / count);
+    }
+    await assertTensor(F.averagePool(x, factor), [n, ho, wo, c], out);
+    await checkGradients((x) => F.averagePool(x, factor), [x]);
+  }
+});
+
 Deno.test("addChannels: definition and gradients", async () => {
   const x = random([3, 4, 5, 6], 1), b = random([3, 6], 2);
   await assertTensor(

@@ -39,6 +39,8 @@ export const Kernel = {
   convFilterGradFewIn: 32,
   convFilterGradFewOut: 33,
   packRun: 34,
+  averagePool: 35,
+  averagePoolGrad: 36,
 } as const;
 
 /** A float argument of a dispatch; plain numbers are 32-bit integers or addresses. */

@@ -5,12 +5,12 @@ import { fma, loadN, sigmoid4, splat, storeN } from "./simd";
 /** Floats of a task of {@link map}. */
 export const CHUNK: i32 = 16384;
 
-/** out = f(a, b); args: 0 f (see the switch), 1 length, 2 out, 3 a, 4 b, 5 scalar s. */
+/** out = f(a, b); args: 0 f (see the switch), 1 length, 2 out, 3 a, 4 b, 5 scalar s, 6 scalar t. */
 export function map(args: usize, task: i32): void {
   const from = task * CHUNK;
   const n = min(CHUNK, int(args, 1) - from);
   const out = ptr(args, 2) + bytes(from), a = ptr(args, 3) + bytes(from), b = ptr(args, 4) + bytes(from);
-  const one = splat(1), zero = splat(0), s = splat(float(args, 5));
+  const one = splat(1), zero = splat(0), s = splat(float(args, 5)), t = splat(float(args, 6));
   switch (int(args, 0)) {
     case 0: // a·sigmoid(a)
       for (let i = 0; i < n; i += 4) {
@@ -53,6 +53,18 @@ export function map(args: usize, task: i32): void {
       for (let i = 0; i < n; i += 4) {
         const r = min(4, n - i);
         storeN(out + bytes(i), f32x4.mul(f32x4.sub(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), s), r);
+      }
+      break;
+    case 8: // (a > 0 ? a : s·a) − t
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i), v = loadN(a + bytes(i), r);
+        storeN(out + bytes(i), f32x4.sub(v128.bitselect(v, f32x4.mul(v, s), f32x4.gt(v, zero)), t), r);
+      }
+      break;
+    case 9: // a > 0 ? b : s·b
+      for (let i = 0; i < n; i += 4) {
+        const r = min(4, n - i), v = loadN(b + bytes(i), r);
+        storeN(out + bytes(i), v128.bitselect(v, f32x4.mul(v, s), f32x4.gt(loadN(a + bytes(i), r), zero)), r);
       }
       break;
     case 6: // max(a, 0)
@@ -113,6 +125,49 @@ export function upsampleGrad(args: usize, task: i32): void {
       }
       storeN(dx + bytes(i * C + c), s, n);
     }
+  }
+}
+
+/**
+ * Means of f×f blocks, those at the end over what is left; a task is a row of the output.
+ * args: 0 x, 1 H, 2 W, 3 C, 4 f, 5 y.
+ */
+export function averagePool(args: usize, task: i32): void {
+  const H = int(args, 1), W = int(args, 2), C = int(args, 3), f = int(args, 4);
+  const Ho = (H + f - 1) / f, Wo = (W + f - 1) / f;
+  const y0 = (task % Ho) * f, rows = min(f, H - y0);
+  const x = ptr(args, 0) + bytes((task / Ho * H + y0) * W * C);
+  let o = ptr(args, 5) + bytes(task * Wo * C);
+  for (let i = 0; i < Wo; i++) {
+    const columns = min(f, W - i * f), share = splat(1 / <f32> (rows * columns));
+    for (let c = 0; c < C; c += 4) {
+      const n = min(4, C - c);
+      let s = splat(0);
+      for (let p = 0; p < rows; p++) {
+        for (let q = 0; q < columns; q++) s = f32x4.add(s, loadN(x + bytes((p * W + i * f + q) * C + c), n));
+      }
+      storeN(o + bytes(c), f32x4.mul(s, share), n);
+    }
+    o += bytes(C);
+  }
+}
+
+/** The gradient of {@link averagePool}; a task is a row of dy. args: 0 dy, 1 H, 2 W (of dx), 3 C, 4 f, 5 dx. */
+export function averagePoolGrad(args: usize, task: i32): void {
+  const H = int(args, 1), W = int(args, 2), C = int(args, 3), f = int(args, 4);
+  const Ho = (H + f - 1) / f, Wo = (W + f - 1) / f;
+  const y0 = (task % Ho) * f, rows = min(f, H - y0);
+  const dx = ptr(args, 5) + bytes((task / Ho * H + y0) * W * C);
+  let g = ptr(args, 0) + bytes(task * Wo * C);
+  for (let i = 0; i < Wo; i++) {
+    const columns = min(f, W - i * f), share = splat(1 / <f32> (rows * columns));
+    for (let c = 0; c < C; c += 4) {
+      const n = min(4, C - c), v = f32x4.mul(loadN(g + bytes(c), n), share);
+      for (let p = 0; p < rows; p++) {
+        for (let q = 0; q < columns; q++) storeN(dx + bytes((p * W + i * f + q) * C + c), v, n);
+      }
+    }
+    g += bytes(C);
   }
 }
 

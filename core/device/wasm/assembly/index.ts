@@ -7,7 +7,7 @@ import { adam } from "./adam";
 import { attention, attentionGrad } from "./attention";
 import { conv, convFilterGrad, packFilter } from "./conv";
 import { batchNormGradStats, batchNormStats, channelAffine, channelSums } from "./batchnorm";
-import { addChannels, copyColumns, map, sumColumns, sumRows, upsample, upsampleGrad } from "./elementwise";
+import { addChannels, averagePool, averagePoolGrad, copyColumns, map, sumColumns, sumRows, upsample, upsampleGrad } from "./elementwise";
 import { crossEntropy, crossEntropyGrad, softmax, squaredError } from "./loss";
 import { matmul, pack } from "./matmul";
 import { groupNorm, groupNormGrad } from "./norm";
@@ -52,6 +52,8 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
     case 32: return convFilterGradFewIn(args, task, scratch);
     case 33: return convFilterGradFewOut(args, task, scratch);
     case 34: return packRun(args, task);
+    case 35: return averagePool(args, task);
+    case 36: return averagePoolGrad(args, task);
     default: unreachable();
   }
 }

@@ -13,11 +13,13 @@ export const MapOp = {
   scale: 5,
   relu: 6,
   scaledDifference: 7,
+  leaky: 8,
+  leakyGrad: 9,
 } as const;
 
 /** out = op(a, b, s) elementwise over n floats at addresses. */
-export function runMap(ctx: Context, op: number, n: number, out: number, a: number, b = a, s = 0) {
-  ctx.pool.run(Kernel.map, Math.ceil(n / CHUNK), [op, n, out, a, b, new Float(s)]);
+export function runMap(ctx: Context, op: number, n: number, out: number, a: number, b = a, s = 0, t = 0) {
+  ctx.pool.run(Kernel.map, Math.ceil(n / CHUNK), [op, n, out, a, b, new Float(s), new Float(t)]);
 }
 
 /** Registers the kernels that `nn/functional.ts` names. */
@@ -81,6 +83,30 @@ export function registerFused(ctx: Context): void {
   ctx.register("SiluGrad", () => ({ x, dy }) => {
     const dx = ctx.output(x.shape);
     runMap(ctx, MapOp.siluGrad, size(x.shape), ctx.at(dx), ctx.at(x), ctx.at(dy));
+    return dx;
+  });
+
+  ctx.register("GeneralRelu", () => ({ x }, { leak, sub }) => {
+    const y = ctx.output(x.shape);
+    runMap(ctx, MapOp.leaky, size(x.shape), ctx.at(y), ctx.at(x), undefined, leak, sub);
+    return y;
+  });
+  ctx.register("GeneralReluGrad", () => ({ x, dy }, { leak }) => {
+    const dx = ctx.output(x.shape);
+    runMap(ctx, MapOp.leakyGrad, size(x.shape), ctx.at(dx), ctx.at(x), ctx.at(dy), leak);
+    return dx;
+  });
+
+  ctx.register("AveragePool", () => ({ x }, { factor }) => {
+    const [n, h, w, c] = x.shape, ho = Math.ceil(h / factor);
+    const y = ctx.output([n, ho, Math.ceil(w / factor), c]);
+    pool.run(Kernel.averagePool, n * ho, [ctx.at(x), h, w, c, factor, ctx.at(y)]);
+    return y;
+  });
+  ctx.register("AveragePoolGrad", () => ({ dy }, { factor, shape }) => {
+    const [n, h, w, c] = shape;
+    const dx = ctx.output(shape);
+    pool.run(Kernel.averagePoolGrad, n * Math.ceil(h / factor), [ctx.at(dy), h, w, c, factor, ctx.at(dx)]);
     return dx;
   });
 
