@@ -1,0 +1,88 @@
+/** The figures as a table. */
+import { type Case, cost } from "./cases.ts";
+import type { Peaks } from "./peaks.ts";
+
+/** A case's median times by side, such as "ours 2", "torch 2", "stock 1". */
+export interface Row {
+  title: string;
+  case: Case;
+  ms: Record<string, number>;
+}
+
+/** A whole run. */
+export interface Report {
+  cpu: string;
+  threads: number;
+  simd: string;
+  /** Names of the peers that took part. */
+  peers: string[];
+  peak: Peaks;
+  rows: Row[];
+}
+
+const HEAD = ["case", "ours", "rate", "limit", "of limit", "threads ×", "PyTorch", "× PyTorch", "× tfjs"];
+
+/** The cells of a row: times and ratios with all threads, rates beside the roof that limits them. */
+function cells({ peak, threads }: Report, { title, case: c, ms }: Row): string[] {
+  const [ours, one, torch, stock] = [
+    ms[`ours ${threads}`],
+    ms["ours 1"],
+    ms[`torch ${threads}`],
+    ms["stock 1"],
+  ];
+  const work = cost(c);
+  let rate = "", limit = "", share = "";
+  if (work) {
+    const compute = work.flops / peak.gflops[threads], memory = work.bytes / peak.gbytes[threads];
+    const byFlops = compute > memory;
+    rate = byFlops
+      ? `${(work.flops / ours / 1e6).toFixed(1)} GFLOP/s`
+      : `${(work.bytes / ours / 1e6).toFixed(1)} GB/s`;
+    limit = byFlops ? "tile" : "memory";
+    share = (Math.max(compute, memory) / 1e6 / ours).toFixed(2);
+  } else if (c.part === "step") rate = `${(1000 * Number(c.n) / ours).toFixed(1)} images/s`;
+  else rate = `${(1000 / ours).toFixed(2)} steps/s`;
+  const time = (t: number | undefined) =>
+    t === undefined ? "" : t < 10 ? `${t.toFixed(3)} ms` : `${t.toFixed(1)} ms`;
+  const ratio = (t: number | undefined) => t === undefined ? "" : (t / ours).toFixed(2);
+  return [
+    title,
+    time(ours),
+    rate,
+    limit,
+    share,
+    (one / ours).toFixed(2),
+    time(torch),
+    ratio(torch),
+    ratio(stock),
+  ];
+}
+
+const WIDTHS = [52, 11, 16, 7, 9, 10, 11, 10, 8];
+const line = (row: string[]) => row.map((c, i) => i ? c.padStart(WIDTHS[i]) : c.padEnd(WIDTHS[0])).join("");
+
+/** A row for the terminal, with the head before the first. */
+export function table(report: Report, row: Row): string {
+  const first = report.rows[0] === row;
+  return (first ? `${line(HEAD)}\n` : "") + line(cells(report, row));
+}
+
+/** The whole table for the README. */
+export function markdown(report: Report): string {
+  const { peak, threads } = report;
+  const rates = (r: Record<number, number>, unit: string) =>
+    Object.entries(r).map(([n, v]) => `${v.toFixed(1)} ${unit} on ${n} thread${n === "1" ? "" : "s"}`).join(
+      ", ",
+    );
+  const rows = [HEAD, HEAD.map((_, i) => i ? "--:" : ":--"), ...report.rows.map((r) => cells(report, r))];
+  return [
+    "",
+    `${report.cpu}, ${threads} threads, ${report.simd} SIMD; peers: ${report.peers.join("; ") || "none"}.`,
+    "",
+    `Roofs in the same run: tile ${rates(peak.gflops, "GFLOP/s")}; memory ${rates(peak.gbytes, "GB/s")}.`,
+    "",
+    ...rows.map((r) => `| ${r.join(" | ")} |`),
+    "",
+    "",
+  ].join("\n");
+}
