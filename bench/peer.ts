@@ -18,17 +18,21 @@ export class Peer {
   /** What it is, with its version. */
   name = "";
 
-  private constructor(command: string, args: string[]) {
-    this.#child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "null" })
+  private constructor(command: string, args: string[], env: Record<string, string>) {
+    this.#child = new Deno.Command(command, { args, env, stdin: "piped", stdout: "piped", stderr: "null" })
       .spawn();
     this.#writer = this.#child.stdin.getWriter();
     this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
   /** Starts a peer, or gives null where it does not run here. */
-  static async start(command: string, args: string[]): Promise<Peer | null> {
+  static async start(
+    command: string,
+    args: string[],
+    env: Record<string, string> = {},
+  ): Promise<Peer | null> {
     try {
-      const peer = new Peer(command, args);
+      const peer = new Peer(command, args, env);
       peer.name = (await peer.ask({ info: true })).name!;
       return peer;
     } catch {

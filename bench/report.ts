@@ -20,7 +20,18 @@ export interface Report {
   rows: Row[];
 }
 
-const HEAD = ["case", "ours", "rate", "limit", "of limit", "threads ×", "PyTorch", "× PyTorch", "× tfjs"];
+const HEAD = [
+  "case",
+  "ours",
+  "rate",
+  "limit",
+  "of limit",
+  "threads ×",
+  "PyTorch",
+  "× PyTorch",
+  "× passive",
+  "× tfjs",
+];
 
 /** The cells of a row: times and ratios with all threads, rates beside the roof that limits them. */
 function cells({ peak, threads }: Report, { title, case: c, ms }: Row): string[] {
@@ -58,7 +69,7 @@ function cells({ peak, threads }: Report, { title, case: c, ms }: Row): string[]
   ];
 }
 
-const WIDTHS = [52, 11, 16, 7, 9, 10, 11, 10, 8];
+const WIDTHS = [52, 11, 16, 7, 9, 10, 11, 10, 10, 8];
 const line = (row: string[]) => row.map((c, i) => i ? c.padStart(WIDTHS[i]) : c.padEnd(WIDTHS[0])).join("");
 
 /** A row for the terminal, with the head before the first. */

@@ -53,10 +53,13 @@ async function cpu(): Promise<string> {
   return info.match(/^model name\s*:\s*(.*)$/m)?.[1] ?? `${Deno.build.arch}, ${Deno.build.os}`;
 }
 
-/** PyTorch, checked against the reference tensors, where there is one. */
-async function startPyTorch(): Promise<Peer | null> {
+/**
+ * PyTorch, checked against the reference tensors, where there is one. Its OpenMP threads wait spinning unless told to
+ * be passive, which can slow it down or speed it up by half: it takes part both ways.
+ */
+async function startPyTorch(env: Record<string, string>): Promise<Peer | null> {
   for (const python of ["/usr/bin/python3", "python3"]) {
-    const peer = await Peer.start(python, ["-u", `${ROOT}peers/pytorch.py`]);
+    const peer = await Peer.start(python, ["-u", `${ROOT}peers/pytorch.py`], env);
     if (!peer) continue;
     const { error, missing } = await peer.ask({ check: GOLDEN });
     if (error === undefined || error > 1e-3) {
@@ -93,7 +96,8 @@ await main(async () => {
   const device = await useDevice("wasm", { threads: options.threads });
   const { pool } = await startWasm(device.threads);
   const counts = device.threads > 1 ? [1, device.threads] : [1];
-  const torch = options.peers ? await startPyTorch() : null;
+  const torch = options.peers ? await startPyTorch({}) : null;
+  const passive = torch && await startPyTorch({ OMP_WAIT_POLICY: "PASSIVE" });
   const stock = options.peers
     ? await Peer.start(Deno.execPath(), ["run", "--no-lock", "-A", `${ROOT}peers/tfjs.ts`])
     : null;
@@ -114,16 +118,21 @@ await main(async () => {
       const ours = whole ? prepareModel(c, await exportModel(c, weights)) : prepare(c);
       const asked = whole ? { ...c, weights } : c;
       const times: Record<string, number[]> = {};
+      /** Lets the other sides' threads fall asleep. */
+      const quiet = () => new Promise((resolve) => setTimeout(resolve, 30));
       const add = (side: string, ms: number | string | undefined) => {
         if (typeof ms === "number") (times[side] ??= []).push(ms);
         else if (ms) console.error(`${title(c)}: ${side}: ${ms}`);
       };
       for (let round = 0; round < options.rounds; round++) {
         for (const threads of counts) {
+          await quiet();
           pool.limitThreads(threads);
           add(`ours ${threads}`, await measure(ours.run, options.ms));
           add(`torch ${threads}`, await torch?.time(asked, threads, options.ms));
+          add(`passive ${threads}`, await passive?.time(asked, threads, options.ms));
         }
+        await quiet();
         const time = whole ? undefined : await stock?.time(c, 1, options.ms);
         if (typeof time === "number") add("stock 1", time);
       }
@@ -139,6 +148,7 @@ await main(async () => {
   } finally {
     await Deno.remove(weights);
     torch?.stop();
+    passive?.stop();
     stock?.stop();
   }
   await writeFile(options.json, JSON.stringify(report, null, 1) + "\n");

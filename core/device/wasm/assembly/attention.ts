@@ -3,7 +3,7 @@
  * What would scale every score (the scale, 1/sum) is multiplied into the small matrices beside them.
  */
 import { bytes, float, int, ptr } from "./args";
-import { exp1, exp4, hmax, hsum, loadN, splat, storeN } from "./simd";
+import { exp1, exp4, expBelow4, hmax, hsum, loadN, splat, storeN } from "./simd";
 import { bandTN, MR, NR, packB, tileNN, tileTN } from "./tile";
 
 /** Query rows of a block. */
@@ -103,26 +103,31 @@ export function attention(args: usize, task: i32, scratch: usize): void {
 
 /** e^(s − m) of a row of T scores in place, m its maximum; keeps m and 1/Σ. */
 function exponentials(row: usize, T: i32, stats: usize): void {
-  const quads = T & ~3;
-  let m: f32 = load<f32>(row);
-  if (quads) {
-    let mv = v128.load(row);
-    for (let j = 4; j < quads; j += 4) mv = f32x4.pmax(mv, v128.load(row + bytes(j)));
-    m = hmax(mv);
+  const eights = row + bytes(T & ~7), end = row + bytes(T);
+  let m: f32 = load<f32>(row), p = row;
+  if (p < eights) {
+    let m0 = v128.load(p), m1 = v128.load(p, 16);
+    for (p += 32; p < eights; p += 32) {
+      m0 = f32x4.pmax(m0, v128.load(p));
+      m1 = f32x4.pmax(m1, v128.load(p, 16));
+    }
+    m = hmax(f32x4.pmax(m0, m1));
   }
-  for (let j = quads; j < T; j++) m = max(m, load<f32>(row + bytes(j)));
+  for (; p < end; p += 4) m = max(m, load<f32>(p));
   const mv = splat(m);
-  let sv = splat(0);
-  for (let j = 0; j < quads; j += 4) {
-    const e = exp4(f32x4.sub(v128.load(row + bytes(j)), mv));
-    sv = f32x4.add(sv, e);
-    v128.store(row + bytes(j), e);
+  let s0 = splat(0), s1 = splat(0);
+  for (p = row; p < eights; p += 32) {
+    const e0 = expBelow4(f32x4.sub(v128.load(p), mv)), e1 = expBelow4(f32x4.sub(v128.load(p, 16), mv));
+    s0 = f32x4.add(s0, e0);
+    s1 = f32x4.add(s1, e1);
+    v128.store(p, e0);
+    v128.store(p, e1, 16);
   }
-  let sum = hsum(sv);
-  for (let j = quads; j < T; j++) {
-    const e = exp1(load<f32>(row + bytes(j)) - m);
+  let sum = hsum(f32x4.add(s0, s1));
+  for (; p < end; p += 4) {
+    const e = exp1(load<f32>(p) - m);
     sum += e;
-    store<f32>(row + bytes(j), e);
+    store<f32>(p, e);
   }
   store<f32>(stats, m);
   store<f32>(stats, 1 / sum, 4);
@@ -171,12 +176,16 @@ export function attentionGrad(args: usize, task: i32, scratch: usize): void {
     transposed(g, bytes(wide), rows, d, 1, aT);
     scores(aT, rows, d, vT, dS, pitch);
     for (let i = 0; i < rows; i++) {
-      const p = P + bytes(i * pitch), s = dS + bytes(i * pitch);
+      let p = P + bytes(i * pitch), s = dS + bytes(i * pitch);
       const m = splat(load<f32>(stats + bytes((r + i) * 2))), dot = splat(load<f32>(dots + bytes(i)));
-      for (let j = 0; j < pitch; j += 4) {
-        const e = exp4(f32x4.sub(v128.load(p + bytes(j)), m));
-        v128.store(p + bytes(j), e);
-        v128.store(s + bytes(j), f32x4.mul(e, f32x4.sub(v128.load(s + bytes(j)), dot)));
+      // Past T the scores are 0 and m may be far below: what comes out there is not read.
+      for (const end = p + bytes(pitch); p < end; p += 32) {
+        const e0 = exp4(f32x4.sub(v128.load(p), m)), e1 = exp4(f32x4.sub(v128.load(p, 16), m));
+        v128.store(p, e0);
+        v128.store(p, e1, 16);
+        v128.store(s, f32x4.mul(e0, f32x4.sub(v128.load(s), dot)));
+        v128.store(s, f32x4.mul(e1, f32x4.sub(v128.load(s, 16), dot)), 16);
+        s += 32;
       }
     }
     table(sTab, dS, bytes(pitch), rows);

@@ -55,8 +55,15 @@ const BIAS: v128 = memory.size() ? i32x4.splat(127) : i32x4.splat(0);
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
+  return expBelow4(f32x4.pmin(x, HIGH));
+}
+
+/** {@link exp4} for x up to 88. */
+// @ts-ignore: decorator
+@inline
+export function expBelow4(x: v128): v128 {
   // pmin and pmax are one instruction each, and keep a first operand that is NaN.
-  const c = f32x4.pmin(f32x4.pmax(x, LOW), HIGH);
+  const c = f32x4.pmax(x, LOW);
   const shifted = fma(c, LOG2_E, ROUND);
   const f = fma(c, LOG2_E, f32x4.sub(ROUND, shifted));
   let p = fma(fma(fma(P5, f, P4), f, P3), f, P2);

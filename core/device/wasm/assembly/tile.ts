@@ -324,3 +324,80 @@ export function bandTN(a: usize, aStep: usize, K: i32, panel: usize, panels: i32
     c += 32;
   }
 }
+
+/**
+ * C[6·tiles, 8] = A·B, the plain case of {@link tileNN} without its tables: rows of A lda bytes apart, K a multiple of
+ * four, B one panel, C dense.
+ */
+export function columnNN(a: usize, lda: usize, tiles: i32, K: i32, panels: usize, c: usize): void {
+  for (let t = 0; t < tiles; t++) {
+    let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
+    let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
+    let q0 = a, q1 = q0 + lda, q2 = q1 + lda, q3 = q2 + lda, q4 = q3 + lda, q5 = q4 + lda;
+    let panel = panels;
+    a = q5 + lda;
+    for (const end = q0 + ((<usize> K) << 2); q0 < end;) {
+      let b0 = v128.load(panel), b1 = v128.load(panel, 16);
+      let x = v128.load32_splat(q0);
+      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+      x = v128.load32_splat(q1);
+      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+      x = v128.load32_splat(q2);
+      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+      x = v128.load32_splat(q3);
+      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+      x = v128.load32_splat(q4);
+      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+      x = v128.load32_splat(q5);
+      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+      b0 = v128.load(panel, 32); b1 = v128.load(panel, 48);
+      x = v128.load32_splat(q0, 4);
+      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+      x = v128.load32_splat(q1, 4);
+      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+      x = v128.load32_splat(q2, 4);
+      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+      x = v128.load32_splat(q3, 4);
+      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+      x = v128.load32_splat(q4, 4);
+      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+      x = v128.load32_splat(q5, 4);
+      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+      b0 = v128.load(panel, 64); b1 = v128.load(panel, 80);
+      x = v128.load32_splat(q0, 8);
+      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+      x = v128.load32_splat(q1, 8);
+      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+      x = v128.load32_splat(q2, 8);
+      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+      x = v128.load32_splat(q3, 8);
+      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+      x = v128.load32_splat(q4, 8);
+      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+      x = v128.load32_splat(q5, 8);
+      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+      b0 = v128.load(panel, 96); b1 = v128.load(panel, 112);
+      x = v128.load32_splat(q0, 12);
+      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+      x = v128.load32_splat(q1, 12);
+      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+      x = v128.load32_splat(q2, 12);
+      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+      x = v128.load32_splat(q3, 12);
+      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+      x = v128.load32_splat(q4, 12);
+      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+      x = v128.load32_splat(q5, 12);
+      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+      q0 += 16; q1 += 16; q2 += 16; q3 += 16; q4 += 16; q5 += 16;
+      panel += 128;
+    }
+    v128.store(c, c00, 0); v128.store(c, c01, 16);
+    v128.store(c, c10, 32); v128.store(c, c11, 48);
+    v128.store(c, c20, 64); v128.store(c, c21, 80);
+    v128.store(c, c30, 96); v128.store(c, c31, 112);
+    v128.store(c, c40, 128); v128.store(c, c41, 144);
+    v128.store(c, c50, 160); v128.store(c, c51, 176);
+    c += 192;
+  }
+}

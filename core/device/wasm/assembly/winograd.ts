@@ -8,7 +8,7 @@
 import { bytes, int, ptr } from "./args";
 import { padRows } from "./conv";
 import { fma, held, splat } from "./simd";
-import { MR, NR, tileNN, tileTN } from "./tile";
+import { columnNN, MR, NR, tileTN } from "./tile";
 
 /** Elements of a transformed tile. */
 const E: i32 = 36;
@@ -106,20 +106,26 @@ function gradientTransform(src: usize, from: usize, dst: usize, to: usize): void
 }
 
 /**
- * Transforms a filter [3,3,C,Co] to U[36][panels][C][8]; one task a panel of eight columns.
+ * Transforms a filter [3,3,C,Co] to U[36][panels][C][8]; one task a panel of eight columns. C and Co are multiples of 8.
  * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5… the number (ky·3+kx) of each of nine taps.
  */
 export function winogradFilter(args: usize, task: i32, scratch: usize): void {
   const C = int(args, 1), Co = int(args, 2), flip = int(args, 4);
-  const K = flip ? Co : C, N = flip ? C : Co;
-  const panels = (N + NR - 1) / NR, n0 = task * NR, cols = min(NR, N - n0);
+  const K = flip ? Co : C, panels = (flip ? C : Co) / NR, n0 = task * NR;
   const g = scratch, half = g + bytes(9 * NR), step = bytes(panels * K * NR);
-  const column = flip ? Co : 1;
   for (let k = 0; k < K; k++) {
     for (let t = 0; t < 9; t++) {
-      const tap = ptr(args, 0) + bytes(int(args, 5 + t) * C * Co + (flip ? n0 * Co + k : k * Co + n0));
-      for (let j = 0; j < NR; j++) {
-        store<f32>(g + bytes(t * NR + j), j < cols ? load<f32>(tap + bytes(j * column)) : <f32> 0);
+      const tap = ptr(args, 0) + bytes(int(args, 5 + t) * C * Co), to = g + bytes(t * NR);
+      if (flip) {
+        let from = tap + bytes(n0 * Co + k);
+        for (let j = 0; j < NR; j++) {
+          store<f32>(to + bytes(j), load<f32>(from));
+          from += bytes(Co);
+        }
+      } else {
+        const from = tap + bytes(k * Co + n0);
+        v128.store(to, v128.load(from));
+        v128.store(to, v128.load(from, 16), 16);
       }
     }
     let to = ptr(args, 3) + bytes((task * K + k) * NR);
@@ -154,7 +160,7 @@ function inputTiles(pad: usize, TW: i32, C: i32, columns: usize, dst: usize, ste
 }
 
 /**
- * out = in ∗ filter (+ bias) (+ a tensor laid out as out), C and Co multiples of four; a task is a run of tile rows.
+ * out = in ∗ filter (+ bias) (+ a tensor laid out as out), C and Co multiples of 8; a task is a run of tile rows.
  * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 y0, 6 x0, 7 Ho, 8 Wo, 9 out, 10 Co, 11 U, 12 bias, 13 what is added,
  * 14 tile rows a task.
  */
@@ -165,7 +171,7 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
   const g0 = task * per, g1 = min(N * TH, g0 + per);
   const tiles = (g1 - g0) * TW, P = (tiles + MR - 1) / MR * MR;
   const vStep = bytes(P * C) + LINE, mStep = bytes(P * NR) + LINE;
-  const half = scratch, rows = half + E * V, outs = rows + bytes(P), pad = outs + bytes(P);
+  const half = scratch, pad = half + E * V;
   const columns = pad + bytes(6 * width * C), v = columns + <usize> (6 * width) * V, m = v + <usize> E * vStep;
 
   for (let g = g0; g < g1; g++) {
@@ -173,22 +179,16 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
     padRows(image, H, W, C, (g % TH) * 4 + int(args, 5), 6, int(args, 6), width, pad);
     inputTiles(pad, TW, C, columns, v + bytes((g - g0) * TW * C), vStep);
   }
-  for (let i = 0; i < P; i++) {
-    store<u32>(rows + bytes(i), <u32> (v + bytes(i * C)));
-    store<u32>(outs + bytes(i), <u32> (m + bytes(i * NR)));
-  }
   const add: usize = ptr(args, 13) ? ptr(args, 13) - ptr(args, 9) : 0;
   let panel = ptr(args, 11);
-  const panels = (Co + NR - 1) / NR;
+  const panels = Co / NR;
   for (let j = 0; j < Co; j += NR) {
     for (let e = 0; e < E; e++) {
       const u = panel + bytes(e * panels * C * NR);
-      for (let i = 0; i < P; i += MR) {
-        tileNN(rows + bytes(i), outs + bytes(i), MR, C, 1, 0, u, NR, <usize> e * vStep, <usize> e * mStep, 0, 0);
-      }
+      columnNN(v + <usize> e * vStep, bytes(C), P / MR, C, u, m + <usize> e * mStep);
     }
     panel += bytes(C * NR);
-    for (let q = 0; q < min(NR, Co - j); q += 4) {
+    for (let q = 0; q < NR; q += 4) {
       const bias = ptr(args, 12) ? v128.load(ptr(args, 12) + bytes(j + q)) : splat(0);
       for (let t = 0; t < tiles; t++) {
         const from = m + bytes(t * NR + q);

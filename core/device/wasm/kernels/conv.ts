@@ -152,7 +152,7 @@ function runWinograd(
       [
         ...[c.input, n, h, w, channels, ...c.start, ...c.outSize, c.out, c.channels, u, c.bias, c.add, per],
       ],
-      4 * (TILE * 4 + 2 * tiles + 6 * width * (channels + 4) + TILE * tiles * (channels + 8)) +
+      4 * (TILE * 4 + 6 * width * (channels + 4) + TILE * tiles * (channels + 8)) +
         2 * TILE * 64 + 64,
     );
   });
