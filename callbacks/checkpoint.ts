@@ -64,7 +64,7 @@ export class CheckpointCB extends Callback {
     super();
   }
 
-  /** Ends the fit after the current training batch, once it is saved. */
+  /** Ends the fit after the current batch, once it is saved. */
   stop(): void {
     this.#stopping = true;
   }
@@ -89,9 +89,9 @@ export class CheckpointCB extends Callback {
   }
 
   async afterBatch(learn: Learner): Promise<void> {
-    if (!learn.training) return;
     const every = this.options.everyBatches ?? Infinity;
-    if (this.#stopping || (learn.iter + 1) % every === 0) {
+    // The end of the training half is saved already: an evaluation begins anew.
+    if (learn.training && (this.#stopping || (learn.iter + 1) % every === 0)) {
       await this.#save(learn, learn.epoch, learn.iter + 1, this.#orderState);
     }
     if (!this.#stopping) return;

@@ -129,6 +129,9 @@ export class MetricsCB extends Callback {
       loss: await this.#loss.compute(),
     };
     for (const [name, metric] of Object.entries(this.metrics)) row[name] = await metric.compute();
+    // A fit stopped between the halves of an epoch ends the first of them again when it goes on.
+    const last = this.rows.at(-1);
+    if (last?.epoch === row.epoch && last.train === row.train) return;
     this.rows.push(row);
     this.log(row, learn);
   }

@@ -136,23 +136,36 @@ async function outcome({ model, metrics, recorder }: Awaited<ReturnType<typeof m
 
 class StopAt extends Callback {
   override order = 50;
-  constructor(readonly cb: CheckpointCB, readonly epoch: number, readonly iter: number) {
+  constructor(
+    readonly cb: CheckpointCB,
+    readonly epoch: number,
+    readonly iter: number,
+    readonly train: boolean,
+  ) {
     super();
   }
   afterBatch(learn: Learner) {
-    if (learn.training && learn.epoch === this.epoch && learn.iter === this.iter) this.cb.stop();
+    const here = learn.epoch === this.epoch && learn.iter === this.iter && learn.training === this.train;
+    if (here) this.cb.stop();
   }
 }
 
-for (const [epoch, iter] of [[0, 0], [1, 2], [1, 5], [2, 5]]) {
-  Deno.test(`stopped in epoch ${epoch} after batch ${iter} and resumed: the numbers of an unbroken run`, async () => {
+for (
+  const [epoch, iter, train] of [[0, 0, true], [1, 2, true], [1, 5, true], [2, 5, true], [0, 0, false], [
+    2,
+    1,
+    false,
+  ]] as const
+) {
+  const half = train ? "training" : "evaluating";
+  Deno.test(`stopped in epoch ${epoch} after batch ${iter} of ${half} and resumed: the numbers of an unbroken run`, async () => {
     const dir = await Deno.makeTempDir();
     const whole = await make(new CheckpointCB({ path: `${dir}/whole` }));
     await whole.learn.fit(3);
     const expected = await outcome(whole);
 
     const first = new CheckpointCB({ path: `${dir}/broken` });
-    const part = await make(first, [new StopAt(first, epoch, iter)]);
+    const part = await make(first, [new StopAt(first, epoch, iter, train)]);
     await part.learn.fit(3);
     assert(first.stopped);
     defaultGenerator.seed = 999;
