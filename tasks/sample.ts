@@ -1,13 +1,18 @@
 /** `deno task sample`: draws images with a trained run. */
-import { type DeviceChoice, Generator, useDevice } from "../mod.ts";
+import { type DeviceChoice, Generator, pretrained, useDevice } from "../mod.ts";
 import { Command, main, number, UserError, withCommonOptions } from "./cli.ts";
+import { PRESETS } from "./presets.ts";
 import { drawSamples, listRuns, loadModel, readConfig, runFiles } from "./runs.ts";
 
 const command = withCommonOptions(
   new Command("deno task sample")
     .description("Draws images with a trained model: a PNG grid, and a GIF of the last steps of denoising"),
 )
-  .option("--run <name>", "the run to draw with (default: the newest)")
+  .option(
+    "--run <name>",
+    "the run to draw with (default: the newest, or the shipped model where there is none)",
+  )
+  .option("--pretrained", "draw with the shipped model, whatever runs there are")
   .option("--n <count>", "images", number(1, 1024, true), 16)
   .option("--steps <count>", "sampling steps (default: all of the run's)", number(1, 100_000, true))
   .option(
@@ -15,10 +20,14 @@ const command = withCommonOptions(
     "fixes the images (default: new ones each time)",
     number(0, Number.MAX_SAFE_INTEGER, true),
   )
-  .option("--out <path>", "where the PNG goes; the GIF beside it (default: samples.png in the run)");
+  .option(
+    "--out <path>",
+    "where the PNG goes; the GIF beside it (default: samples.png, in the run if there is one)",
+  );
 
 interface Options {
   run?: string;
+  pretrained?: boolean;
   n: number;
   steps?: number;
   seed?: number;
@@ -27,19 +36,22 @@ interface Options {
   runs: string;
 }
 
+/** Where pictures of the shipped model go. */
+const SHIPPED = { samples: "samples.png", animation: "samples.gif" };
+
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
-  const name = options.run ?? (await listRuns(options.runs))[0];
-  if (!name) {
-    throw new UserError(`There is no run in ${options.runs}: make one with \`deno task train\``);
-  }
-  const config = await readConfig(options.runs, name);
+  if (options.run && options.pretrained) throw new UserError("--run and --pretrained: give one of them");
+  const name = options.pretrained ? undefined : options.run ?? (await listRuns(options.runs))[0];
+  const config = name === undefined ? PRESETS.lesson : await readConfig(options.runs, name);
+  const what = name === undefined ? "the shipped model" : `run ${name}`;
   if (options.steps !== undefined && options.steps > config.steps) {
-    throw new UserError(`--steps ${options.steps}: the run ${name} has ${config.steps} diffusion steps`);
+    throw new UserError(`--steps ${options.steps}: ${what} has ${config.steps} diffusion steps`);
   }
   await useDevice(options.device);
-  const model = await loadModel(options.runs, name, config);
-  const files = runFiles(options.runs, name);
+  if (name === undefined) console.error("Drawing with the shipped model (`deno task train` makes your own)");
+  const model = name === undefined ? (await pretrained()).model : await loadModel(options.runs, name, config);
+  const files = name === undefined ? SHIPPED : runFiles(options.runs, name);
   const png = options.out ?? files.samples;
   const gif = options.out ? options.out.replace(/\.png$/i, "") + ".gif" : files.animation;
   const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
@@ -47,5 +59,5 @@ await main(async () => {
     ...{ n: options.n, steps: options.steps, png, gif },
     generator: new Generator(seed),
   });
-  console.log(`Wrote ${png} and ${gif} (run ${name}, seed ${seed})`);
+  console.log(`Wrote ${png} and ${gif} (${what}, seed ${seed})`);
 });

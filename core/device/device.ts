@@ -1,6 +1,7 @@
 /** Chooses and starts the device that tensors live on. */
 import { loadWebGPUBackend, tf } from "../tf.ts";
 import { registerComposed } from "./composed.ts";
+import { canShareMemory } from "./wasm/unshared.ts";
 
 /** What a caller may ask for. */
 export type DeviceChoice = "auto" | "webgpu" | "wasm";
@@ -20,6 +21,8 @@ export interface Device {
 export interface DeviceOptions {
   /** Kernel threads on WASM; default `DENOISE_THREADS`, else the machine's cores. */
   threads?: number;
+  /** Whether threads share memory on WASM; without it there is one thread. Default wherever it can be had. */
+  shared?: boolean;
   /** Prints the one line that tells the choice; default `console.error`, `null` for silence. */
   log?: ((line: string) => void) | null;
 }
@@ -152,10 +155,12 @@ async function startOnWebGPU({ adapter, detail }: Found, reason: string): Promis
 async function startOnWasm(reason: string, options: DeviceOptions): Promise<Device> {
   const { startWasm } = await import("./wasm/start.ts");
   const threads = threadCount(options.threads);
-  const { pool } = await startWasm(threads);
+  const shared = options.shared ?? canShareMemory();
+  const { pool } = await startWasm(threads, shared);
   await tf.setBackend("wasm");
   const simd = pool.relaxed ? "relaxed SIMD" : "SIMD";
-  const detail = `${pool.threads} thread${pool.threads === 1 ? "" : "s"}, ${simd}`;
+  const alone = shared ? "" : ", no memory shared with threads (a page needs cross-origin isolation)";
+  const detail = `${pool.threads} thread${pool.threads === 1 ? "" : "s"}, ${simd}${alone}`;
   return { name: "wasm", detail, reason, threads: pool.threads };
 }
 

@@ -3,3 +3,4 @@ export * from "./schedule.ts";
 export * from "./model.ts";
 export * from "./callbacks.ts";
 export * from "./sample.ts";
+export * from "./pretrained.ts";

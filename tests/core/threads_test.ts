@@ -1,5 +1,5 @@
 /** The thread pool: the same bits for any number of threads, and a life of its own that ends with the program. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { F, Generator, grad, type Tensor, tf } from "../../mod.ts";
 import { startWasm } from "../../core/device/wasm/start.ts";
 import { device, numbers, random, wasmOnly } from "../support.ts";
@@ -88,26 +88,102 @@ Deno.test({
   },
 });
 
+/** Runs a script that imports Denoise as `d` in a process of its own; what it prints, and its exit code. */
+async function script(body: string, env: Record<string, string> = {}, flags: string[] = []) {
+  const source = `import * as d from "${new URL("../../mod.ts", import.meta.url)}";
+    import { startWasm } from "${new URL("../../core/device/wasm/start.ts", import.meta.url)}";
+    const { tf, F } = d;
+    ${body}`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-env=DENOISE_THREADS,DENOISE_DEVICE", ...flags, "--ext=ts", "-"],
+    env,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(60_000),
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(source));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b).trim());
+  return { code, out, err };
+}
+
 Deno.test({
   name: "a program with threads ends by itself, and DENOISE_THREADS sets their number",
   ...wasmOnly,
   async fn() {
-    const source = `import { tf, useDevice } from "${new URL("../../mod.ts", import.meta.url)}";
-      const device = await useDevice("wasm", { log: null });
-      console.log(device.threads, (await tf.matMul(tf.ones([64, 64]), tf.ones([64, 64])).data())[7]);`;
     for (const threads of ["1", "3"]) {
-      const child = new Deno.Command(Deno.execPath(), {
-        args: ["run", "--no-prompt", "--allow-env=DENOISE_THREADS,DENOISE_DEVICE", "--ext=ts", "-"],
-        env: { DENOISE_THREADS: threads },
-        stdin: "piped",
-        stdout: "piped",
-        signal: AbortSignal.timeout(60_000),
-      }).spawn();
-      const writer = child.stdin.getWriter();
-      await writer.write(new TextEncoder().encode(source));
-      await writer.close();
-      const { code, stdout } = await child.output();
-      assertEquals([code, new TextDecoder().decode(stdout).trim()], [0, `${threads} 64`]);
+      const { code, out } = await script(
+        `const device = await d.useDevice("wasm", { log: null });
+         console.log(device.threads, (await tf.matMul(tf.ones([64, 64]), tf.ones([64, 64])).data())[7]);`,
+        { DENOISE_THREADS: threads },
+      );
+      assertEquals([code, out], [0, `${threads} 64`]);
     }
+  },
+});
+
+Deno.test({
+  name: "idle threads use no processor time",
+  ...wasmOnly,
+  async fn() {
+    const { out, err } = await script(
+      `import process from "node:process";
+       await d.useDevice("wasm", { log: null });
+       tf.matMul(tf.ones([256, 256]), tf.ones([256, 256]));
+       const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+       await wait(400); // they spin for some milliseconds first
+       const before = process.cpuUsage();
+       await wait(1000);
+       const { user, system } = process.cpuUsage(before);
+       console.log((user + system) / 1000);`,
+      { DENOISE_THREADS: "4" },
+    );
+    assert(Number(out) < 300, `${out} ms of 4 threads in an idle second ${err}`);
+  },
+});
+
+Deno.test({
+  name: "a thread that dies is an error, not a hang",
+  ...wasmOnly,
+  async fn() {
+    const { out } = await script(
+      `await d.useDevice("wasm", { log: null });
+       const { pool } = await startWasm(2);
+       const UNKNOWN = 999;
+       for (let tries = 0; tries < 50; tries++) {
+         try { pool.run(UNKNOWN, 64, []); } catch { /* this thread's own trap */ }
+         await new Promise((resolve) => setTimeout(resolve, 100)); // the other thread may have yet to start
+         try { tf.add(tf.ones([64, 1024]), tf.ones([64, 1024])); } catch (error) {
+           console.log(error.message);
+           Deno.exit();
+         }
+       }`,
+      { DENOISE_THREADS: "2" },
+    );
+    assertMatch(out, /A WASM kernel thread died.*DENOISE_THREADS=1/);
+  },
+});
+
+Deno.test({
+  name: "without shared memory: one thread, said once, the same numbers, and the memory grows",
+  ...wasmOnly,
+  async fn() {
+    const body = (shared: boolean) =>
+      `const device = await d.useDevice("wasm", { shared: ${shared}, threads: 2 });
+       await d.useDevice("wasm", { shared: ${shared} });
+       d.setSeed(3);
+       const x = d.defaultGenerator.normal([4, 16, 16, 8]), w = d.defaultGenerator.normal([3, 3, 8, 16]);
+       const y = await F.conv2d(x, w, null, { padding: 1 }).data();
+       const big = tf.ones([40, 1024, 1024]);
+       const last = await tf.slice(big, [39, 1023, 1023], [1, 1, 1]).data();
+       console.log(device.threads, Array.from(y.slice(0, 99)).join(), last[0]);`;
+    const alone = await script(body(false), {}, ["--allow-read"]);
+    assertMatch(alone.err, /^Device: wasm \(1 thread, .*no memory shared with threads[^\n]*$/);
+    const shared = await script(body(true));
+    assertEquals(alone.out.replace(/^1/, "2"), shared.out);
+    assertMatch(alone.out, / 1$/);
   },
 });

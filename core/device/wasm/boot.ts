@@ -1,4 +1,5 @@
 /** Boots tfjs's WASM backend over a memory of ours, so that our kernels and their threads share it. */
+import { unshare } from "./unshared.ts";
 import { loadWasmBackend, loadWasmBinary, tf } from "../../tf.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -63,36 +64,55 @@ async function nodeProcess(): Promise<Any> {
   return "Deno" in globalThis ? (await import("node:process")).default : undefined;
 }
 
+/** A file's bytes, by URL or by path. */
+async function bytesAt(location: string): Promise<Uint8Array> {
+  if ("Deno" in globalThis && !/^https?:/.test(location)) return await Deno.readFile(location);
+  return new Uint8Array(await (await fetch(location)).arrayBuffer());
+}
+
 /**
- * Registers tfjs's backend under the name `wasm`, on one thread of its own, over a shared memory.
- * @throws where shared memory cannot be had (a page without cross-origin isolation).
+ * tfjs's threaded binary for that memory. An unshared one needs its bytes, from where emscripten would look for them
+ * (under Deno: read permission).
  */
-export async function bootWasm(): Promise<Booted> {
-  const memory = new WebAssembly.Memory({
-    initial: INITIAL_PAGES,
-    maximum: MAXIMUM_PAGES,
-    shared: true,
-  });
+async function compileBinary(shared: boolean, location: string): Promise<WebAssembly.Module> {
+  const compiled = shared ? await loadWasmBinary() : undefined;
+  if (compiled) return compiled;
+  const bytes = await bytesAt(location);
+  return await WebAssembly.compile(shared ? Uint8Array.from(bytes) : unshare(bytes));
+}
+
+/** Registers tfjs's backend under the name `wasm`, on one thread of its own, over a memory that may be shared. */
+export async function bootWasm(shared: boolean): Promise<Booted> {
+  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES, shared });
   const { Backend, factory } = await loadWasmBackend();
-  const binary = await loadWasmBinary();
   const failures: string[] = [];
+  let location = "";
+  const failure = Promise.withResolvers<never>();
   const module: Any = await withoutThreads(() =>
-    factory({
-      wasmMemory: memory,
-      print: () => {},
-      printErr: (line: string) => failures.push(line),
-      ...(binary && {
+    Promise.race([
+      failure.promise,
+      factory({
+        wasmMemory: memory,
+        print: () => {},
+        printErr: (line: string) => failures.push(line),
+        locateFile(name: string, directory: string) {
+          if (name.endsWith(".wasm")) location = directory + name; // it asks for its worker's script too
+          return directory + name;
+        },
         instantiateWasm(
           imports: WebAssembly.Imports,
           done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void,
         ) {
           // Its own thread pool is not used, and asking for the number of cores would need a permission.
           imports.env.emscripten_num_logical_cores = () => 1;
-          WebAssembly.instantiate(binary, imports).then((instance) => done(instance, binary));
+          (async () => {
+            const binary = await compileBinary(shared, location);
+            done(await WebAssembly.instantiate(binary, imports), binary);
+          })().catch(failure.reject);
           return {};
         },
       }),
-    })
+    ])
   ).catch((cause: unknown) => {
     throw new Error(`The WASM backend did not start: ${failures.join("; ") || cause}`, { cause });
   });

@@ -1,6 +1,7 @@
 /** Runs kernels of our module: one dispatch at a time, its tasks spread over a pool of threads. */
 import { KERNELS_RELAXED, KERNELS_SIMD } from "./kernels.gen.ts";
 import type { WasmModule } from "./boot.ts";
+import { unshare } from "./unshared.ts";
 
 /** Kernel numbers, as `assembly/index.ts` switches on them. */
 export const Kernel = {
@@ -110,14 +111,20 @@ export class KernelPool {
     new Uint8Array(memory.buffer, this.#ctrl, CTRL_BYTES).fill(0);
   }
 
-  /** Instantiates the module and starts `threads − 1` more threads (the caller's is the first). */
+  /**
+   * Instantiates the module and starts `threads − 1` more threads (the caller's is the first); over an unshared memory
+   * there is only the caller's.
+   */
   static async start(
     memory: WebAssembly.Memory,
     malloc: WasmModule,
     threads: number,
   ): Promise<KernelPool> {
     const relaxed = hasRelaxedSimd();
-    const module = await WebAssembly.compile(decode(relaxed ? KERNELS_RELAXED : KERNELS_SIMD));
+    const binary = decode(relaxed ? KERNELS_RELAXED : KERNELS_SIMD);
+    const shared = !(memory.buffer instanceof ArrayBuffer);
+    if (!shared) threads = 1;
+    const module = await WebAssembly.compile(shared ? binary : unshare(binary));
     const pool = new KernelPool(memory, malloc, relaxed, module);
     for (let thread = 1; thread < threads; thread++) {
       await startThread({ module, memory, ctrl: pool.#ctrl, thread, spins: SPINS, dead: 20 });

@@ -11,10 +11,13 @@ import { registerPlain } from "./kernels/plain.ts";
 
 let context: Promise<Context> | undefined;
 
-/** The running WASM device; starts it on the first call, with that many threads. */
-export function startWasm(threads: number): Promise<Context> {
+/**
+ * The running WASM device; starts it on the first call, with that many threads over shared memory, or on one thread
+ * without.
+ */
+export function startWasm(threads: number, shared = true): Promise<Context> {
   context ??= (async () => {
-    const { backend, module, memory } = await bootWasm();
+    const { backend, module, memory } = await bootWasm(shared);
     const pool = await KernelPool.start(memory, module, threads);
     const ctx = new Context(backend, module, pool);
     for (

@@ -95,6 +95,7 @@ function work(ctrl: usize, thread: i32): void {
 
 /** Runs `tasks` tasks of a kernel on this thread and the pool's; 0 when all are done, 1 if a thread died. */
 export function dispatch(ctrl: usize, kernel: i32, tasks: i32, threads: i32): i32 {
+  if (atomic.load<i32>(ctrl + DEAD)) return 1;
   if (threads == 1 || tasks == 1) {
     const scratch = <usize> load<u32>(ctrl + SCRATCH);
     for (let t = 0; t < tasks; t++) run(kernel, ctrl + ARGS, t, scratch);
