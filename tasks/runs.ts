@@ -9,6 +9,7 @@ import {
   initDdpm,
   linearSchedule,
   loadWeights,
+  pretrained,
   progressBar,
   respace,
   sample,
@@ -17,7 +18,7 @@ import {
   writeFile,
 } from "../mod.ts";
 import { UserError } from "./cli.ts";
-import { type TrainConfig, unetConfig } from "./presets.ts";
+import { PRESETS, type TrainConfig, unetConfig } from "./presets.ts";
 
 /** Paths of a run's files. */
 export function runFiles(runs: string, name: string) {
@@ -76,7 +77,7 @@ export function makeModel(config: TrainConfig): UNet {
 }
 
 /** A run's trained network. */
-export async function loadModel(runs: string, name: string, config: TrainConfig): Promise<UNet> {
+async function loadModel(runs: string, name: string, config: TrainConfig): Promise<UNet> {
   const { weights } = runFiles(runs, name);
   const bytes = await Deno.readFile(weights).catch(() => {
     throw new UserError(`The run ${name} has no ${weights}: its training has not finished an epoch yet`);
@@ -84,6 +85,29 @@ export async function loadModel(runs: string, name: string, config: TrainConfig)
   const model = new UNet(unetConfig(config));
   await loadWeights(model, bytes);
   return model;
+}
+
+/** A network to draw with or to measure, and what it is. */
+export interface Chosen {
+  model: UNet;
+  config: TrainConfig;
+  /** The run's name; none for the shipped model. */
+  name?: string;
+  /** For people. */
+  title: string;
+}
+
+/** The run asked for, else the newest, else the shipped model. */
+export async function chooseModel(
+  options: { run?: string; pretrained?: boolean; runs: string },
+): Promise<Chosen> {
+  if (options.run && options.pretrained) throw new UserError("--run and --pretrained: give one of them");
+  const name = options.pretrained ? undefined : options.run ?? (await listRuns(options.runs))[0];
+  if (name === undefined) {
+    return { model: (await pretrained()).model, config: PRESETS.lesson, title: "the shipped model" };
+  }
+  const config = await readConfig(options.runs, name);
+  return { model: await loadModel(options.runs, name, config), config, name, title: `run ${name}` };
 }
 
 /** The schedule of a config. */

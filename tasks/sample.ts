@@ -1,8 +1,7 @@
 /** `deno task sample`: draws images with a trained run. */
-import { type DeviceChoice, Generator, pretrained, useDevice } from "../mod.ts";
+import { type DeviceChoice, Generator, useDevice } from "../mod.ts";
 import { Command, main, number, UserError, withCommonOptions } from "./cli.ts";
-import { PRESETS } from "./presets.ts";
-import { drawSamples, listRuns, loadModel, readConfig, runFiles } from "./runs.ts";
+import { chooseModel, drawSamples, runFiles } from "./runs.ts";
 
 const command = withCommonOptions(
   new Command("deno task sample")
@@ -41,16 +40,12 @@ const SHIPPED = { samples: "samples.png", animation: "samples.gif" };
 
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
-  if (options.run && options.pretrained) throw new UserError("--run and --pretrained: give one of them");
-  const name = options.pretrained ? undefined : options.run ?? (await listRuns(options.runs))[0];
-  const config = name === undefined ? PRESETS.lesson : await readConfig(options.runs, name);
-  const what = name === undefined ? "the shipped model" : `run ${name}`;
-  if (options.steps !== undefined && options.steps > config.steps) {
-    throw new UserError(`--steps ${options.steps}: ${what} has ${config.steps} diffusion steps`);
-  }
   await useDevice(options.device);
+  const { model, config, name, title } = await chooseModel(options);
+  if (options.steps !== undefined && options.steps > config.steps) {
+    throw new UserError(`--steps ${options.steps}: ${title} has ${config.steps} diffusion steps`);
+  }
   if (name === undefined) console.error("Drawing with the shipped model (`deno task train` makes your own)");
-  const model = name === undefined ? (await pretrained()).model : await loadModel(options.runs, name, config);
   const files = name === undefined ? SHIPPED : runFiles(options.runs, name);
   const png = options.out ?? files.samples;
   const gif = options.out ? options.out.replace(/\.png$/i, "") + ".gif" : files.animation;
@@ -59,5 +54,5 @@ await main(async () => {
     ...{ n: options.n, steps: options.steps, png, gif },
     generator: new Generator(seed),
   });
-  console.log(`Wrote ${png} and ${gif} (${what}, seed ${seed})`);
+  console.log(`Wrote ${png} and ${gif} (${title}, seed ${seed})`);
 });

@@ -149,13 +149,48 @@ cliTest("wrong use is named, with exit code 2; other failures have 1", async (di
     assertEquals(code, 1, err);
     assert(err.includes(message), `${err} lacks: ${message}`);
   }
-  const none = await run("sample", dir);
-  assertEquals(none.code, 1);
-  assert(none.err.includes("make one with `deno task train`"), none.err);
+});
+
+cliTest("with no run, sample draws with the shipped model and says so", async (dir) => {
+  const out = `${dir}/clothes.png`;
+  const { code, out: said, err } = await run(
+    "sample",
+    dir,
+    "--n",
+    "2",
+    "--steps",
+    "4",
+    "--seed",
+    "1",
+    "--out",
+    out,
+  );
+  assertEquals(code, 0, err);
+  assertMatch(err, /Drawing with the shipped model/);
+  assertMatch(said, /clothes\.png and .*clothes\.gif \(the shipped model, seed 1\)/);
+  assertEquals(await magic(out), [137, 80, 78, 71]);
+  const both = await run("sample", dir, "--pretrained", "--run", "x");
+  assertEquals(both.code, 1);
+  assert(both.err.includes("--run and --pretrained: give one of them"), both.err);
+});
+
+cliTest("evaluate averages draws over the test images", async (dir) => {
+  const args = [...TINY, "--epochs", "1", "--samples", "0", "--name", "measured"];
+  assertEquals((await run("train", dir, ...args)).code, 0);
+  const { code, out, err } = await run("evaluate", dir, "--draws", "2");
+  assertEquals(code, 0, err);
+  const [, a, b] = out.match(/^run measured: (0\.\d+|1\.\d+), (0\.\d+|1\.\d+)$/m)!;
+  const [, mean] = out.match(/^mean over 2 draws of \d+ test images: ([\d.]+)$/m)!;
+  assert(Math.abs((Number(a) + Number(b)) / 2 - Number(mean)) < 2e-5 && a !== b, out);
 });
 
 cliTest("--help tells every option, with exit code 0", async (dir) => {
-  for (const [task, option] of [["train", "--resume [name]"], ["sample", "--steps <count>"]]) {
+  for (
+    const [task, option] of [["train", "--resume [name]"], ["sample", "--steps <count>"], [
+      "evaluate",
+      "--draws <n>",
+    ]]
+  ) {
     const { code, out } = await run(task, dir, "--help");
     assertEquals(code, 0);
     assert(out.includes(option), out);

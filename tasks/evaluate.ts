@@ -1,0 +1,76 @@
+/** `deno task evaluate`: the noise-prediction loss of a trained model on the whole test set, over several draws. */
+import {
+  compose,
+  DataLoader,
+  type DeviceChoice,
+  F,
+  fashionMnist,
+  noGrad,
+  noisify,
+  progressBar,
+  resizeBilinear,
+  setSeed,
+  tf,
+  toFloat,
+  useDevice,
+} from "../mod.ts";
+import { Command, main, number, withCommonOptions } from "./cli.ts";
+import { chooseModel, scheduleOf } from "./runs.ts";
+
+const command = withCommonOptions(
+  new Command("deno task evaluate")
+    .description(
+      "Mean squared error of the predicted noise on Fashion-MNIST's test images, by draws of t and ε",
+    ),
+)
+  .option("--run <name>", "the run (default: the newest, or the shipped model where there is none)")
+  .option("--pretrained", "the shipped model, whatever runs there are")
+  .option("--draws <n>", "draws of t and ε for each image", number(1, 1000, true), 5)
+  .option("--data <dir>", "directory of the four IDX files")
+  .option("--seed <n>", "fixes the draws", number(0, Number.MAX_SAFE_INTEGER, true), 1);
+
+interface Options {
+  run?: string;
+  pretrained?: boolean;
+  draws: number;
+  data?: string;
+  seed: number;
+  device?: DeviceChoice;
+  runs: string;
+}
+
+await main(async () => {
+  const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
+  await useDevice(options.device);
+  const { model, config, title } = await chooseModel(options);
+  const { test } = await fashionMnist({ dir: options.data });
+  const { ᾱ } = scheduleOf(config);
+  setSeed(options.seed);
+  model.eval();
+  const losses: number[] = [];
+  for (let draw = 1; draw <= options.draws; draw++) {
+    const loader = new DataLoader(test, {
+      batchSize: 250,
+      transform: compose(toFloat(), resizeBilinear(config.size)),
+    });
+    const bar = progressBar(`draw ${draw} of ${options.draws}`, loader.length);
+    let sum = 0, done = 0;
+    for await (const [images] of loader) {
+      const loss = noGrad(() =>
+        tf.tidy(() => {
+          const x = images.toTensor();
+          const [input, ε] = noisify(x, ᾱ);
+          return tf.mul(F.mseLoss(model.call(input), ε), x.shape[0]);
+        })
+      );
+      sum += (await loss.data())[0];
+      loss.dispose();
+      bar.update(++done);
+    }
+    bar.stop();
+    losses.push(sum / test.images.shape[0]);
+  }
+  const mean = losses.reduce((a, b) => a + b) / losses.length;
+  console.log(`${title}: ${losses.map((l) => l.toFixed(5)).join(", ")}`);
+  console.log(`mean over ${losses.length} draws of ${test.images.shape[0]} test images: ${mean.toFixed(5)}`);
+});
