@@ -99,6 +99,12 @@ export const MODELS: Case[] = [
   { kind: "resnet", part: "step", n: 256 },
 ];
 
+/** Training steps whose peak memory is measured, each in a process of its own. */
+export const MEMORY: Case[] = [
+  { kind: "unet", part: "step", n: 128, config: SMALL },
+  { kind: "unet", part: "step", n: 128, config: LARGE },
+];
+
 /** A case in a few words. */
 export function title(c: Case): string {
   const { n, h, ci, co, k, stride, m, b, t, heads, d, rows, columns, size, c: channels } = of(c);

@@ -7,6 +7,7 @@ interface Answer {
   error?: number;
   ms?: number;
   missing?: string;
+  mib?: number;
 }
 
 /** A running peer. Ask one thing at a time. */

@@ -18,6 +18,8 @@ export interface Report {
   peers: string[];
   peak: Peaks;
   rows: Row[];
+  /** Peak resident memory in MiB, by side. */
+  memory: { title: string; ours: number; torch?: number }[];
 }
 
 const HEAD = [
@@ -35,12 +37,8 @@ const HEAD = [
 
 /** The cells of a row: times and ratios with all threads, rates beside the roof that limits them. */
 function cells({ peak, threads }: Report, { title, case: c, ms }: Row): string[] {
-  const [ours, one, torch, stock] = [
-    ms[`ours ${threads}`],
-    ms["ours 1"],
-    ms[`torch ${threads}`],
-    ms["stock 1"],
-  ];
+  const [ours, torch, passive] = ["ours", "torch", "passive"].map((side) => ms[`${side} ${threads}`]);
+  const [one, stock] = [ms["ours 1"], ms["stock 1"]];
   const work = cost(c);
   let rate = "", limit = "", share = "";
   if (work) {
@@ -65,6 +63,7 @@ function cells({ peak, threads }: Report, { title, case: c, ms }: Row): string[]
     (one / ours).toFixed(2),
     time(torch),
     ratio(torch),
+    ratio(passive),
     ratio(stock),
   ];
 }
@@ -93,6 +92,11 @@ export function markdown(report: Report): string {
     `Roofs in the same run: tile ${rates(peak.gflops, "GFLOP/s")}; memory ${rates(peak.gbytes, "GB/s")}.`,
     "",
     ...rows.map((r) => `| ${r.join(" | ")} |`),
+    "",
+    ...report.memory.map((m) =>
+      `- ${m.title}: peak resident memory ${m.ours} MiB` +
+      (m.torch === undefined ? "" : `, PyTorch's ${m.torch} MiB`)
+    ),
     "",
     "",
   ].join("\n");

@@ -11,7 +11,16 @@ import {
   writeFile,
 } from "../mod.ts";
 import { startWasm } from "../core/device/wasm/start.ts";
-import { type Case, KERNELS, makeNetwork, MODELS, prepare, prepareModel, title } from "../bench/cases.ts";
+import {
+  type Case,
+  KERNELS,
+  makeNetwork,
+  MEMORY,
+  MODELS,
+  prepare,
+  prepareModel,
+  title,
+} from "../bench/cases.ts";
 import { measure, median } from "../bench/measure.ts";
 import { Peer } from "../bench/peer.ts";
 import { peaks } from "../bench/peaks.ts";
@@ -91,8 +100,11 @@ async function exportModel(c: Case, path: string): Promise<ReturnType<typeof mak
 
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
-  const chosen = [...KERNELS, ...MODELS].filter((c) => title(c).includes(options.only ?? ""));
-  if (chosen.length === 0) throw new UserError(`--only ${options.only}: no case has that in its title`);
+  const asked = (c: Case) => title(c).includes(options.only ?? "");
+  const chosen = [...KERNELS, ...MODELS].filter(asked);
+  if (chosen.length + MEMORY.filter(asked).length === 0) {
+    throw new UserError(`--only ${options.only}: no case has that in its title`);
+  }
   const device = await useDevice("wasm", { threads: options.threads });
   const { pool } = await startWasm(device.threads);
   const counts = device.threads > 1 ? [1, device.threads] : [1];
@@ -109,6 +121,7 @@ await main(async () => {
     peers: [stock, torch].flatMap((p) => p ? [p.name] : []),
     peak,
     rows: [],
+    memory: [],
   };
   const weights = await Deno.makeTempFile({ suffix: ".safetensors" });
   try {
@@ -116,7 +129,7 @@ await main(async () => {
       setSeed(1);
       const whole = MODELS.includes(c);
       const ours = whole ? prepareModel(c, await exportModel(c, weights)) : prepare(c);
-      const asked = whole ? { ...c, weights } : c;
+      const question = whole ? { ...c, weights } : c;
       const times: Record<string, number[]> = {};
       /** Lets the other sides' threads fall asleep. */
       const quiet = () => new Promise((resolve) => setTimeout(resolve, 30));
@@ -129,8 +142,8 @@ await main(async () => {
           await quiet();
           pool.limitThreads(threads);
           add(`ours ${threads}`, await measure(ours.run, options.ms));
-          add(`torch ${threads}`, await torch?.time(asked, threads, options.ms));
-          add(`passive ${threads}`, await passive?.time(asked, threads, options.ms));
+          add(`torch ${threads}`, await torch?.time(question, threads, options.ms));
+          add(`passive ${threads}`, await passive?.time(question, threads, options.ms));
         }
         await quiet();
         const time = whole ? undefined : await stock?.time(c, 1, options.ms);
@@ -146,11 +159,27 @@ await main(async () => {
       console.log(table(report, row));
     }
   } finally {
-    await Deno.remove(weights);
     torch?.stop();
     passive?.stop();
     stock?.stop();
   }
+  for (const c of MEMORY.filter(asked)) {
+    (await exportModel(c, weights)).dispose();
+    const args = ["run", "-A", `${ROOT}memory.ts`, JSON.stringify(c)];
+    const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
+    const peer = torch && await startPyTorch({});
+    const row = {
+      title: title(c),
+      ours: Number(new TextDecoder().decode(stdout)),
+      torch: (await peer?.ask({ memory: { ...c, weights }, threads: device.threads }))?.mib,
+    };
+    peer?.stop();
+    report.memory.push(row);
+    console.log(
+      `${row.title}: peak resident memory ${row.ours} MiB, PyTorch's ${row.torch ?? "not measured"}`,
+    );
+  }
+  await Deno.remove(weights);
   await writeFile(options.json, JSON.stringify(report, null, 1) + "\n");
   console.log(`Wrote ${options.json}`);
   if (options.readme) {

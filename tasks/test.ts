@@ -36,7 +36,17 @@ const chosen = flags.includes("--device") ? [flags[flags.indexOf("--device") + 1
 
 await step("format", ["fmt", "--check", "--quiet"]);
 await step("lint", ["lint", "--quiet"]);
-await step("types", ["check", "--quiet", "mod.ts", "tasks", "tests", "examples", "callbacks", "models"]);
+await step("types", [
+  "check",
+  "--quiet",
+  "mod.ts",
+  "tasks",
+  "tests",
+  "bench",
+  "examples",
+  "callbacks",
+  "models",
+]);
 await step("examples in the docs", ["test", "-A", "--quiet", "--doc", ...DOCS], { DENOISE_DEVICE: "wasm" });
 if (chosen.includes("wasm")) {
   await step("suite on WASM", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "wasm" });

@@ -2,10 +2,12 @@
 PyTorch's side of the benchmark: reads one JSON request a line, writes one JSON answer a line.
 
 {"info": true} tells versions; {"check": PATH} compares the U-Net with Diffusers' reference tensors;
-{"case": {...}, "threads": n, "ms": m} times a case of bench/cases.ts for at least m milliseconds.
+{"case": {...}, "threads": n, "ms": m} times a case of bench/cases.ts for at least m milliseconds;
+{"memory": {...}, "threads": n} tells the peak resident MiB of three steps of a case.
 """
 import json
 import math
+import resource
 import struct
 import sys
 import time
@@ -211,6 +213,14 @@ def measure(run, ms):
 def answer(request, prepared):
     if "info" in request:
         return {"name": "PyTorch " + torch.__version__.split("a")[0]}
+    if "memory" in request:
+        # three steps in this process, which is asked nothing else
+        case = request["memory"]
+        torch.set_num_threads(request["threads"])
+        run = unet(case, case["part"])
+        for _ in range(3):
+            run()
+        return {"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
     if "check" in request:
         return {"error": check(request["check"])}
     torch.set_num_threads(request["threads"])

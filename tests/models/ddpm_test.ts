@@ -26,7 +26,8 @@ import {
   UNet,
   UNet2DModel,
 } from "../../mod.ts";
-import { assertClose, numbers, random } from "../support.ts";
+import { startWasm } from "../../core/device/wasm/start.ts";
+import { assertClose, device, numbers, random, wasmOnly } from "../support.ts";
 
 const { tensors: golden } = decodeSafetensors(
   await Deno.readFile(new URL("../golden/schedules.safetensors", import.meta.url)),
@@ -124,6 +125,36 @@ Deno.test("sample: the same seed draws the same, only what is kept is returned, 
   assertEquals([a.length, a.at(-1)!.shape, model.training], [2, [2, 8, 8, 1], true]);
   assertEquals(b, a);
   assert(c[0].data.join() !== a[0].data.join());
+});
+
+Deno.test({
+  name: "a thousand sampling steps allocate no more than a hundred",
+  ...wasmOnly,
+  async fn() {
+    const { pool } = await startWasm(device.threads);
+    const model = new UNet({
+      ...{
+        in_channels: 1,
+        out_channels: 1,
+        block_out_channels: [8, 16],
+        layers_per_block: 1,
+        norm_num_groups: 4,
+      },
+      down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+      up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+    });
+    const used: Record<number, unknown> = {};
+    await sample(model, [2, 16, 16, 1], {
+      schedule: linearSchedule(),
+      keep: () => false,
+      onStep(t) {
+        const { numTensors, numBytes, numDataBuffers } = tf.memory();
+        used[t] = [numTensors, numBytes, numDataBuffers, pool.memory.buffer.byteLength];
+      },
+    });
+    assertEquals(used[0], used[900]);
+    model.dispose();
+  },
 });
 
 Deno.test("respace: the same ᾱ at fewer steps", () => {

@@ -3,8 +3,10 @@ import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { Kernel } from "../pool.ts";
 import { type Context, size } from "./context.ts";
+import { runWinograd, winogradFilterGrad, winogradFits } from "./winograd.ts";
 
-type ConvInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
+/** Sizes of a convolution, as tfjs works them out. */
+export type ConvInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 type Shape4 = [number, number, number, number];
 
 interface ConvAttrs {
@@ -19,7 +21,7 @@ interface ConvAttrs {
 /** Output pixels that a task works on: enough to use packed panels often, few enough for the cache. */
 const PIXELS = 240;
 /** Most groups of images that partial filter gradients are kept for. */
-const GROUPS = 8;
+export const GROUPS = 8;
 
 function geometry(x: number[], filter: number[], attrs: ConvAttrs): ConvInfo {
   return tf.backend_util.computeConv2DInfo(
@@ -55,7 +57,8 @@ function blocks(n: number, rows: number, columns: number, pixels: number) {
   return { images: Math.min(n, Math.ceil(wanted / image)), rows };
 }
 
-interface ConvCall {
+/** A convolution that is to be run: shapes, addresses, and steps in floats. */
+export interface ConvCall {
   input: number;
   shape: [n: number, h: number, w: number, c: number];
   kernel: [kh: number, kw: number];
@@ -97,65 +100,6 @@ type Kind = "plain" | "fewIn" | "fewOut";
 function kindOf(channels: number, outChannels: number, taps: number, whole: boolean): Kind {
   if (whole && channels <= 4 && channels * taps <= 128) return "fewIn";
   return whole && outChannels <= 3 ? "fewOut" : "plain";
-}
-
-/** Transformed elements of a Winograd tile of 4×4 outputs. */
-const TILE = 36;
-/** Fewest tiles for which transforming the filter pays. */
-const MIN_TILES = 24;
-/** Floats of transformed inputs that a task keeps at once, to stay in the second-level cache. */
-const CACHE = 96 * 1024;
-
-/** Tile rows and columns of an image of outputs. */
-const tileGrid = (rows: number, columns: number) => [Math.ceil(rows / 4), Math.ceil(columns / 4)];
-
-/** Whether {@link runWinograd} and {@link winogradFilterGrad} can and should do a convolution. */
-function winogradFits(
-  kernel: number[],
-  stride: number,
-  channels: number[],
-  n: number,
-  [rows, columns]: number[],
-): boolean {
-  const [th, tw] = tileGrid(rows, columns);
-  return stride === 1 && kernel[0] === 3 && kernel[1] === 3 && channels.every((c) => c % 8 === 0) &&
-    n * th * tw >= MIN_TILES && rows * columns * 2 > th * tw * 16;
-}
-
-/** Tile rows of a block that fits the cache, and how many of the blocks there are. */
-function tileBlocks(rows: number, tw: number, channels: number, least: number) {
-  const most = Math.max(1, Math.floor(CACHE / (TILE * channels * tw)));
-  const blocks = Math.max(Math.ceil(rows / most), Math.min(least, rows));
-  const per = Math.ceil(rows / blocks);
-  return { per, tasks: Math.ceil(rows / per) };
-}
-
-/** A convolution of stride 1 by the filter's taps in the given order, transposed where `flip` is 1. */
-function runWinograd(
-  ctx: Context,
-  filter: number,
-  [ci, co]: [number, number],
-  flip: 0 | 1,
-  taps: number[],
-  c: ConvCall,
-): void {
-  const [n, h, w, channels] = c.shape;
-  const [th, tw] = tileGrid(...c.outSize);
-  const panels = Math.ceil(c.channels / 8);
-  ctx.temporary(TILE * panels * 8 * channels, (u) => {
-    ctx.pool.run(Kernel.winogradFilter, panels, [filter, ci, co, u, flip, ...taps], 1024);
-    const { per, tasks } = tileBlocks(n * th, tw, channels, 8);
-    const tiles = per * tw + 6, width = tw * 4 + 2;
-    ctx.pool.run(
-      Kernel.winogradConv,
-      tasks,
-      [
-        ...[c.input, n, h, w, channels, ...c.start, ...c.outSize, c.out, c.channels, u, c.bias, c.add, per],
-      ],
-      4 * (TILE * 4 + 6 * width * (channels + 4) + TILE * tiles * (channels + 8)) +
-        2 * TILE * 64 + 64,
-    );
-  });
 }
 
 const panelFloats = (taps: number, k: number, n: number) => taps * k * Math.ceil(n / 8) * 8;
@@ -277,25 +221,6 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
     });
   }
   return dw;
-}
-
-/** dW at an address, transformed parts of a fixed number of groups of tile rows summed. */
-function winogradFilterGrad(ctx: Context, x: number, dy: number, dw: number, info: ConvInfo): void {
-  const [n, h, w, ci] = info.inShape;
-  const { outHeight: ho, outWidth: wo, outChannels: co } = info;
-  const [th, tw] = tileGrid(ho, wo);
-  // A group writes all of its part once a block; few tiles are not worth many groups.
-  const groups = Math.max(1, Math.min(GROUPS, Math.floor(n * th * tw / 32)));
-  const perGroup = Math.ceil(n * th / groups);
-  const count = Math.ceil(n * th / perGroup);
-  const { per } = tileBlocks(perGroup, tw, Math.max(ci, co), 1);
-  const tiles = per * tw, width = tw * 4 + 2;
-  ctx.temporary(count * TILE * ci * co, (parts) => {
-    ctx.pool.run(Kernel.winogradFilterGrad, count, [
-      ...[x, n, h, w, ci, -info.padInfo.top, -info.padInfo.left, ho, wo, dy, co, parts, perGroup, per],
-    ], 4 * (TILE * 4 + 6 * width * (Math.max(ci, co) + 4) + TILE * tiles * (ci + co)) + 2 * TILE * 64 + 128);
-    ctx.pool.run(Kernel.winogradFilterGradSum, ci, [parts, count, ci, co, dw], 1024);
-  });
 }
 
 /** out[i] = Σ_r parts[r·length + i], floats at addresses. */
