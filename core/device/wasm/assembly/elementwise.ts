@@ -5,74 +5,66 @@ import { fma, loadN, sigmoid4, splat, storeN } from "./simd";
 /** Floats of a task of {@link map}. */
 export const CHUNK: i32 = 16384;
 
-/** out = f(a, b); args: 0 f (see the switch), 1 length, 2 out, 3 a, 4 b, 5 scalar s, 6 scalar t. */
+/** The maps by number, on four lanes. */
+// @ts-ignore: decorator
+@inline
+function f(which: i32, a: v128, b: v128, s: v128, t: v128): v128 {
+  if (which == 0) return f32x4.mul(a, sigmoid4(a));
+  if (which == 1) { // b·d(silu)/da
+    const e = sigmoid4(a), one = splat(1);
+    return f32x4.mul(b, f32x4.mul(e, fma(a, f32x4.sub(one, e), one)));
+  }
+  if (which == 2) return f32x4.add(a, b);
+  if (which == 3) return f32x4.sub(a, b);
+  if (which == 4) return f32x4.mul(a, b);
+  if (which == 5) return f32x4.mul(a, s);
+  if (which == 6) return f32x4.max(a, splat(0));
+  if (which == 7) return f32x4.mul(f32x4.sub(a, b), s);
+  if (which == 8) return f32x4.sub(v128.bitselect(a, f32x4.mul(a, s), f32x4.gt(a, splat(0))), t);
+  return v128.bitselect(b, f32x4.mul(b, s), f32x4.gt(a, splat(0)));
+}
+
+/** {@link f} over n floats; `which` is a constant at each call, so that its branches are gone. */
+// @ts-ignore: decorator
+@inline
+function over(which: i32, n: i32, out: usize, a: usize, b: usize, s: v128, t: v128): void {
+  const end = out + bytes(n & ~7);
+  while (out < end) {
+    v128.store(out, f(which, v128.load(a), v128.load(b), s, t));
+    v128.store(out, f(which, v128.load(a, 16), v128.load(b, 16), s, t), 16);
+    out += 32;
+    a += 32;
+    b += 32;
+  }
+  for (let left = n & 7; left > 0; left -= 4) {
+    storeN(out, f(which, loadN(a, left), loadN(b, left), s, t), left);
+    out += 16;
+    a += 16;
+    b += 16;
+  }
+}
+
+/**
+ * out = f(a, b); args: 0 f (0 silu, 1 its gradient, 2 a+b, 3 a−b, 4 a·b, 5 s·a, 6 max(a,0), 7 s·(a−b),
+ * 8 (a>0 ? a : s·a) − t, 9 a>0 ? b : s·b), 1 length, 2 out, 3 a, 4 b, 5 s, 6 t.
+ */
 export function map(args: usize, task: i32): void {
   const from = task * CHUNK;
   const n = min(CHUNK, int(args, 1) - from);
   const out = ptr(args, 2) + bytes(from), a = ptr(args, 3) + bytes(from), b = ptr(args, 4) + bytes(from);
-  const one = splat(1), zero = splat(0), s = splat(float(args, 5)), t = splat(float(args, 6));
+  const s = splat(float(args, 5)), t = splat(float(args, 6));
   switch (int(args, 0)) {
-    case 0: // a·sigmoid(a)
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i), v = loadN(a + bytes(i), r);
-        storeN(out + bytes(i), f32x4.mul(v, sigmoid4(v)), r);
-      }
-      break;
-    case 1: // b·d(silu)/da
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i), v = loadN(a + bytes(i), r), e = sigmoid4(v);
-        const g = f32x4.mul(e, fma(v, f32x4.sub(one, e), one));
-        storeN(out + bytes(i), f32x4.mul(loadN(b + bytes(i), r), g), r);
-      }
-      break;
-    case 2: // a + b
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i);
-        storeN(out + bytes(i), f32x4.add(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), r);
-      }
-      break;
-    case 3: // a − b
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i);
-        storeN(out + bytes(i), f32x4.sub(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), r);
-      }
-      break;
-    case 4: // a·b
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i);
-        storeN(out + bytes(i), f32x4.mul(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), r);
-      }
-      break;
-    case 5: // s·a
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i);
-        storeN(out + bytes(i), f32x4.mul(loadN(a + bytes(i), r), s), r);
-      }
-      break;
-    case 7: // s·(a − b)
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i);
-        storeN(out + bytes(i), f32x4.mul(f32x4.sub(loadN(a + bytes(i), r), loadN(b + bytes(i), r)), s), r);
-      }
-      break;
-    case 8: // (a > 0 ? a : s·a) − t
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i), v = loadN(a + bytes(i), r);
-        storeN(out + bytes(i), f32x4.sub(v128.bitselect(v, f32x4.mul(v, s), f32x4.gt(v, zero)), t), r);
-      }
-      break;
-    case 9: // a > 0 ? b : s·b
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i), v = loadN(b + bytes(i), r);
-        storeN(out + bytes(i), v128.bitselect(v, f32x4.mul(v, s), f32x4.gt(loadN(a + bytes(i), r), zero)), r);
-      }
-      break;
-    case 6: // max(a, 0)
-      for (let i = 0; i < n; i += 4) {
-        const r = min(4, n - i);
-        storeN(out + bytes(i), f32x4.max(loadN(a + bytes(i), r), zero), r);
-      }
-      break;
+    case 0: return over(0, n, out, a, b, s, t);
+    case 1: return over(1, n, out, a, b, s, t);
+    case 2: return over(2, n, out, a, b, s, t);
+    case 3: return over(3, n, out, a, b, s, t);
+    case 4: return over(4, n, out, a, b, s, t);
+    case 5: return over(5, n, out, a, b, s, t);
+    case 6: return over(6, n, out, a, b, s, t);
+    case 7: return over(7, n, out, a, b, s, t);
+    case 8: return over(8, n, out, a, b, s, t);
+    case 9: return over(9, n, out, a, b, s, t);
+    default: unreachable();
   }
 }
 
