@@ -188,6 +188,7 @@ await main(async () => {
       path,
       text.replace(/(<!-- table -->\n)[^]*(<!-- end -->)/, (_, a, b) => a + markdown(report) + b),
     );
+    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] }).output();
     console.log(`Wrote ${path}`);
   }
 });
