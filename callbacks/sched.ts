@@ -1,5 +1,24 @@
-/** BatchSchedCB. */
+/** BatchSchedCB and EpochSchedCB. */
 import { Callback, type Json, type Learner, type Optimizer, type Scheduler } from "../core/mod.ts";
+
+/** Makes a schedule from the optimiser when the fit begins; subclasses step it. */
+abstract class SchedCB extends Callback {
+  protected schedule!: Scheduler;
+  /** @param make the schedule for an optimiser, and for how often it is stepped in the fit */
+  constructor(readonly make: (opt: Optimizer, totalSteps: number) => Scheduler) {
+    super();
+  }
+  protected abstract totalSteps(learn: Learner): number;
+  beforeFit(learn: Learner): void {
+    this.schedule = this.make(learn.opt!, this.totalSteps(learn));
+  }
+  state(): Json {
+    return this.schedule.stepNum;
+  }
+  loadState(state: Json): void {
+    this.schedule.stepNum = state as number;
+  }
+}
 
 /**
  * Makes a schedule from the optimiser when the fit begins and steps it after each training batch.
@@ -13,22 +32,32 @@ import { Callback, type Json, type Learner, type Optimizer, type Scheduler } fro
  * assert(cb.order === 0);
  * ```
  */
-export class BatchSchedCB extends Callback {
-  #schedule!: Scheduler;
-  /** @param make the schedule for an optimiser, and for the fit's number of training batches */
-  constructor(readonly make: (opt: Optimizer, totalSteps: number) => Scheduler) {
-    super();
-  }
-  beforeFit(learn: Learner): void {
-    this.#schedule = this.make(learn.opt!, learn.nEpochs * learn.dls.train.length);
+export class BatchSchedCB extends SchedCB {
+  protected totalSteps(learn: Learner): number {
+    return learn.nEpochs * learn.dls.train.length;
   }
   afterBatch(learn: Learner): void {
-    if (learn.training) this.#schedule.step();
+    if (learn.training) this.schedule.step();
   }
-  state(): Json {
-    return this.#schedule.stepNum;
+}
+
+/**
+ * Makes a schedule from the optimiser when the fit begins and steps it after each training epoch.
+ * Source: miniai 12_accel_sgd.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { EpochSchedCB, OneCycleLR } from "../mod.ts";
+ * const cb = new EpochSchedCB((opt, epochs) => new OneCycleLR(opt, { maxLr: 1e-2, totalSteps: epochs }));
+ * assert(cb.order === 0);
+ * ```
+ */
+export class EpochSchedCB extends SchedCB {
+  protected totalSteps(learn: Learner): number {
+    return learn.nEpochs;
   }
-  loadState(state: Json): void {
-    this.#schedule.stepNum = state as number;
+  afterEpoch(learn: Learner): void {
+    if (learn.training) this.schedule.step();
   }
 }

@@ -1,0 +1,58 @@
+/** CapturePreds and `learn.capturePreds()`. */
+import { Callback, HostArray, Learner, type Tensor } from "../core/mod.ts";
+
+/** Joins arrays along their first axis. */
+function join(parts: HostArray[]): HostArray {
+  if (parts.length === 0) throw new Error("There was no batch to capture");
+  const n = parts.reduce((sum, p) => sum + p.shape[0], 0);
+  const make = parts[0].data.constructor as new (length: number) => HostArray["data"];
+  const data = new make(parts.reduce((sum, p) => sum + p.data.length, 0));
+  let at = 0;
+  for (const p of parts) {
+    data.set(p.data, at);
+    at += p.data.length;
+  }
+  return new HostArray(data, [n, ...parts[0].shape.slice(1)]);
+}
+
+/**
+ * Keeps predictions and targets of all batches. Source: miniai 14_augment.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { CapturePreds, MetricsCB } from "../mod.ts";
+ * assert(new CapturePreds().order >= new MetricsCB().order);
+ * ```
+ */
+export class CapturePreds extends Callback {
+  readonly #preds: HostArray[] = [];
+  readonly #targets: HostArray[] = [];
+
+  beforeFit(): void {
+    this.#preds.length = this.#targets.length = 0;
+  }
+
+  async afterBatch(learn: Learner): Promise<void> {
+    this.#preds.push(await HostArray.from(learn.preds as Tensor));
+    this.#targets.push(await HostArray.from(learn.batch[1] as Tensor));
+  }
+
+  /** All predictions, [N,…], and their targets, [N]. */
+  get all(): [preds: HostArray, targets: HostArray] {
+    return [join(this.#preds), join(this.#targets)];
+  }
+}
+
+declare module "../core/learner/learner.ts" {
+  interface Learner {
+    /** Predictions and targets of the evaluation data, with these callbacks besides the learner's. */
+    capturePreds(cbs?: Callback[]): Promise<[preds: HostArray, targets: HostArray]>;
+  }
+}
+
+Learner.prototype.capturePreds = async function (cbs: Callback[] = []) {
+  const capture = new CapturePreds();
+  await this.fit(1, { train: false, cbs: [...cbs, capture] });
+  return capture.all;
+};

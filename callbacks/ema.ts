@@ -1,0 +1,65 @@
+/** EMACB. */
+import { Callback, type Learner, noGrad, type Parameter, type Tensor, tf } from "../core/mod.ts";
+
+/**
+ * Keeps an exponential moving average of the parameters and evaluates with it (Polyak averaging; Ho et al. 2020 use
+ * decay 0.9999). Training goes on with the parameters themselves; {@link apply} puts the average into the model.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { EMACB } from "../mod.ts";
+ * assert(new EMACB(0.99).decay === 0.99);
+ * ```
+ */
+export class EMACB extends Callback {
+  #average = new Map<Parameter, Tensor>();
+  #own = new Map<Parameter, Tensor>();
+
+  /** @param decay share of the average that stays at each step. @throws RangeError outside [0, 1). */
+  constructor(readonly decay = 0.999) {
+    super();
+    if (!(decay >= 0 && decay < 1)) throw new RangeError(`An average's decay lies in [0, 1), not ${decay}`);
+  }
+
+  beforeFit(learn: Learner): void {
+    if (this.#average.size) return;
+    for (const p of learn.model.parameters()) this.#average.set(p, copy(p));
+  }
+
+  afterStep(): void {
+    for (const [p, average] of this.#average) {
+      const next = noGrad(() =>
+        tf.tidy(() => tf.add(tf.mul(average, this.decay), tf.mul(p, 1 - this.decay)))
+      );
+      this.#average.set(p, tf.keep(next));
+      average.dispose();
+    }
+  }
+
+  beforeEpoch(learn: Learner): void {
+    if (learn.training) return;
+    for (const [p, average] of this.#average) {
+      this.#own.set(p, copy(p));
+      p.assign(noGrad(() => tf.tidy(() => tf.add(average, 0))));
+    }
+  }
+
+  cleanupEpoch(): void {
+    for (const [p, own] of this.#own) p.assign(own);
+    this.#own.clear();
+  }
+
+  /** Makes the average the model's parameters. */
+  apply(): void {
+    for (const [p, average] of this.#average) p.assign(noGrad(() => tf.tidy(() => tf.add(average, 0))));
+  }
+
+  /** Frees the average. */
+  dispose(): void {
+    this.#average.forEach((t) => t.dispose());
+    this.#average.clear();
+  }
+}
+
+const copy = (p: Parameter): Tensor => tf.keep(noGrad(() => tf.tidy(() => tf.add(p, 0))));

@@ -1,0 +1,85 @@
+/** Callbacks between the backward pass and the step: AccumulateGradCB, GradientClipCB. */
+import { Callback, type Learner, noGrad, type Parameter, tf } from "../core/mod.ts";
+
+/**
+ * Steps once every n batches, on the mean of their gradients; the last batches of an epoch step with what there is.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { AccumulateGradCB } from "../mod.ts";
+ * assert(new AccumulateGradCB(4).batches === 4);
+ * ```
+ */
+export class AccumulateGradCB extends Callback {
+  #waiting = 0;
+  #restore: (() => void) | null = null;
+
+  /** @param batches whose gradients are averaged. @throws RangeError unless it is a positive whole number. */
+  constructor(readonly batches: number) {
+    super();
+    if (!Number.isInteger(batches) || batches < 1) {
+      throw new RangeError(`AccumulateGradCB averages a positive whole number of batches, not ${batches}`);
+    }
+  }
+
+  beforeFit(learn: Learner): void {
+    const { step, zeroGrad } = learn;
+    this.#restore = () => Object.assign(learn, { step, zeroGrad });
+    learn.step = () => {
+      this.#waiting++;
+      if (!this.#due(learn)) return;
+      for (const p of learn.model.parameters()) scaleGrad(p, 1 / this.#waiting);
+      return step.call(learn);
+    };
+    learn.zeroGrad = () => {
+      if (!this.#due(learn)) return;
+      this.#waiting = 0;
+      return zeroGrad.call(learn);
+    };
+  }
+
+  #due(learn: Learner): boolean {
+    return this.#waiting >= this.batches || learn.iter === learn.dl.length - 1;
+  }
+
+  cleanupFit(): void {
+    this.#restore?.();
+    this.#waiting = 0;
+  }
+}
+
+function scaleGrad(p: Parameter, scale: number): void {
+  if (p.grad) noGrad(() => p.setGrad(tf.tidy(() => tf.mul(p.grad!, scale))));
+}
+
+/**
+ * Scales the gradients so that their norm over all parameters is at most `maxNorm` (Pascanu et al. 2013).
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { GradientClipCB } from "../mod.ts";
+ * assert(new GradientClipCB(1).maxNorm === 1);
+ * ```
+ */
+export class GradientClipCB extends Callback {
+  /** The norm before clipping, of the last batch. */
+  norm = 0;
+
+  /** @throws RangeError unless maxNorm is positive. */
+  constructor(readonly maxNorm: number) {
+    super();
+    if (!(maxNorm > 0)) {
+      throw new RangeError(`A gradient's norm is clipped to a positive number, not ${maxNorm}`);
+    }
+  }
+
+  async afterBackward(learn: Learner): Promise<void> {
+    const parameters = learn.model.parameters().filter((p) => p.grad);
+    const squares = tf.tidy(() => tf.addN(parameters.map((p) => tf.sum(tf.square(p.grad!)))));
+    this.norm = Math.sqrt((await squares.data())[0]);
+    squares.dispose();
+    if (this.norm > this.maxNorm) { for (const p of parameters) scaleGrad(p, this.maxNorm / this.norm); }
+  }
+}

@@ -1,0 +1,112 @@
+/** LRFinderCB and `learn.lrFind()`. */
+import {
+  Callback,
+  CancelEpochException,
+  CancelFitException,
+  Learner,
+  linePlot,
+  writeFile,
+} from "../core/mod.ts";
+
+/** Options of {@link LRFinderCB}. */
+export interface LRFinderOptions {
+  /** What the rate is multiplied by after each batch; default 1.3. */
+  gamma?: number;
+  /** Ends the fit when the loss is over this many times the lowest; default 3. */
+  maxMult?: number;
+}
+
+/**
+ * Raises the learning rate batch by batch until the loss explodes. Source: miniai 09_learner.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { LRFinderCB } from "../mod.ts";
+ * const finder = new LRFinderCB({ gamma: 1.2 });
+ * assert(finder.suggestion === undefined && finder.lrs.length === 0);
+ * ```
+ */
+export class LRFinderCB extends Callback {
+  /** Rates and losses of the batches, in order. */
+  readonly lrs: number[] = [];
+  readonly losses: number[] = [];
+  readonly #gamma: number;
+  readonly #maxMult: number;
+  #lowest = Infinity;
+
+  /** @throws RangeError unless gamma and maxMult are over 1. */
+  constructor({ gamma = 1.3, maxMult = 3 }: LRFinderOptions = {}) {
+    super();
+    for (const [name, x] of Object.entries({ gamma, maxMult })) {
+      if (!(x > 1)) throw new RangeError(`${name} must be over 1, not ${x}`);
+    }
+    this.#gamma = gamma;
+    this.#maxMult = maxMult;
+  }
+
+  async afterBatch(learn: Learner): Promise<void> {
+    if (!learn.training) throw new CancelEpochException();
+    const { paramGroups } = learn.opt!;
+    const loss = (await learn.loss.data())[0];
+    this.lrs.push(paramGroups[0].lr);
+    this.losses.push(loss);
+    this.#lowest = Math.min(this.#lowest, loss);
+    if (!Number.isFinite(loss) || loss > this.#lowest * this.#maxMult) throw new CancelFitException();
+    for (const group of paramGroups) group.lr *= this.#gamma;
+  }
+
+  /** The rate where the smoothed loss falls most steeply over log lr; undefined before three batches. */
+  get suggestion(): number | undefined {
+    let average = this.losses[0];
+    const smooth = this.losses.map((loss) => average += 0.5 * (loss - average));
+    let best: number | undefined, steepest = 0;
+    for (let i = 1; i + 1 < smooth.length; i++) {
+      const slope = smooth[i + 1] - smooth[i - 1];
+      if (slope < steepest) [steepest, best] = [slope, this.lrs[i]];
+    }
+    return best;
+  }
+
+  /** Loss over log lr, as SVG. */
+  plot(): Promise<string> {
+    const points = this.lrs.map((x, i) => ({ x, y: this.losses[i] })).filter(({ y }) => Number.isFinite(y));
+    return linePlot({ series: { loss: points }, x: "learning rate", y: "loss", xScale: "log" });
+  }
+}
+
+/** Options of `learn.lrFind`. */
+export interface LRFindOptions extends LRFinderOptions {
+  /** The first rate; default 1e-5. */
+  startLr?: number;
+  /** Epochs at most; default 10. */
+  maxEpochs?: number;
+  /** Where the plot goes; default nowhere. */
+  path?: string;
+  /** Takes the line with the suggestion; default `console.log`. */
+  log?: (line: string) => void;
+}
+
+declare module "../core/learner/learner.ts" {
+  interface Learner {
+    /**
+     * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. The model keeps
+     * what this training did to it, as in miniai.
+     */
+    lrFind(options?: LRFindOptions): Promise<LRFinderCB>;
+  }
+}
+
+Learner.prototype.lrFind = async function (options: LRFindOptions = {}): Promise<LRFinderCB> {
+  const { startLr = 1e-5, maxEpochs = 10, path, log = console.log } = options;
+  const finder = new LRFinderCB(options);
+  await this.fit(maxEpochs, { lr: startLr, valid: false, cbs: [finder] });
+  if (path) await writeFile(path, await finder.plot());
+  const { suggestion } = finder;
+  log(
+    suggestion === undefined
+      ? "No learning rate made the loss fall"
+      : `Suggested lr: ${suggestion.toExponential(1)}`,
+  );
+  return finder;
+};
