@@ -13,6 +13,7 @@ export * from "./nn/mod.ts";
 export * from "./optim/mod.ts";
 export * from "./data/array.ts";
 export { readIdx } from "./data/idx.ts";
+export * from "./data/augment.ts";
 export * from "./data/loader.ts";
 export * from "./data/transforms.ts";
 export * from "./data/fashion_mnist.ts";

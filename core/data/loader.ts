@@ -1,6 +1,7 @@
 /** Batches from datasets. */
 import { Generator } from "../random.ts";
 import { HostArray } from "./array.ts";
+import type { Augment } from "./augment.ts";
 import type { ImageTransform } from "./transforms.ts";
 
 /** Images and their labels, in memory. */
@@ -24,6 +25,8 @@ export interface DataLoaderOptions {
   prefetch?: number;
   /** Applied to the images of each batch. */
   transform?: ImageTransform;
+  /** Applied after `transform`, with random numbers that the loader's seed, the pass and the batch fix. */
+  augment?: Augment;
 }
 
 /** The rows of an array at these indices. */
@@ -46,7 +49,9 @@ export function take({ images, labels }: Dataset, n: number): Dataset {
 
 /** Gives a dataset as batches `[images, labels]` of host arrays. */
 export class DataLoader {
-  readonly options: Required<Omit<DataLoaderOptions, "transform">> & { transform?: ImageTransform };
+  readonly options:
+    & Required<Omit<DataLoaderOptions, "transform" | "augment">>
+    & Pick<DataLoaderOptions, "transform" | "augment">;
   /** Draws the orders; its state belongs in a checkpoint. */
   readonly generator: Generator;
 
@@ -74,15 +79,16 @@ export class DataLoader {
 
   /** A pass over the data. The order is drawn when it begins; `skip` leaves out its first batches. */
   async *batches(skip = 0): AsyncGenerator<[HostArray, HostArray]> {
-    const { shuffle, prefetch } = this.options;
+    const { shuffle, prefetch, augment } = this.options;
     const order = shuffle
       ? this.generator.permutation(this.size)
       : Int32Array.from({ length: this.size }, (_, i) => i);
+    const seed = augment && this.generator.fork().seed;
     const ahead: Promise<[HostArray, HostArray]>[] = [];
     let next = skip;
     while (true) {
       while (next < this.length && ahead.length <= prefetch) {
-        ahead.push(Promise.resolve(next++).then((i) => this.#batch(order, i)));
+        ahead.push(Promise.resolve(next++).then((i) => this.#batch(order, i, seed)));
       }
       const batch = ahead.shift();
       if (!batch) return;
@@ -95,11 +101,18 @@ export class DataLoader {
     return this.batches();
   }
 
-  #batch(order: Int32Array, i: number): [HostArray, HostArray] {
-    const { batchSize, transform } = this.options;
+  #batch(order: Int32Array, i: number, seed?: number): [HostArray, HostArray] {
+    const { batchSize, transform, augment } = this.options;
     const indices = order.subarray(i * batchSize, (i + 1) * batchSize);
-    const images = gather(this.dataset.images, indices);
-    return [transform ? transform(images) : images, gather(this.dataset.labels, indices)];
+    let images = gather(this.dataset.images, indices);
+    if (transform) images = transform(images);
+    if (augment) {
+      // A stream for each batch, so that a resumed pass draws what an unbroken one does.
+      const generator = new Generator(seed);
+      generator.state = { seed: seed!, counter: i * 2 ** 32 };
+      images = augment(images, generator);
+    }
+    return [images, gather(this.dataset.labels, indices)];
   }
 }
 
@@ -107,11 +120,11 @@ export class DataLoader {
 export class DataLoaders {
   constructor(readonly train: DataLoader, readonly valid: DataLoader) {}
 
-  /** Loaders of two datasets: the first shuffled, the second in order, none left out. */
+  /** Loaders of two datasets: the first shuffled and augmented, the second in order, none left out. */
   static from(train: Dataset, valid: Dataset, options: DataLoaderOptions): DataLoaders {
     return new DataLoaders(
       new DataLoader(train, { shuffle: true, ...options }),
-      new DataLoader(valid, { ...options, shuffle: false, dropLast: false }),
+      new DataLoader(valid, { ...options, shuffle: false, dropLast: false, augment: undefined }),
     );
   }
 }
