@@ -14,3 +14,4 @@ export * from "./ema.ts";
 export * from "./batch_transform.ts";
 export * from "./test_time_dropout.ts";
 export * from "./capture.ts";
+export * from "./hooks.ts";

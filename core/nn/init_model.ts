@@ -15,7 +15,7 @@ import type { Module } from "./module.ts";
  * await useDevice("wasm", { log: null });
  * const conv = new Conv2d(64, 64, 3);
  * initWeights(conv, 0.1);
- * const std = tf.moments(conv.weight).variance.sqrt();
+ * const std = tf.sqrt(tf.moments(conv.weight).variance);
  * assert(Math.abs((await std.data())[0] / Math.sqrt(2 / 1.01 / 576) - 1) < 0.05);
  * ```
  */

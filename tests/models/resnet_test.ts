@@ -1,0 +1,148 @@
+/** The lesson's classifiers: sizes, cost, what they learn; summary and activation statistics on them. */
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  ActivationStats,
+  AdamW,
+  type Callback,
+  conv,
+  DataLoaders,
+  DeviceCB,
+  Dropout,
+  Dropout2d,
+  F,
+  GeneralRelu,
+  getDropModel,
+  getModel,
+  getModel2,
+  getModel3,
+  getModel4,
+  HooksCallback,
+  HostArray,
+  initWeights,
+  Linear,
+  type Module,
+  ResBlock,
+  setSeed,
+  type Tensor,
+  tf,
+  TrainLearner,
+} from "../../mod.ts";
+import { assertClose, numbers, random, wasmOnly } from "../support.ts";
+
+/** n images of 28×28 in two classes: bright above or bright below. */
+async function halves(n: number, seed: number) {
+  const noise = await numbers(random([n, 28, 28, 1], seed));
+  const labels = Int32Array.from({ length: n }, (_, i) => i % 2);
+  const images = Float32Array.from(noise, (v, i) => {
+    const image = Math.floor(i / 784), top = i % 784 < 392;
+    return 0.3 * v + (top === (labels[image] === 0) ? 1 : 0);
+  });
+  return { images: new HostArray(images, [n, 28, 28, 1]), labels: new HostArray(labels, [n]) };
+}
+
+async function learner(model: Module, cbs: Callback[] = []): Promise<TrainLearner> {
+  const dls = DataLoaders.from(await halves(32, 1), await halves(16, 2), { batchSize: 16 });
+  return new TrainLearner(model, dls, {
+    lossFunc: F.crossEntropy,
+    lr: 3e-3,
+    optFunc: (params, lr) => new AdamW(params, { lr }),
+    cbs: [new DeviceCB(), ...cbs],
+  });
+}
+
+for (
+  const [name, make, parameters, mflop] of [
+    ["getModel", getModel, 4_907_588, null],
+    ["getModel2", getModel2, 4_907_588, 33.0],
+    ["getModel3", getModel3, 1_231_428, 18.3],
+    ["getModel4", getModel4, 1_224_948, 13.3],
+  ] as const
+) {
+  Deno.test(`${name}: miniai's parameters${mflop ? " and MFLOP" : ""}, by learn.summary`, async () => {
+    const lines: string[] = [];
+    const learn = await learner(make());
+    const rows = await learn.summary((l) => lines.push(l));
+    const total = (of: (r: typeof rows[number]) => number) => rows.reduce((s, r) => s + of(r), 0);
+    assertEquals(total((r) => r.parameters), parameters);
+    if (mflop) assertEquals(total((r) => r.mflop).toFixed(1), mflop.toFixed(1));
+    assertEquals([rows[0].input, rows.at(-1)!.output], [[16, 28, 28, 1], [16, 10]]);
+    assertMatch(lines.at(-1)!, new RegExp(`^total\\s+${parameters.toLocaleString("en")}`));
+  });
+}
+
+Deno.test("getDropModel has both dropouts in their places; without a rate it is getModel", () => {
+  const { layers } = getDropModel(0.1);
+  assert(layers[1] instanceof Dropout2d && layers[1].p === 0.1);
+  assert(layers.at(-3) instanceof Dropout && !(layers.at(-3) instanceof Dropout2d));
+  assert(layers.at(-2) instanceof Linear);
+  assertEquals(getDropModel(0).layers.length, layers.length - 2);
+});
+
+Deno.test("ResBlock by hand: act(convs(x) + idconv(pool(x)))", async () => {
+  const block = new ResBlock(3, 5, { stride: 2 }), x = random([2, 7, 7, 3], 4);
+  const sum = tf.add(block.convs.call(x), block.idconv!.call(F.averagePool(x))) as Tensor;
+  await assertClose(block.call(x), F.generalRelu(sum, 0.1, 0.4), 1e-5);
+  assertEquals(block.call(x).shape, [2, 4, 4, 5]);
+  const same = new ResBlock(4, 4);
+  assertEquals([same.idconv, same.pool], [null, null]);
+  assertEquals(conv(1, 8, { stride: 1, act: null }).layers.length, 1);
+});
+
+Deno.test({
+  name: "a classifier learns two classes in some steps",
+  ...wasmOnly,
+  async fn() {
+    setSeed(3);
+    const model = getModel4();
+    initWeights(model, 0.1);
+    const learn = await learner(model);
+    await learn.fit(20);
+    const [preds, targets] = await learn.capturePreds();
+    const right = Array.from(targets.data).filter((label, i) => {
+      const row = Array.from(preds.data.subarray(10 * i, 10 * i + 10));
+      return row.indexOf(Math.max(...row)) === label;
+    });
+    assert(right.length >= 14, `${right.length} of 16`);
+  },
+});
+
+Deno.test("HooksCallback looks in training alone unless told, and lets go", async () => {
+  const seen: string[] = [];
+  const hook = (onValid: boolean) =>
+    new HooksCallback(({ name, learn }) => seen.push(`${name} ${learn.training}`), {
+      modFilter: (m) => m instanceof Linear,
+      onValid,
+    });
+  const learn = await learner(getModel4());
+  await learn.fit(1, { cbs: [hook(false)] });
+  assertEquals(seen, ["6 true", "6 true"]);
+  await learn.fit(1, { cbs: [hook(true)] });
+  assertEquals(seen.slice(2), ["6 true", "6 true", "6 false"]);
+  await learn.fit(1);
+  assertEquals(seen.length, 5);
+});
+
+Deno.test("ActivationStats: mean, spread and histogram of every batch, as numbers and pictures", async () => {
+  const outputs: number[][] = [];
+  const stats = new ActivationStats({ modFilter: (m) => m instanceof GeneralRelu });
+  const watch = new HooksCallback(({ name, output }) => {
+    if (name === "0.2") outputs.push(Array.from((output as Tensor).dataSync()));
+  });
+  const learn = await learner(getModel4());
+  await learn.fit(1, { cbs: [stats, ...(tf.getBackend() === "wasm" ? [watch] : [])] });
+  assertEquals(stats.stats.size, stats.modules.length);
+  const { means, stds, histograms } = stats.stats.get("0.2")!;
+  assertEquals([means.length, stds.length, histograms.length], [2, 2, 2]);
+  outputs.forEach((out, b) => {
+    const mean = out.reduce((s, v) => s + v, 0) / out.length;
+    const std = Math.sqrt(out.reduce((s, v) => s + (v - mean) ** 2, 0) / out.length);
+    assert(Math.abs(means[b] - mean) < 1e-4 && Math.abs(stds[b] - std) < 1e-4);
+    assertEquals(histograms[b].reduce((a, c) => a + c, 0), out.length);
+    assertEquals(histograms[b][1], out.filter((v) => Math.abs(v) >= 0.25 && Math.abs(v) < 0.5).length);
+  });
+  const picture = stats.colorDim(1);
+  assert(picture.width > 2 && picture.height > 40);
+  assertMatch(await stats.deadChart(), /^<svg/);
+  assertMatch((await stats.plotStats()).means, /^<svg/);
+  assertThrows(() => new ActivationStats().colorDim(), Error, "no activations yet");
+});
