@@ -1,5 +1,6 @@
-/** CapturePreds and `learn.capturePreds()`. */
-import { Callback, HostArray, Learner, type Tensor } from "../core/mod.ts";
+/** CapturePreds, `learn.capturePreds()` and test-time augmentation, `learn.tta()`. */
+import { type Batch, Callback, HostArray, Learner, type Tensor, tf } from "../core/mod.ts";
+import { BatchTransformCB } from "./batch_transform.ts";
 
 /** Joins arrays along their first axis. */
 function join(parts: HostArray[]): HostArray {
@@ -48,6 +49,12 @@ declare module "../core/learner/learner.ts" {
   interface Learner {
     /** Predictions and targets of the evaluation data, with these callbacks besides the learner's. */
     capturePreds(cbs?: Callback[]): Promise<[preds: HostArray, targets: HostArray]>;
+    /**
+     * Mean predictions over the evaluation data as it is and changed by each of these, and the targets.
+     * Source: miniai 14_augment.
+     * @param transforms of a batch on the device, such as {@link flipBatch}
+     */
+    tta(...transforms: ((batch: Batch) => Batch)[]): Promise<[preds: HostArray, targets: HostArray]>;
   }
 }
 
@@ -55,4 +62,19 @@ Learner.prototype.capturePreds = async function (cbs: Callback[] = []) {
   const capture = new CapturePreds();
   await this.fit(1, { train: false, cbs: [...cbs, capture] });
   return capture.all;
+};
+
+/** A batch with its images [N,H,W,C] mirrored left to right, for {@link Learner.tta}. */
+export function flipBatch([images, ...rest]: Batch): Batch {
+  return [tf.reverse(images, 2), ...rest];
+}
+
+Learner.prototype.tta = async function (...transforms: ((batch: Batch) => Batch)[]) {
+  const [sum, targets] = await this.capturePreds();
+  for (const transform of transforms) {
+    const [preds] = await this.capturePreds([new BatchTransformCB(transform)]);
+    preds.data.forEach((v, i) => sum.data[i] += v);
+  }
+  sum.data.forEach((v, i) => sum.data[i] = v / (transforms.length + 1));
+  return [sum, targets];
 };
