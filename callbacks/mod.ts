@@ -15,3 +15,4 @@ export * from "./batch_transform.ts";
 export * from "./test_time_dropout.ts";
 export * from "./capture.ts";
 export * from "./hooks.ts";
+export * from "./show.ts";

@@ -23,4 +23,5 @@ export * from "./io/safetensors.ts";
 export * from "./io/weights.ts";
 export * from "./vis/image.ts";
 export * from "./vis/plot.ts";
+export * from "./vis/show.ts";
 export * from "./vis/progress.ts";

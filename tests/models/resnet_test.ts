@@ -23,6 +23,7 @@ import {
   type Module,
   ResBlock,
   setSeed,
+  showImages,
   type Tensor,
   tf,
   TrainLearner,
@@ -104,6 +105,19 @@ Deno.test({
     });
     assert(right.length >= 14, `${right.length} of 16`);
   },
+});
+
+Deno.test("showImages and learn.showImageBatch: an image and a title each; nothing is learnt", async () => {
+  const images = new HostArray(new Float32Array(3 * 5 * 4), [3, 5, 4, 1]);
+  const svg = showImages(images, { titles: ["a<b", "c", "d"], columns: 2, scale: 10 });
+  assertEquals(svg.match(/<image /g)!.length, 3);
+  assertMatch(svg, />a&lt;b<\/text>/);
+  assertMatch(svg, /^<svg [^>]*width="98" height="150"/);
+  assertThrows(() => showImages(images, { titles: ["one"] }), Error, "1 titles for 3 images");
+  const model = getModel4(), before = await numbers(model.parameters()[0]);
+  const shown = await (await learner(model)).showImageBatch({ n: 5, classes: ["above", "below"] });
+  assertEquals(shown.match(/>(above|below)<\/text>/g)!.length, 5);
+  assertEquals(await numbers(model.parameters()[0]), before);
 });
 
 Deno.test("HooksCallback looks in training alone unless told, and lets go", async () => {

@@ -1,0 +1,64 @@
+/** Images with titles, as SVG. */
+import { HostArray } from "../data/array.ts";
+import { encodePng, imageGrid } from "./image.ts";
+
+/** Options of {@link showImages}. */
+export interface ShowOptions {
+  /** One for each image, above it. */
+  titles?: readonly string[];
+  /** Images a row; default the square root of their number. */
+  columns?: number;
+  /** Screen pixels a pixel; default as many as make an image about 96 wide. */
+  scale?: number;
+  /** Values shown as black and white; default [0, 1]. */
+  range?: [number, number];
+  /** Dark on light; default false. */
+  invert?: boolean;
+}
+
+const ESCAPES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+const GAP = 6, LINE = 16;
+
+/**
+ * Lays images out in a grid, each with its title. Source: miniai's `show_images`.
+ * @param images [N,H,W,C], C 1 or 3
+ * @returns an SVG document
+ * @throws Error if there are titles, but not one for each image.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { HostArray, showImages } from "../mod.ts";
+ * const images = new HostArray(new Float32Array(2 * 4 * 4), [2, 4, 4, 1]);
+ * assert(showImages(images, { titles: ["left", "right"] }).includes(">right</text>"));
+ * ```
+ */
+export function showImages(images: HostArray, options: ShowOptions = {}): string {
+  const [n, h, w, c] = images.shape;
+  const { titles, columns = Math.ceil(Math.sqrt(n)), range, invert } = options;
+  if (titles && titles.length !== n) {
+    throw new Error(`showImages got ${titles.length} titles for ${n} images`);
+  }
+  const scale = options.scale ?? Math.max(1, Math.round(96 / w));
+  const head = titles ? LINE : 0;
+  const [cellWidth, cellHeight] = [w * scale + GAP, h * scale + head + GAP];
+  const cells = Array.from({ length: n }, (_, i) => {
+    const one = new HostArray(images.data.slice(i * h * w * c, (i + 1) * h * w * c), [1, h, w, c]);
+    const png = encodePng(imageGrid(one, { scale: 1, gap: 0, range, invert }));
+    const x = GAP + (i % columns) * cellWidth, y = GAP + Math.floor(i / columns) * cellHeight;
+    const title = titles
+      ? `<text x="${x + w * scale / 2}" y="${y + 12}">${
+        titles[i].replace(/[&<>"]/g, (s) => ESCAPES[s])
+      }</text>`
+      : "";
+    const href = `data:image/png;base64,${btoa(String.fromCharCode(...png))}`;
+    return `${title}<image x="${x}" y="${y + head}" width="${w * scale}" height="${
+      h * scale
+    }" href="${href}"/>`;
+  });
+  const [width, height] = [GAP + columns * cellWidth, GAP + Math.ceil(n / columns) * cellHeight];
+  const style =
+    `font-family="sans-serif" font-size="11" text-anchor="middle" style="image-rendering:pixelated"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ${style}>` +
+    `<rect width="100%" height="100%" fill="white"/>${cells.join("")}</svg>\n`;
+}
