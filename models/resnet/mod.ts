@@ -164,3 +164,6 @@ export function getModel4({ act = actGr, norm = batchNorm2d }: ModelOptions = {}
     ...head(256),
   );
 }
+
+/** Reports on predictions. */
+export * from "./report.ts";
