@@ -126,6 +126,28 @@ Deno.test({
 });
 
 Deno.test({
+  name: "room made while one thread is in use is enough for all",
+  ...wasmOnly,
+  async fn() {
+    const { code, out, err } = await script(
+      `await d.useDevice("wasm", { log: null });
+       const { pool } = await startWasm(4);
+       const [q, k, v] = [0, 1, 2].map(() => d.defaultGenerator.normal([16, 400, 64]));
+       const run = async (threads: number) => {
+         pool.limitThreads(threads);
+         return (await F.attention(q, k, v, 1).data()).join();
+       };
+       const alone = await run(1);
+       let same = true;
+       for (let i = 0; i < 20; i++) same &&= await run(4) === alone;
+       console.log(same);`,
+      { DENOISE_THREADS: "4" },
+    );
+    assertEquals([code, out], [0, "true"], err);
+  },
+});
+
+Deno.test({
   name: "idle threads use no processor time",
   ...wasmOnly,
   async fn() {
