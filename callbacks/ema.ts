@@ -24,7 +24,7 @@ export class EMACB extends Callback {
 
   beforeFit(learn: Learner): void {
     if (this.#average.size) return;
-    for (const p of learn.model.parameters()) this.#average.set(p, copy(p));
+    for (const p of learn.model.parameters()) this.#average.set(p, tf.keep(copy(p)));
   }
 
   afterStep(): void {
@@ -40,8 +40,8 @@ export class EMACB extends Callback {
   beforeEpoch(learn: Learner): void {
     if (learn.training) return;
     for (const [p, average] of this.#average) {
-      this.#own.set(p, copy(p));
-      p.assign(noGrad(() => tf.tidy(() => tf.add(average, 0))));
+      this.#own.set(p, tf.keep(copy(p)));
+      p.assign(copy(average));
     }
   }
 
@@ -52,7 +52,7 @@ export class EMACB extends Callback {
 
   /** Makes the average the model's parameters. */
   apply(): void {
-    for (const [p, average] of this.#average) p.assign(noGrad(() => tf.tidy(() => tf.add(average, 0))));
+    for (const [p, average] of this.#average) p.assign(copy(average));
   }
 
   /** Frees the average. */
@@ -62,4 +62,4 @@ export class EMACB extends Callback {
   }
 }
 
-const copy = (p: Parameter): Tensor => tf.keep(noGrad(() => tf.tidy(() => tf.add(p, 0))));
+const copy = (x: Tensor): Tensor => noGrad(() => tf.tidy(() => tf.add(x, 0)));

@@ -1,5 +1,5 @@
 /** Callbacks between the backward pass and the step: AccumulateGradCB, GradientClipCB. */
-import { Callback, type Learner, noGrad, type Parameter, tf } from "../core/mod.ts";
+import { Callback, type Learner, tf } from "../core/mod.ts";
 
 /**
  * Steps once every n batches, on the mean of their gradients; the last batches of an epoch step with what there is.
@@ -29,7 +29,7 @@ export class AccumulateGradCB extends Callback {
     learn.step = () => {
       this.#waiting++;
       if (!this.#due(learn)) return;
-      for (const p of learn.model.parameters()) scaleGrad(p, 1 / this.#waiting);
+      for (const p of learn.model.parameters()) p.scaleGrad(1 / this.#waiting);
       return step.call(learn);
     };
     learn.zeroGrad = () => {
@@ -47,10 +47,6 @@ export class AccumulateGradCB extends Callback {
     this.#restore?.();
     this.#waiting = 0;
   }
-}
-
-function scaleGrad(p: Parameter, scale: number): void {
-  if (p.grad) noGrad(() => p.setGrad(tf.tidy(() => tf.mul(p.grad!, scale))));
 }
 
 /**
@@ -80,6 +76,6 @@ export class GradientClipCB extends Callback {
     const squares = tf.tidy(() => tf.addN(parameters.map((p) => tf.sum(tf.square(p.grad!)))));
     this.norm = Math.sqrt((await squares.data())[0]);
     squares.dispose();
-    if (this.norm > this.maxNorm) { for (const p of parameters) scaleGrad(p, this.maxNorm / this.norm); }
+    if (this.norm > this.maxNorm) { for (const p of parameters) p.scaleGrad(this.maxNorm / this.norm); }
   }
 }

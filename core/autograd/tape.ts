@@ -71,6 +71,11 @@ export class Parameter extends tf.Variable {
     this.grad = kept;
   }
 
+  /** Multiplies the gradient, if there is one. */
+  scaleGrad(factor: number): void {
+    if (this.grad) noGrad(() => this.setGrad(tf.tidy(() => tf.mul(this.grad!, factor))));
+  }
+
   override dispose(): void {
     this.zeroGrad();
     super.dispose();

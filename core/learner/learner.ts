@@ -2,7 +2,7 @@
 import { breathe } from "../event_loop.ts";
 import { engine, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-import { noGrad, Tape } from "../autograd/tape.ts";
+import { Tape } from "../autograd/tape.ts";
 import type { DataLoader, DataLoaders } from "../data/loader.ts";
 import * as F from "../nn/functional.ts";
 import type { Module } from "../nn/module.ts";
@@ -240,8 +240,6 @@ export class MomentumLearner extends TrainLearner {
     super(model, dls, options);
   }
   override zeroGrad(): void {
-    for (const p of this.model.parameters()) {
-      if (p.grad) noGrad(() => p.setGrad(tf.mul(p.grad!, this.mom)));
-    }
+    for (const p of this.model.parameters()) p.scaleGrad(this.mom);
   }
 }

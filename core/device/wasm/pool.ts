@@ -55,7 +55,7 @@ interface Exports {
 }
 
 /** Most threads that a pool can have. */
-export const MAX_THREADS = 64;
+const MAX_THREADS = 64;
 /** The control block of `assembly/index.ts`: its head, arguments up to 1024, then a ticket a thread. */
 const CTRL_BYTES = 1024 + 64 * MAX_THREADS;
 const ARG_WORDS = (1024 - 64) / 4;

@@ -3,7 +3,8 @@
  * What would scale every score (the scale, 1/sum) is multiplied into the small matrices beside them.
  */
 import { bytes, float, int, ptr } from "./args";
-import { exp1, exp4, expBelow4, hmax, hsum, loadN, splat, storeN } from "./simd";
+import { exponentials, largest } from "./row";
+import { exp4, hsum, loadN, splat, storeN } from "./simd";
 import { bandTN, MR, NR, packB, tileNN, tileTN } from "./tile";
 
 /** Query rows of a block. */
@@ -86,7 +87,11 @@ export function attention(args: usize, task: i32, scratch: usize): void {
     const rows = min(BLOCK, T - r);
     transposed(q + bytes(r * ld), bytes(ld), rows, d, float(args, 7), qT);
     scores(qT, rows, d, kT, S, pitch);
-    for (let i = 0; i < rows; i++) exponentials(S + bytes(i * pitch), T, stats + bytes((r + i) * 2));
+    for (let i = 0; i < rows; i++) {
+      const row = S + bytes(i * pitch), m = largest(row, T), at = stats + bytes((r + i) * 2);
+      store<f32>(at, m);
+      store<f32>(at, 1 / exponentials(row, T, m, row), 4);
+    }
     table(pTab, S, bytes(pitch), rows);
     table(cTab, o + bytes(r * C), bytes(C), rows);
     product(pTab, cTab, rows, T, d, vP);
@@ -99,38 +104,6 @@ export function attention(args: usize, task: i32, scratch: usize): void {
       }
     }
   }
-}
-
-/** e^(s − m) of a row of T scores in place, m its maximum; keeps m and 1/Σ. */
-function exponentials(row: usize, T: i32, stats: usize): void {
-  const eights = row + bytes(T & ~7), end = row + bytes(T);
-  let m: f32 = load<f32>(row), p = row;
-  if (p < eights) {
-    let m0 = v128.load(p), m1 = v128.load(p, 16);
-    for (p += 32; p < eights; p += 32) {
-      m0 = f32x4.pmax(m0, v128.load(p));
-      m1 = f32x4.pmax(m1, v128.load(p, 16));
-    }
-    m = hmax(f32x4.pmax(m0, m1));
-  }
-  for (; p < end; p += 4) m = max(m, load<f32>(p));
-  const mv = splat(m);
-  let s0 = splat(0), s1 = splat(0);
-  for (p = row; p < eights; p += 32) {
-    const e0 = expBelow4(f32x4.sub(v128.load(p), mv)), e1 = expBelow4(f32x4.sub(v128.load(p, 16), mv));
-    s0 = f32x4.add(s0, e0);
-    s1 = f32x4.add(s1, e1);
-    v128.store(p, e0);
-    v128.store(p, e1, 16);
-  }
-  let sum = hsum(f32x4.add(s0, s1));
-  for (; p < end; p += 4) {
-    const e = exp1(load<f32>(p) - m);
-    sum += e;
-    store<f32>(p, e);
-  }
-  store<f32>(stats, m);
-  store<f32>(stats, 1 / sum, 4);
 }
 
 /**

@@ -26,6 +26,13 @@ export function channelSums(args: usize, task: i32): void {
   }
 }
 
+/** One sum of {@link channelSums} over all parts, in double precision: a few numbers a channel, and the parts are many. */
+function total(at: usize, parts: i32, C: i32): f64 {
+  let s: f64 = 0;
+  for (let p = 0; p < parts; p++) s += load<f32>(at + bytes(2 * p * C));
+  return s;
+}
+
 /**
  * From the parts of {@link channelSums} forward: μ, σ² (biased), 1/√(σ²+eps), and a, b so that the output is a·x + b.
  * args: 0 parts, 1 number of parts, 2 rows, 3 C, 4 x, 5 γ, 6 β, 7 eps, 8 μ, 9 σ², 10 1/σ, 11 a, 12 b.
@@ -35,12 +42,7 @@ export function batchNormStats(args: usize, task: i32): void {
   const rows = <f32> int(args, 2);
   for (let c = 0; c < C; c++) {
     const k = bytes(c);
-    // In double precision: a few numbers a channel, and the parts are many.
-    let s1: f64 = 0, s2: f64 = 0;
-    for (let p = 0; p < parts; p++) {
-      s1 += load<f32>(ptr(args, 0) + bytes(2 * p * C) + k);
-      s2 += load<f32>(ptr(args, 0) + bytes((2 * p + 1) * C) + k);
-    }
+    const first = ptr(args, 0) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
     const shift = s1 / rows;
     const mean = load<f32>(ptr(args, 4) + k) + <f32> shift;
     const variance = <f32> max<f64>(0, s2 / rows - shift * shift);
@@ -64,11 +66,7 @@ export function batchNormGradStats(args: usize, task: i32): void {
   const rows = <f32> int(args, 2);
   for (let c = 0; c < C; c++) {
     const k = bytes(c);
-    let s1: f64 = 0, s2: f64 = 0;
-    for (let p = 0; p < parts; p++) {
-      s1 += load<f32>(ptr(args, 0) + bytes(2 * p * C) + k);
-      s2 += load<f32>(ptr(args, 0) + bytes((2 * p + 1) * C) + k);
-    }
+    const first = ptr(args, 0) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
     const mean = load<f32>(ptr(args, 5) + k), rstd = load<f32>(ptr(args, 6) + k);
     const dBeta = <f32> s1, dGamma = <f32> ((s2 - mean * s1) * rstd);
     const a = load<f32>(ptr(args, 4) + k) * rstd, b = -a * rstd * dGamma / rows;

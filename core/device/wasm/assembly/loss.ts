@@ -1,38 +1,8 @@
 /** Softmax by rows, and losses with their gradients. Sums go over fixed parts, so that threads do not change them. */
 import { bytes, float, int, ptr } from "./args";
 import { CHUNK } from "./elementwise";
-import { exp1, exp4, fma, hmax, hsum, loadN, log1, splat, storeN } from "./simd";
-
-/** Largest of n floats. */
-function largest(x: usize, n: i32): f32 {
-  const quads = n & ~3;
-  let m = load<f32>(x);
-  if (quads) {
-    let v = v128.load(x);
-    for (let j = 4; j < quads; j += 4) v = f32x4.pmax(v, v128.load(x + bytes(j)));
-    m = hmax(v);
-  }
-  for (let j = quads; j < n; j++) m = max(m, load<f32>(x + bytes(j)));
-  return m;
-}
-
-/** Σ e^(x−m) over n floats, each also stored at y unless y is 0. */
-function exponentials(x: usize, n: i32, m: f32, y: usize): f32 {
-  const quads = n & ~3, mv = splat(m);
-  let s = splat(0);
-  for (let j = 0; j < quads; j += 4) {
-    const e = exp4(f32x4.sub(v128.load(x + bytes(j)), mv));
-    s = f32x4.add(s, e);
-    if (y) v128.store(y + bytes(j), e);
-  }
-  let sum = hsum(s);
-  for (let j = quads; j < n; j++) {
-    const e = exp1(load<f32>(x + bytes(j)) - m);
-    sum += e;
-    if (y) store<f32>(y + bytes(j), e);
-  }
-  return sum;
-}
+import { exponentials, largest } from "./row";
+import { exp4, fma, hsum, loadN, log1, splat, storeN } from "./simd";
 
 /** y = x·f + g over n floats. */
 function scaleShift(x: usize, n: i32, f: f32, g: f32, y: usize): void {
