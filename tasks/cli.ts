@@ -1,7 +1,7 @@
 /** What the tasks share: options, errors, exit codes. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@15.1.0";
 
-export { Command, Option };
+export { Command, InvalidArgumentError, Option };
 
 /** Exit codes: success, failure, wrong use, stopped by Ctrl-C. */
 export const EXIT = { ok: 0, failure: 1, usage: 2, stopped: 130 } as const;

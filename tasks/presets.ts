@@ -1,15 +1,39 @@
-/** The ways to train that `deno task train --preset` knows. */
-import type { DownBlockType, UNet2DConfig, UpBlockType } from "../mod.ts";
+/** The ways to train that `--preset` of `deno task train` and `deno task classify` knows. */
+import {
+  type DownBlockType,
+  getDropModel,
+  getModel,
+  getModel2,
+  getModel3,
+  getModel4,
+  randCopy,
+  randErase,
+  randomCrop,
+  randomFlip,
+  type UNet2DConfig,
+  type UpBlockType,
+} from "../mod.ts";
 
 /** How images reach the model's size. */
 export type Fit = "resize" | "pad";
 
-/** Everything that decides a run; kept in its `config.json`. */
-export interface TrainConfig {
+/** What every run has; a run's whole config is kept in its `config.json`. */
+export interface RunConfig {
+  /** The task that makes such runs. */
+  task: "train" | "classify";
   preset: string;
   /** Training and test images at most; 0 for all. */
   limit: number;
   testLimit: number;
+  batch: number;
+  epochs: number;
+  lr: number;
+  eps: number;
+  seed: number;
+}
+
+/** Everything that decides a DDPM's run. */
+export interface TrainConfig extends RunConfig {
   /** Height and width of the model's images. */
   size: number;
   fit: Fit;
@@ -23,14 +47,10 @@ export interface TrainConfig {
   steps: number;
   betaMin: number;
   betaMax: number;
-  batch: number;
-  epochs: number;
-  lr: number;
-  eps: number;
-  seed: number;
 }
 
 const LESSON: TrainConfig = {
+  task: "train",
   preset: "lesson",
   limit: 0,
   testLimit: 0,
@@ -87,3 +107,56 @@ export function unetConfig(c: TrainConfig): Partial<UNet2DConfig> {
     ...{ norm_num_groups: c.groups, attention_head_dim: c.headDim },
   };
 }
+
+/** The classifiers by name, as in the lesson's notebook 14. */
+export const MODELS = { getModel, getModel2, getModel3, getModel4, getDropModel } as const;
+
+/** The changes to training images by name. */
+export const AUGMENTS = {
+  crop: () => randomCrop(1),
+  flip: () => randomFlip(),
+  erase: () => randErase(),
+  copy: () => randCopy(),
+};
+/** A name of {@link AUGMENTS}. */
+export type AugmentName = keyof typeof AUGMENTS;
+
+/** Everything that decides a classifier's run. */
+export interface ClassifyConfig extends RunConfig {
+  model: keyof typeof MODELS;
+  /** Rate of the dropout layers; for `getDropModel` alone. */
+  drop: number;
+  augment: AugmentName[];
+  /** Whether to average the predictions of each test image and its mirror image. */
+  tta: boolean;
+}
+
+const FIVE: ClassifyConfig = {
+  task: "classify",
+  preset: "five",
+  limit: 0,
+  testLimit: 0,
+  model: "getDropModel",
+  drop: 0.1,
+  augment: [],
+  tta: false,
+  batch: 1024,
+  epochs: 5,
+  lr: 1e-2,
+  eps: 1e-5,
+  seed: 42,
+};
+const TWENTY: ClassifyConfig = {
+  ...FIVE,
+  preset: "twenty",
+  augment: ["crop", "flip"],
+  tta: true,
+  epochs: 20,
+};
+
+/** By name: the lesson's 5 epochs, 20 with crop and flip, 50 with random erase besides. */
+export const CLASSIFY_PRESETS: Record<string, ClassifyConfig> = {
+  five: FIVE,
+  twenty: TWENTY,
+  fifty: { ...TWENTY, preset: "fifty", augment: ["crop", "flip", "erase"], epochs: 50, lr: 2e-2 },
+};

@@ -18,7 +18,7 @@ import {
   writeFile,
 } from "../mod.ts";
 import { UserError } from "./cli.ts";
-import { PRESETS, type TrainConfig, unetConfig } from "./presets.ts";
+import { PRESETS, type RunConfig, type TrainConfig, unetConfig } from "./presets.ts";
 
 /** Paths of a run's files. */
 export function runFiles(runs: string, name: string) {
@@ -36,14 +36,20 @@ export function runFiles(runs: string, name: string) {
   };
 }
 
-/** The names of finished or begun runs, newest first. */
-export async function listRuns(runs: string): Promise<string[]> {
+/** The task that a config belongs to; configs of before there were classifiers do not tell. */
+const taskOf = (config: { task?: RunConfig["task"] }) => config.task ?? "train";
+
+/** The names of a task's finished or begun runs, newest first. */
+export async function listRuns(runs: string, task: RunConfig["task"]): Promise<string[]> {
   const found: { name: string; time: number }[] = [];
   try {
     for await (const { name, isDirectory } of Deno.readDir(runs)) {
       if (!isDirectory) continue;
-      const stat = await Deno.stat(runFiles(runs, name).config).catch(() => null);
-      if (stat) found.push({ name, time: stat.mtime?.getTime() ?? 0 });
+      const { config } = runFiles(runs, name);
+      const stat = await Deno.stat(config).catch(() => null);
+      if (!stat) continue;
+      const its = await parseConfig(config).catch(() => null);
+      if (its && taskOf(its) === task) found.push({ name, time: stat.mtime?.getTime() ?? 0 });
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -51,22 +57,33 @@ export async function listRuns(runs: string): Promise<string[]> {
   return found.sort((a, b) => b.time - a.time).map((r) => r.name);
 }
 
-/** A run's config. @throws UserError if there is no such run, or its config is no JSON. */
-export async function readConfig(runs: string, name: string): Promise<TrainConfig> {
-  const { config, dir } = runFiles(runs, name);
-  const text = await Deno.readTextFile(config).catch(async () => {
-    const known = await listRuns(runs);
-    throw new UserError(
-      `There is no run ${dir}. ${
-        known.length ? `There are: ${known.join(", ")}` : "Make one with `deno task train`"
-      }`,
-    );
-  });
+async function parseConfig(path: string): Promise<RunConfig> {
+  const text = await Deno.readTextFile(path);
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new UserError(`${config} is no JSON: ${(cause as Error).message}`);
+    throw new UserError(`${path} is no JSON: ${(cause as Error).message}`);
   }
+}
+
+/** A run's config. @throws UserError if there is no such run of the task, or its config is no JSON. */
+export async function readConfig<C extends RunConfig>(
+  runs: string,
+  name: string,
+  task: C["task"],
+): Promise<C> {
+  const { config: path, dir } = runFiles(runs, name);
+  const config = await parseConfig(path).catch(async (error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const known = await listRuns(runs, task);
+    throw new UserError(
+      `There is no run ${dir}. ${
+        known.length ? `There are: ${known.join(", ")}` : `Make one with \`deno task ${task}\``
+      }`,
+    );
+  });
+  if (taskOf(config) === task) return config as C;
+  throw new UserError(`${dir} is a run of \`deno task ${taskOf(config)}\`, not of \`deno task ${task}\``);
 }
 
 /** The network of a config, freshly initialised. */
@@ -102,11 +119,11 @@ export async function chooseModel(
   options: { run?: string; pretrained?: boolean; runs: string },
 ): Promise<Chosen> {
   if (options.run && options.pretrained) throw new UserError("--run and --pretrained: give one of them");
-  const name = options.pretrained ? undefined : options.run ?? (await listRuns(options.runs))[0];
+  const name = options.pretrained ? undefined : options.run ?? (await listRuns(options.runs, "train"))[0];
   if (name === undefined) {
     return { model: (await pretrained()).model, config: PRESETS.lesson, title: "the shipped model" };
   }
-  const config = await readConfig(options.runs, name);
+  const config = await readConfig<TrainConfig>(options.runs, name, "train");
   return { model: await loadModel(options.runs, name, config), config, name, title: `run ${name}` };
 }
 

@@ -165,5 +165,6 @@ export function getModel4({ act = actGr, norm = batchNorm2d }: ModelOptions = {}
   );
 }
 
-/** Reports on predictions. */
+/** Reports on predictions, as numbers and as pictures. */
 export * from "./report.ts";
+export * from "./plots.ts";

@@ -1,0 +1,88 @@
+/** `deno task classify`: trains a classifier of Fashion-MNIST, and writes a run with a report of what it gets wrong. */
+import {
+  Accuracy,
+  AdamW,
+  augmentAll,
+  compose,
+  F,
+  getDropModel,
+  initWeights,
+  type Module,
+  normalize,
+  toFloat,
+} from "../mod.ts";
+import { Command, EXIT, InvalidArgumentError, main, number, Option, UserError } from "./cli.ts";
+import { type AugmentName, AUGMENTS, CLASSIFY_PRESETS, type ClassifyConfig, MODELS } from "./presets.ts";
+import {
+  chooseRun,
+  fitRun,
+  overlay,
+  prepare,
+  tellFiles,
+  type TrainingOptions,
+  withTrainingOptions,
+} from "./training.ts";
+import { reportOn } from "./classify_report.ts";
+
+/** A parser of names of augmentations; an empty text is none. */
+function augmentNames(text: string): AugmentName[] {
+  const names = text.split(",").filter((name) => name !== "");
+  const known = Object.keys(AUGMENTS);
+  const wrong = names.find((name) => !known.includes(name));
+  if (wrong === undefined) return names as AugmentName[];
+  throw new InvalidArgumentError(`"${wrong}" is none of ${known.join(", ")}.`);
+}
+
+const command = withTrainingOptions(
+  new Command("deno task classify")
+    .description("Trains a classifier of Fashion-MNIST and writes runs/NAME/ with a report"),
+  Object.keys(CLASSIFY_PRESETS),
+)
+  .addOption(new Option("--model <name>", "the network").choices(Object.keys(MODELS)))
+  .option("--drop <p>", "rate of getDropModel's dropout layers", number(0, 0.99))
+  .option("--augment <list>", `of ${Object.keys(AUGMENTS).join(", ")}; "" for none`, augmentNames)
+  .option("--tta", "average predictions of each test image and its mirror image")
+  .option("--no-tta", "predict each test image once")
+  .option("--passes <n>", "passes with dropout on that confidence is measured by", number(1, 1000, true), 10);
+
+/** The config that the command line asks for. */
+function makeConfig(preset: string): ClassifyConfig {
+  const config = overlay(command, CLASSIFY_PRESETS[preset]);
+  if (config.model !== "getDropModel") {
+    if (command.getOptionValueSource("drop") === "cli") {
+      throw new UserError(`--drop is for getDropModel: ${config.model} has no dropout`);
+    }
+    config.drop = 0;
+  }
+  return config;
+}
+
+/** The network of a config, freshly initialised. */
+function makeClassifier(config: ClassifyConfig): Module {
+  const model = config.model === "getDropModel" ? getDropModel(config.drop) : MODELS[config.model]();
+  initWeights(model, 0.1);
+  return model;
+}
+
+await main(async () => {
+  const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { passes: number }>();
+  const run = await chooseRun<ClassifyConfig>(options, "classify", () => makeConfig(options.preset));
+  const { config, files } = run;
+  const dls = await prepare(options, config, {
+    transform: compose(toFloat(), normalize(0.28, 0.35)),
+    augment: config.augment.length
+      ? augmentAll(...config.augment.map((name) => AUGMENTS[name]()))
+      : undefined,
+  });
+  const model = makeClassifier(config);
+  const done = await fitRun({
+    ...{ ...run, model, dls, optimizer: AdamW, checkpointEvery: options.checkpointEvery },
+    lossFunc: F.crossEntropy,
+    metrics: { accuracy: new Accuracy() },
+    lossTitle: "loss (cross-entropy)",
+    metadata: { config: JSON.stringify({ model: config.model, drop: config.drop }) },
+  });
+  if (!done) return EXIT.stopped;
+  await reportOn(model, dls, { ...config, passes: options.passes, dir: files.dir });
+  await tellFiles(files.dir);
+});
