@@ -55,6 +55,11 @@ const CONVS: [name: string, x: number[], k: number, co: number, stride: number, 
   ["5×5 stride 2", [2, 11, 10, 3], 5, 6, 2, 2],
   ["3×3 stride 3", [1, 10, 11, 2], 3, 3, 3, 1],
   ["many images of few pixels", [17, 2, 2, 3], 3, 9, 1, 1],
+  ["a filter larger than the image", [5, 2, 3, 9], 3, 17, 1, 1],
+  ["a filter larger than the image, stride 2", [9, 2, 2, 16], 3, 8, 2, 1],
+  ["5×5 filter larger than the image", [4, 3, 4, 2], 5, 3, 1, 2],
+  ["5×5 filter larger than the image, stride 2", [3, 4, 5, 3], 5, 5, 2, 2],
+  ["a filter for one pixel", [7, 1, 1, 6], 3, 11, 1, 1],
   ["large image", [1, 40, 33, 4], 3, 9, 1, 1],
   ["3×3 in tiles", [4, 16, 16, 8], 3, 16, 1, 1],
   ["3×3 in tiles, odd size", [4, 14, 15, 16], 3, 8, 1, 1],
@@ -76,9 +81,14 @@ for (const [name, shape, k, co, stride, padding] of CONVS) {
 }
 
 Deno.test("conv2d and linear with a residual: the sum, gradients, and its shape is asked for", async () => {
-  // Direct, by tiles, and of 1×1, each with what is added in its own epilogue.
+  // Direct, of few pixels, by tiles, and of 1×1, each with what is added in its own epilogue.
   for (
-    const [shape, k, co, padding] of [[[2, 5, 6, 7], 3, 5, 1], [[4, 16, 16, 8], 3, 16, 1], [
+    const [shape, k, co, padding] of [[[2, 5, 6, 7], 3, 5, 1], [[3, 2, 2, 7], 3, 9, 1], [
+      [4, 16, 16, 8],
+      3,
+      16,
+      1,
+    ], [
       [2, 5, 6, 13],
       1,
       10,

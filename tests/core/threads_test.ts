@@ -39,6 +39,12 @@ const CASES: Record<string, [f: (...xs: Tensor[]) => Tensor, ...shapes: number[]
     16,
     1,
   ]],
+  "convolution of few pixels": [(x, w, b) => F.conv2d(x, w, b, { padding: 1 }), [33, 2, 2, 24], [
+    3,
+    3,
+    24,
+    40,
+  ], [40]],
   "1×1 convolution": [(x, w) => F.conv2d(x, w), [5, 16, 16, 9], [1, 1, 9, 17]],
   "matrix product": [(a, b) => tf.matMul(a, b), [150, 33], [33, 70]],
   "batched product": [(a, b) => tf.matMul(a, b, true), [5, 20, 33], [5, 20, 9]],

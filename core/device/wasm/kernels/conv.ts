@@ -3,6 +3,7 @@ import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { Kernel } from "../pool.ts";
 import { type Context, size } from "./context.ts";
+import { smallFilterGrad, smallFits, smallForward, smallInputGrad } from "./small.ts";
 import { runWinograd, winogradFilterGrad, winogradFits } from "./winograd.ts";
 
 /** Sizes of a convolution, as tfjs works them out. */
@@ -104,6 +105,20 @@ function kindOf(channels: number, outChannels: number, taps: number, whole: bool
 
 const panelFloats = (taps: number, k: number, n: number) => taps * k * Math.ceil(n / 8) * 8;
 
+/** Packs the filter's taps in the given order, −1 for zeros, as panels of eight outputs; `flip` exchanges in and out. */
+export function packFilter(
+  ctx: Context,
+  filter: TensorInfo,
+  flip: 0 | 1,
+  taps: number[],
+  panels: number,
+): void {
+  const [, , ci, co] = filter.shape;
+  ctx.pool.run(Kernel.packFilter, Math.ceil((flip ? ci : co) / 8), [
+    ...[ctx.at(filter), ci, co, panels, flip, taps.length, ...taps],
+  ]);
+}
+
 /** A convolution by the filter's taps in the given order; `flip` exchanges its input and output channels. */
 function convolve(ctx: Context, filter: TensorInfo, flip: 0 | 1, taps: number[], c: ConvCall): void {
   const [, , ci, co] = filter.shape;
@@ -116,7 +131,7 @@ function convolve(ctx: Context, filter: TensorInfo, flip: 0 | 1, taps: number[],
   ctx.temporary(panelFloats(taps.length, c.shape[3], c.channels), (panels) => {
     const args = [at, ci, co, panels, flip, taps.length, ...taps];
     if (kind === "fewOut") ctx.pool.run(Kernel.packRun, c.channels, args);
-    else ctx.pool.run(Kernel.packFilter, Math.ceil(c.channels / 8), args);
+    else packFilter(ctx, filter, flip, taps, panels);
     runConv(ctx, kind, panels, c);
   });
 }
@@ -126,6 +141,10 @@ function forward(ctx: Context, x: TensorInfo, filter: TensorInfo, info: ConvInfo
   const out = ctx.output(info.outShape);
   const [kh, kw, , co] = filter.shape;
   const { outHeight: ho, outWidth: wo } = info;
+  if (smallFits(info)) {
+    smallForward(ctx, x, filter, info, ctx.at(out), bias, add);
+    return out;
+  }
   convolve(ctx, filter, 0, Array.from({ length: kh * kw }, (_, i) => i), {
     input: ctx.at(x),
     shape: x.shape as Shape4,
@@ -161,6 +180,10 @@ function inputGrad(ctx: Context, dy: TensorInfo, filter: TensorInfo, info: ConvI
   const [kh, kw, ci] = filter.shape;
   const [, h, w] = info.inShape;
   const s = info.strideHeight;
+  if (smallFits(info)) {
+    smallInputGrad(ctx, dy, filter, info, ctx.at(dx));
+    return dx;
+  }
   if (kh < s || kw < s) ctx.backend.typedArrayFromHeap(dx).fill(0);
   for (let py = 0; py < s; py++) {
     const y = phase(py, h, kh, info.padInfo.top, s);
@@ -192,6 +215,10 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
   const [kh, kw, ci, co] = info.filterShape;
   const n = info.batchSize, s = info.strideHeight;
   const { outHeight: ho, outWidth: wo } = info;
+  if (smallFits(info)) {
+    smallFilterGrad(ctx, x, dy, info, ctx.at(dw));
+    return dw;
+  }
   if (winogradFits([kh, kw], s, [ci, co], n, [ho, wo])) {
     winogradFilterGrad(ctx, ctx.at(x), ctx.at(dy), ctx.at(dw), info);
     return dw;

@@ -33,7 +33,7 @@ function product(
   if (batchB === 1 && !transposeA) [m, batch] = [m * batch, 1];
   const lda = a.shape[ra - 1], ldb = b.shape[rb - 1];
   const common = {
-    ...{ a: ctx.at(a), lda, transposeA, b: ctx.at(b), m, n, bias, add },
+    ...{ a: ctx.at(a), lda, transposeA, b: ctx.at(b), m, n, ldc: n, bias, add },
     steps: (transposeB ? [1, ldb] : [ldb, 1]) as [number, number],
   };
   if (
@@ -42,12 +42,19 @@ function product(
     // Few rows, a long sum (a weight's gradient): parts of the sum are the batch, and are added up after.
     ctx.temporary(PARTS * m * n, (parts) => {
       const part = k / PARTS;
-      run(ctx, { ...common, out: parts, k: part, batch: PARTS, strideA: part * lda, strideB: part * ldb });
+      multiply(ctx, {
+        ...common,
+        out: parts,
+        k: part,
+        batch: PARTS,
+        strideA: part * lda,
+        strideB: part * ldb,
+      });
       sumRows(ctx, parts, PARTS, m * n, ctx.at(out));
     });
     return out;
   }
-  run(ctx, {
+  multiply(ctx, {
     ...{ ...common, out: ctx.at(out), k, batch },
     strideA: batchA === 1 ? 0 : m * k,
     strideB: batchB === 1 ? 0 : k * n,
@@ -58,10 +65,11 @@ function product(
 /** Where a product is split along its sum: at most so many rows, at least so long a sum, into so many parts. */
 const SPLIT_ROWS = 256, SPLIT_K = 512, PARTS = 8;
 
-interface Product {
+/** A product of batches by a second operand that is packed already. */
+interface PackedProduct {
   /** Addresses; 0 for no bias and nothing to add (which transposed a does not do). */
   a: number;
-  b: number;
+  packed: number;
   out: number;
   bias: number;
   add: number;
@@ -69,27 +77,41 @@ interface Product {
   n: number;
   k: number;
   batch: number;
+  /** Floats between rows of a and of out, and between the batch's matrices and panels. */
   lda: number;
+  ldc: number;
   transposeA: boolean;
-  /** Floats between rows and columns of b, and between the batch's matrices. */
-  steps: [row: number, column: number];
   strideA: number;
+  panelStep: number;
+}
+
+/** A product of batches. */
+interface Product extends Omit<PackedProduct, "packed" | "panelStep"> {
+  b: number;
+  /** Floats between rows and columns of b, and between its matrices. */
+  steps: [row: number, column: number];
   strideB: number;
 }
 
-/** Packs b and multiplies; out is [batch,m,n] without gaps. */
-function run(ctx: Context, p: Product): void {
-  const { m, n, k, batch } = p;
-  const packs = p.strideB ? batch : 1;
+/** Packs b and multiplies. */
+export function multiply(ctx: Context, p: Product): void {
+  const { n, k } = p;
+  const packs = p.strideB ? p.batch : 1;
   const panels = Math.ceil(n / 8), panelFloats = panels * 8 * k;
   ctx.temporary(packs * panelFloats, (packed) => {
     ctx.pool.run(Kernel.pack, packs * panels, [p.b, p.strideB, ...p.steps, k, n, packed]);
-    const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
-    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
-      ...[p.a, p.strideA, p.lda, p.transposeA ? 1 : 0, packed, packs === 1 ? 0 : panelFloats],
-      ...[m, n, k, p.out, m * n, n, p.bias, p.add, rows],
-    ], (rows + 6) * 8 + 64);
+    multiplyPacked(ctx, { ...p, packed, panelStep: packs === 1 ? 0 : panelFloats });
   });
+}
+
+/** Multiplies by packed panels; the batch's outputs are m·ldc floats apart. */
+export function multiplyPacked({ pool }: Context, p: PackedProduct): void {
+  const { m, n, k, batch } = p;
+  const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
+  pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
+    ...[p.a, p.strideA, p.lda, p.transposeA ? 1 : 0, p.packed, p.panelStep],
+    ...[m, n, k, p.out, m * p.ldc, p.ldc, p.bias, p.add, rows],
+  ], (rows + 6) * 8 + 64);
 }
 
 /** Registers BatchMatMul, _FusedMatMul and MatMulAdd (a·bᵀ + bias + residual). */
