@@ -37,7 +37,7 @@ interface Record_ {
   callbacks: Json[];
 }
 
-const MODEL = "model.", OPTIMIZER = "optimizer.", KEY = "denoise.checkpoint";
+const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = "denoise.checkpoint";
 
 /**
  * Saves everything a fit needs to go on — model, optimiser, random generators, place in the data, and what other
@@ -108,6 +108,11 @@ export class CheckpointCB extends Callback {
     return learn.cbs.filter((cb) => cb !== this && methodsOf(cb).state);
   }
 
+  /** The callbacks that keep tensors, each with the beginning of their names in the file. */
+  #holders(learn: Learner): [prefix: string, cb: Callback][] {
+    return learn.cbs.filter((cb) => methodsOf(cb).stateTensors).map((cb, i) => [`${CALLBACK}${i}.`, cb]);
+  }
+
   async #save(learn: Learner, epoch: number, iter: number, order: GeneratorState): Promise<void> {
     const { tensors, ...optimizer } = learn.opt!.state();
     const arrays: Record<string, HostArray> = {};
@@ -116,6 +121,11 @@ export class CheckpointCB extends Callback {
     }
     for (const [name, x] of Object.entries(tensors)) {
       arrays[OPTIMIZER + name] = await HostArray.from(x);
+    }
+    for (const [prefix, cb] of this.#holders(learn)) {
+      for (const [name, x] of Object.entries(methodsOf(cb).stateTensors!(learn))) {
+        arrays[prefix + name] = await HostArray.from(x);
+      }
     }
     const callbacks: Json[] = [];
     for (const cb of this.#others(learn)) callbacks.push(await methodsOf(cb).state!(learn));
@@ -143,15 +153,16 @@ export class CheckpointCB extends Callback {
           .map(([k, v]) => [k.slice(prefix.length), v]),
       );
     const state = fromTorch(named(MODEL));
-    const moments = Object.fromEntries(
-      Object.entries(named(OPTIMIZER)).map(([k, v]) => [k, v.toTensor()]),
-    );
+    const tensorsOf = (prefix: string) =>
+      Object.fromEntries(Object.entries(named(prefix)).map(([k, v]) => [k, v.toTensor()]));
+    const moments = tensorsOf(OPTIMIZER);
+    const held = this.#holders(learn).map(([prefix, cb]) => [cb, tensorsOf(prefix)] as const);
     try {
       learn.model.loadStateDict(state);
       learn.opt!.loadState({ ...record.optimizer, tensors: moments });
+      for (const [cb, tensors] of held) methodsOf(cb).loadTensors!(tensors, learn);
     } finally {
-      tf.dispose(state);
-      tf.dispose(moments);
+      tf.dispose([state, moments, ...held.map(([, tensors]) => tensors)]);
     }
     learn.epochs = learn.epochs.filter((e) => e >= record.epoch);
     learn.skip = record.iter;

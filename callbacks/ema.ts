@@ -45,9 +45,33 @@ export class EMACB extends Callback {
     }
   }
 
+  /** Before a checkpoint is saved, which is to hold the parameters themselves. */
+  afterEpoch(): void {
+    this.#putBack();
+  }
+
   cleanupEpoch(): void {
+    this.#putBack();
+  }
+
+  #putBack(): void {
     for (const [p, own] of this.#own) p.assign(own);
     this.#own.clear();
+  }
+
+  stateTensors(): Record<string, Tensor> {
+    return Object.fromEntries([...this.#average.values()].map((average, i) => [`average.${i}`, average]));
+  }
+
+  loadTensors(tensors: Record<string, Tensor>): void {
+    [...this.#average].forEach(([p, average], i) => {
+      const saved = tensors[`average.${i}`];
+      if (!saved || !tf.util.arraysEqual(saved.shape, p.shape)) {
+        throw new Error("EMACB: the checkpoint holds no average of this model");
+      }
+      average.dispose();
+      this.#average.set(p, tf.keep(copy(saved)));
+    });
   }
 
   /** Makes the average the model's parameters. */

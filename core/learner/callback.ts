@@ -1,4 +1,5 @@
 /** What can be done at every point of the loop. */
+import type { Tensor } from "../tf.ts";
 import type { Learner } from "./learner.ts";
 
 type Moment = "before" | "after" | "cleanup";
@@ -57,6 +58,10 @@ export interface CallbackMethods {
   state?(learn: Learner): Json | Promise<Json>;
   /** Goes on from what {@link state} gave; called in the `beforeEpoch` of the epoch that is resumed. */
   loadState?(state: Json, learn: Learner): void | Promise<void>;
+  /** The same for tensors, by names of its own; they stay the callback's. */
+  stateTensors?(learn: Learner): Record<string, Tensor>;
+  /** Goes on from what {@link stateTensors} gave; called when the checkpoint is read, after `beforeFit`. */
+  loadTensors?(tensors: Record<string, Tensor>, learn: Learner): void;
 }
 
 /** A callback with the methods that it may have. */

@@ -10,6 +10,7 @@ import {
   defaultGenerator,
   DeviceCB,
   Dropout,
+  EMACB,
   HostArray,
   type Learner,
   Linear,
@@ -110,7 +111,7 @@ Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals"
   assertEquals(lines[4].trim().split(/\s+/), ["1", "eval", metrics.rows[3].loss.toFixed(3)]);
 });
 
-/** A learner whose every source of randomness matters: shuffling, dropout, schedule, momentum. */
+/** A learner whose every state matters: shuffling, dropout, schedule, momentum, an average that is evaluated. */
 async function make(checkpoint: CheckpointCB, extra: Callback[] = []) {
   setSeed(11);
   const model = new Sequential(new Linear(3, 8), new Dropout(0.3), new Linear(8, 1));
@@ -120,7 +121,7 @@ async function make(checkpoint: CheckpointCB, extra: Callback[] = []) {
     cbs: [
       new DeviceCB(),
       new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.05, totalSteps })),
-      ...[metrics, recorder, checkpoint, ...extra],
+      ...[metrics, recorder, new EMACB(0.9), checkpoint, ...extra],
     ],
     optFunc: (params, lr) => new Adam(params, { lr }),
   });
