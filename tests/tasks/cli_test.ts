@@ -122,6 +122,76 @@ cliTest("Ctrl-C saves and stops; --resume ends where an unbroken run does", asyn
   assertEquals(await weights("broken"), await weights("whole"));
 });
 
+cliTest(
+  "classify writes a run with a report of true figures, goes on with it, and no other task takes it",
+  async (dir) => {
+    const args = ["--limit", "192", "--test-limit", "60", "--batch", "32", "--seed", "3", "--passes", "4"];
+    const twice = [...args, "--preset", "twenty", "--epochs", "2", "--augment", "flip,erase"];
+    const { code, out, err } = await run("classify", dir, ...twice, "--name", "a");
+    assertEquals(code, 0, err);
+    assertEquals((await Array.fromAsync(Deno.readDir(`${dir}/a`))).map((f) => f.name).sort(), [
+      ...[
+        "checkpoint.safetensors",
+        "confidence.svg",
+        "config.json",
+        "confusion.svg",
+        "loss.svg",
+        "metrics.jsonl",
+      ],
+      ...["model.safetensors", "report.json", "report.md", "uncertain.svg", "wrong.svg"],
+    ]);
+    const config = JSON.parse(await Deno.readTextFile(`${dir}/a/config.json`));
+    assertEquals([config.augment, config.tta, config.drop, config.lr], [["flip", "erase"], true, 0.1, 1e-2]);
+    const report = JSON.parse(await Deno.readTextFile(`${dir}/a/report.json`));
+    const last = (await rows(`${dir}/a/metrics.jsonl`)).at(-1);
+    assert(Math.abs(report.accuracy - last.accuracy) < 1e-6, `${report.accuracy}, ${last.accuracy}`);
+    const shown = (share: number) => `${(100 * share).toFixed(2)}%`;
+    assert(out.includes(`accuracy: ${shown(report.accuracy)}`), out);
+    assert(out.includes(`accuracy with test-time augmentation: ${shown(report.ttaAccuracy)}`), out);
+    const flat: number[] = report.confusion.flat();
+    assertEquals(flat.reduce((a, b) => a + b), 60);
+    const right = report.confusion.reduce((sum: number, row: number[], i: number) => sum + row[i], 0);
+    assert(Math.abs(right / 60 - report.ttaAccuracy) < 1e-6);
+    assertEquals(report.calibration.length, 10);
+    assertEquals((await Deno.readTextFile(`${dir}/a/wrong.svg`)).match(/<image /g)?.length, 25);
+    assertMatch(await Deno.readTextFile(`${dir}/a/report.md`), /over 4 passes with dropout on/);
+
+    const again = await run("classify", dir, "--resume", "a", "--passes", "2");
+    assertEquals(again.code, 0, again.err);
+    assertMatch(again.out, /accuracy of 2 passes with dropout, averaged/);
+    const same = JSON.parse(await Deno.readTextFile(`${dir}/a/report.json`));
+    assertEquals(same.accuracy, report.accuracy);
+
+    const plain = await run("classify", dir, ...args, "--epochs", "1", "--model", "getModel4", "--name", "b");
+    assertEquals(plain.code, 0, plain.err);
+    assert(!/dropout|augmentation/.test(plain.out), plain.out);
+
+    const taken = await run("sample", dir, "--run", "a");
+    assertEquals(taken.code, 1);
+    assert(
+      taken.err.includes(`${dir}/a is a run of \`deno task classify\`, not of \`deno task train\``),
+      taken.err,
+    );
+    const none = await run("train", dir, "--resume");
+    assert(none.err.includes("There is no run of `deno task train` in"), none.err);
+    for (
+      const [args, code, message] of [
+        [["--augment", "flip,spin"], 2, '"spin" is none of crop, flip, erase, copy'],
+        [["--drop", "1"], 2, "It must be a number from 0 to 0.99"],
+        [
+          ["--model", "getModel2", "--drop", "0.2"],
+          1,
+          "--drop is for getDropModel: getModel2 has no dropout",
+        ],
+      ] as const
+    ) {
+      const wrong = await run("classify", dir, ...args);
+      assertEquals(wrong.code, code, wrong.err);
+      assert(wrong.err.includes(message), wrong.err);
+    }
+  },
+);
+
 cliTest("wrong use is named, with exit code 2; other failures have 1", async (dir) => {
   for (
     const [args, message] of [
@@ -189,7 +259,7 @@ cliTest("--help tells every option, with exit code 0", async (dir) => {
     const [task, option] of [["train", "--resume [name]"], ["sample", "--steps <count>"], [
       "evaluate",
       "--draws <n>",
-    ]]
+    ], ["classify", "--augment <list>"]]
   ) {
     const { code, out } = await run(task, dir, "--help");
     assertEquals(code, 0);
