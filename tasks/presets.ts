@@ -143,7 +143,7 @@ const FIVE: ClassifyConfig = {
   batch: 1024,
   epochs: 5,
   lr: 1e-2,
-  eps: 1e-5,
+  eps: 1e-8,
   seed: 42,
 };
 const TWENTY: ClassifyConfig = {

@@ -2,6 +2,7 @@
 import { loadWebGPUBackend, tf } from "../tf.ts";
 import { registerComposed } from "./composed.ts";
 import { canShareMemory } from "./wasm/unshared.ts";
+import { Gpu, registerWgsl } from "./webgpu/mod.ts";
 
 /** What a caller may ask for. */
 export type DeviceChoice = "auto" | "webgpu" | "wasm";
@@ -33,6 +34,7 @@ const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
 
 let current: Promise<Device> | undefined;
 let settled: Device | undefined;
+let gpu: Gpu | undefined;
 
 /** An environment variable, where there is an environment and leave to read it. */
 function environment(name: string): string | undefined {
@@ -84,6 +86,11 @@ export async function useDevice(
 export function currentDevice(): Device {
   if (!settled) throw new Error("No device yet: call `await useDevice()` first");
   return settled;
+}
+
+/** The WebGPU device in use; undefined on WASM. */
+export function currentGpu(): Gpu | undefined {
+  return settled?.name === "webgpu" ? gpu : undefined;
 }
 
 async function start(choice: DeviceChoice, options: DeviceOptions): Promise<Device> {
@@ -142,11 +149,14 @@ async function startOnWebGPU({ adapter, detail }: Found, reason: string): Promis
       maxBufferSize: limits.maxBufferSize,
       maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
       maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
     },
   });
   const backend = new Backend(device, adapter.info);
   tf.removeBackend("webgpu"); // the package's own, which asks for an adapter of its own
   tf.registerBackend("webgpu", () => backend, 3);
+  gpu = new Gpu(backend);
+  registerWgsl(gpu);
   registerComposed("webgpu");
   await tf.setBackend("webgpu");
   return { name: "webgpu", detail, reason, threads: 1 };

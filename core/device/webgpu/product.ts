@@ -1,0 +1,148 @@
+/** The tiled matrix product that convolutions and products of matrices are: what they differ in is how they load. */
+import type { TensorInfo } from "../../tf.ts";
+import { type Gpu } from "./gpu.ts";
+import { sumRows } from "./reduce.ts";
+
+/** Rows of a workgroup's tile of the output, and steps of the sum between loads. */
+const TILE_ROWS = 64, STEP = 16;
+/** Workgroups that keep a device busy; a product with fewer is split along its sum. */
+const BUSY = 96;
+/** Steps of the sum that a part has at least. */
+const LEAST = 256;
+
+/** out[z, m, n] = Σ_k a(z, m, k)·b(z, k, n), then an epilogue. */
+export interface Product {
+  m: number;
+  n: number;
+  k: number;
+  batch?: number;
+  read: Record<string, TensorInfo | undefined>;
+  types: Record<string, string>;
+  sizes: Record<string, number>;
+  consts: Record<string, number>;
+  /** Which neighbours loadA and loadB give four of: along the sum, or along the output's rows or columns. */
+  aAlong: "sum" | "out";
+  bAlong: "sum" | "out";
+  /** WGSL: `loadA(z, row, k) -> vec4f` and `loadB(z, k, column) -> vec4f`, zeros outside. */
+  loads: string;
+  /** The output's shape. */
+  shape: number[];
+  /** WGSL expression of what is stored in place of `v`, of four columns; it knows `row` and `column`. Not with split. */
+  epilogue?: string;
+  /** Whether a long sum may be split into parts that are added up after. */
+  split?: boolean;
+}
+
+/**
+ * WGSL of `fetch_NAME(at, count)`: four neighbours of a buffer from `at` on, zeros from `count` on. Where `four`, the
+ * buffer is one of vec4f, and at and count are multiples of 4.
+ */
+export function fetch(name: string, four: boolean): string {
+  const whole = `if (count == 0u) { return vec4f(0.0); } return ${name}[at / 4u];`;
+  const single = `
+  var v = vec4f(0.0);
+  for (var j = 0u; j < min(count, 4u); j++) { v[j] = ${name}[at + j]; }
+  return v;`;
+  return `fn fetch_${name}(at: u32, count: u32) -> vec4f { ${four ? whole : single} }\n`;
+}
+
+/** Runs a product; its operands are rounded to f16 where the device is set to. */
+export function runProduct(gpu: Gpu, name: string, p: Product): TensorInfo {
+  const { m, n, k, batch = 1 } = p;
+  const columns = n > 32 ? 64 : n > 16 ? 32 : 16;
+  const threads = TILE_ROWS / 4 * columns / 4;
+  const tiles = [Math.ceil(n / columns), Math.ceil(m / TILE_ROWS)];
+  const wanted = p.split
+    ? Math.min(Math.ceil(k / LEAST), Math.ceil(BUSY / (tiles[0] * tiles[1] * batch)))
+    : 1;
+  const per = Math.ceil(k / Math.max(1, wanted) / STEP) * STEP, splits = Math.max(1, Math.ceil(k / per));
+  const four = n % 4 === 0, real = gpu.half ? "f16" : "f32";
+  const out = gpu.output(splits === 1 ? p.shape : [splits, batch * m, n]);
+  const [aOut, bOut] = [p.aAlong === "out", p.bAlong === "out"];
+  const store = four
+    ? "out[at / 4u] = v;"
+    : "for (var j = 0u; j < min(4u, u.n - column); j++) { out[at + j] = v[j]; }";
+  gpu.run(name, {
+    read: p.read,
+    write: { out },
+    types: { ...p.types, out: four ? "vec4f" : "f32" },
+    sizes: { m, n, k, per, splits, ...p.sizes },
+    consts: {
+      ...{ TR: TILE_ROWS, TC: columns, STEP, A_OUT: Number(aOut), B_OUT: Number(bOut), FOUR: Number(four) },
+      ...p.consts,
+    },
+    f16: gpu.half,
+    threads,
+    groups: [tiles[0], tiles[1], batch * splits],
+    declarations: `
+${p.loads}
+var<workgroup> tileA: array<${aOut ? `vec4<${real}>` : real}, ${TILE_ROWS * STEP / (aOut ? 4 : 1)}>;
+var<workgroup> tileB: array<${bOut ? `vec4<${real}>` : real}, ${columns * STEP / (bOut ? 4 : 1)}>;
+fn store(z: u32, row: u32, column: u32, sum: vec4f) {
+  if (row >= u.m || column >= u.n) { return; }
+  let at = (z * u.m + row) * u.n + column;
+  let v = ${p.epilogue && splits === 1 ? p.epilogue : "sum"};
+  ${store}
+}
+fn a4(step: u32, row: u32) -> vec4f {
+  ${
+      aOut
+        ? "return vec4f(tileA[(step * TR + row) / 4u]);"
+        : "let i = step * TR + row; return vec4f(vec4(tileA[i], tileA[i + 1u], tileA[i + 2u], tileA[i + 3u]));"
+    }
+}
+fn b4(step: u32, column: u32) -> vec4f {
+  ${
+      bOut
+        ? "return vec4f(tileB[(step * TC + column) / 4u]);"
+        : "let i = step * TC + column; return vec4f(vec4(tileB[i], tileB[i + 1u], tileB[i + 2u], tileB[i + 3u]));"
+    }
+}`,
+    body: `
+  let z = id.z / u.splits;
+  let row0 = id.y * TR; let column0 = id.x * TC;
+  let row = t / (TC / 4u) * 4u; let column = t % (TC / 4u) * 4u;
+  var c0 = vec4f(0.0); var c1 = vec4f(0.0); var c2 = vec4f(0.0); var c3 = vec4f(0.0);
+  let end = min(u.k, (id.z % u.splits + 1u) * u.per);
+  for (var k0 = id.z % u.splits * u.per; k0 < end; k0 += STEP) {
+    for (var i = t; i < TR * STEP / 4u; i += THREADS) {
+      ${
+      aOut
+        ? `let step = i / (TR / 4u); let r = i % (TR / 4u) * 4u;
+      tileA[(step * TR + r) / 4u] = vec4<${real}>(loadA(z, row0 + r, k0 + step));`
+        : `let step = i % (STEP / 4u) * 4u; let r = i / (STEP / 4u);
+      let v = vec4<${real}>(loadA(z, row0 + r, k0 + step));
+      for (var j = 0u; j < 4u; j++) { tileA[(step + j) * TR + r] = v[j]; }`
+    }
+    }
+    for (var i = t; i < TC * STEP / 4u; i += THREADS) {
+      ${
+      bOut
+        ? `let step = i / (TC / 4u); let c = i % (TC / 4u) * 4u;
+      tileB[(step * TC + c) / 4u] = vec4<${real}>(loadB(z, k0 + step, column0 + c));`
+        : `let step = i % (STEP / 4u) * 4u; let c = i / (STEP / 4u);
+      let v = vec4<${real}>(loadB(z, k0 + step, column0 + c));
+      for (var j = 0u; j < 4u; j++) { tileB[(step + j) * TC + c] = v[j]; }`
+    }
+    }
+    workgroupBarrier();
+    for (var s = 0u; s < STEP; s++) {
+      let a = a4(s, row); let b = b4(s, column);
+      c0 = fma(vec4f(a.x), b, c0);
+      c1 = fma(vec4f(a.y), b, c1);
+      c2 = fma(vec4f(a.z), b, c2);
+      c3 = fma(vec4f(a.w), b, c3);
+    }
+    workgroupBarrier();
+  }
+  let to = select(id.z % u.splits, z, u.splits == 1u);
+  store(to, row0 + row, column0 + column, c0);
+  store(to, row0 + row + 1u, column0 + column, c1);
+  store(to, row0 + row + 2u, column0 + column, c2);
+  store(to, row0 + row + 3u, column0 + column, c3);`,
+  });
+  if (splits === 1) return out;
+  const sum = sumRows(gpu, out, [1, splits, m * n], p.shape);
+  gpu.free(out);
+  return sum;
+}
