@@ -1,6 +1,19 @@
 /** Callbacks between the backward pass and the step: AccumulateGradCB, GradientClipCB. */
 import { Callback, type Learner, tf } from "../core/mod.ts";
 
+/** A learner's step, replaced for a fit. */
+type Step = () => void | Promise<void>;
+
+/**
+ * Puts something round the learner's step for a fit. The callback that does so last is the outermost: by `order`,
+ * clipping is inside unscaling, and both are inside accumulation.
+ * @returns puts the step back as its class has it
+ */
+export function wrapStep(learn: Learner, wrap: (step: Step) => Step): () => void {
+  learn.step = wrap(learn.step.bind(learn));
+  return () => Reflect.deleteProperty(learn, "step");
+}
+
 /**
  * Steps once every n batches, on the mean of their gradients; the last batches of an epoch step with what there is.
  *
@@ -24,18 +37,21 @@ export class AccumulateGradCB extends Callback {
   }
 
   beforeFit(learn: Learner): void {
-    const { step, zeroGrad } = learn;
-    this.#restore = () => Object.assign(learn, { step, zeroGrad });
-    learn.step = () => {
+    const restoreStep = wrapStep(learn, (step) => () => {
       this.#waiting++;
       if (!this.#due(learn)) return;
       for (const p of learn.model.parameters()) p.scaleGrad(1 / this.#waiting);
-      return step.call(learn);
-    };
+      return step();
+    });
+    const zeroGrad = learn.zeroGrad.bind(learn);
     learn.zeroGrad = () => {
       if (!this.#due(learn)) return;
       this.#waiting = 0;
-      return zeroGrad.call(learn);
+      return zeroGrad();
+    };
+    this.#restore = () => {
+      restoreStep();
+      Reflect.deleteProperty(learn, "zeroGrad");
     };
   }
 
@@ -60,6 +76,8 @@ export class AccumulateGradCB extends Callback {
  * ```
  */
 export class GradientClipCB extends Callback {
+  override order = -10;
+  #restore: (() => void) | null = null;
   /** The norm before clipping, of the last batch. */
   norm = 0;
 
@@ -71,11 +89,22 @@ export class GradientClipCB extends Callback {
     }
   }
 
-  async afterBackward(learn: Learner): Promise<void> {
+  beforeFit(learn: Learner): void {
+    this.#restore = wrapStep(learn, (step) => async () => {
+      await this.#clip(learn);
+      await step();
+    });
+  }
+
+  async #clip(learn: Learner): Promise<void> {
     const parameters = learn.model.parameters().filter((p) => p.grad);
     const squares = tf.tidy(() => tf.addN(parameters.map((p) => tf.sum(tf.square(p.grad!)))));
     this.norm = Math.sqrt((await squares.data())[0]);
     squares.dispose();
     if (this.norm > this.maxNorm) { for (const p of parameters) p.scaleGrad(this.maxNorm / this.norm); }
+  }
+
+  cleanupFit(): void {
+    this.#restore?.();
   }
 }

@@ -2,6 +2,7 @@
 export * from "./train.ts";
 export * from "./device.ts";
 export * from "./metrics.ts";
+export * from "./mixed_precision.ts";
 export * from "./progress.ts";
 export * from "./recorder.ts";
 export * from "./sched.ts";

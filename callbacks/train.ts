@@ -27,7 +27,7 @@ export class TrainCB extends Callback {
     learn.loss = learn.lossFunc(learn.preds, ...learn.batch.slice(this.nInp));
   }
   backward(learn: Learner): void {
-    learn.tape.backward(learn.loss);
+    learn.tape.backward(learn.loss, learn.seed);
   }
   step(learn: Learner): void {
     learn.opt!.step();

@@ -1,6 +1,5 @@
 /** Chooses and starts the device that tensors live on. */
 import { loadWebGPUBackend, tf } from "../tf.ts";
-import { registerComposed } from "./composed.ts";
 import { canShareMemory } from "./wasm/unshared.ts";
 import { Gpu, registerWgsl } from "./webgpu/mod.ts";
 
@@ -157,7 +156,6 @@ async function startOnWebGPU({ adapter, detail }: Found, reason: string): Promis
   tf.registerBackend("webgpu", () => backend, 3);
   gpu = new Gpu(backend);
   registerWgsl(gpu);
-  registerComposed("webgpu");
   await tf.setBackend("webgpu");
   return { name: "webgpu", detail, reason, threads: 1 };
 }

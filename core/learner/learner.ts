@@ -76,6 +76,8 @@ export class Learner {
   // deno-lint-ignore no-explicit-any
   preds: any;
   loss!: Tensor;
+  /** The gradient of the loss that the backward pass begins with; 1 where there is none. */
+  seed: Tensor | undefined;
   #kept: Tensor[] = [];
 
   constructor(readonly model: Module, readonly dls: DataLoaders, options: LearnerOptions = {}) {
@@ -223,7 +225,7 @@ export class TrainLearner extends Learner {
     this.loss = this.lossFunc(this.preds, ...this.batch.slice(1));
   }
   override backward(): void | Promise<void> {
-    this.tape.backward(this.loss);
+    this.tape.backward(this.loss, this.seed);
   }
   override step(): void | Promise<void> {
     this.opt!.step();

@@ -67,7 +67,7 @@ export class Adam extends Optimizer {
         grad: param.grad!,
       }));
     });
-    tf.tidy(() => void runKernel("AdamStep", {}, { entries }));
+    tf.tidy(() => void runKernel("AdamStep", {}, { entries, skip: this.skip }));
   }
 
   #momentsOf(p: Parameter): { m: Buffer; v: Buffer } {

@@ -33,6 +33,8 @@ export abstract class Optimizer {
   readonly paramGroups: ParamGroup[];
   /** Steps taken. */
   protected steps = 0;
+  /** A number on the device: where it is not 0, {@link step} changes no parameter. For mixed precision. */
+  skip: Tensor | null = null;
 
   constructor(params: Parameter[] | ParamGroup[], defaults: Omit<ParamGroup, "params">) {
     const groups = params.length && "params" in params[0]

@@ -30,20 +30,25 @@ export class SGD extends Optimizer {
         tf.tidy(() => {
           let d: Tensor = weightDecay ? tf.add(p.grad!, tf.mul(p, weightDecay)) : p.grad!;
           if (momentum) d = this.#push(p, d, momentum);
-          p.assign(tf.sub(p, tf.mul(d, lr)));
+          p.assign(this.#unlessSkipped(tf.sub(p, tf.mul(d, lr)), p));
         });
       }
     }
   }
 
+  /** The next value, or the one of now where the step is to change nothing. */
+  #unlessSkipped(next: Tensor, now: Tensor): Tensor {
+    return this.skip ? tf.where(tf.equal(this.skip, 0), next, now) : next;
+  }
+
   #push(p: Parameter, d: Tensor, momentum: number): Tensor {
     const v = this.#velocity.get(p);
     if (!v) {
-      const first = new Buffer(tf.add(d, 0));
+      const first = new Buffer(this.#unlessSkipped(tf.add(d, 0), tf.zerosLike(d)));
       this.#velocity.set(p, first);
       return first.value;
     }
-    v.value = tf.add(tf.mul(v.value, momentum), d);
+    v.value = this.#unlessSkipped(tf.add(tf.mul(v.value, momentum), d), v.value);
     return v.value;
   }
 

@@ -1,7 +1,7 @@
 /** Adam's step in place, as many parameters a dispatch as the device has bindings for. */
 import type { TensorInfo } from "../../tf.ts";
 import type { AdamEntry } from "../../optim/adam.ts";
-import { type Gpu } from "./gpu.ts";
+import type { Gpu } from "./gpu.ts";
 
 const THREADS = 64;
 /** Elements of a workgroup. */
@@ -11,16 +11,16 @@ const EACH = THREADS * 4;
  * m ← β1·m + (1−β1)·g, v ← β2·v + (1−β2)·g², p ← p·(1 − lr·decay) − rate·m/(√v/√(1−β2ᵗ) + eps); g with an L2 penalty.
  */
 export function registerAdam(gpu: Gpu): void {
-  gpu.register("AdamStep", (_, { entries }: { entries: AdamEntry[] }) => {
-    // Four buffers a parameter; the sizes are a uniform of at most 16 KiB, which these never fill.
-    const most = Math.max(1, Math.floor(gpu.limits.maxStorageBuffersPerShaderStage / 4));
-    for (let i = 0; i < entries.length; i += most) step(gpu, entries.slice(i, i + most));
+  gpu.register("AdamStep", (_, { entries, skip }: { entries: AdamEntry[]; skip: TensorInfo | null }) => {
+    // Four buffers a parameter.
+    const most = Math.max(1, Math.floor((gpu.limits.maxStorageBuffersPerShaderStage - (skip ? 1 : 0)) / 4));
+    for (let i = 0; i < entries.length; i += most) step(gpu, entries.slice(i, i + most), skip);
     return [];
   });
 }
 
-function step(gpu: Gpu, entries: AdamEntry[]): void {
-  const read: Record<string, TensorInfo> = {}, write: Record<string, TensorInfo> = {};
+function step(gpu: Gpu, entries: AdamEntry[], skip: TensorInfo | null): void {
+  const read: Record<string, TensorInfo> = skip ? { skip } : {}, write: Record<string, TensorInfo> = {};
   const sizes: Record<string, number> = {}, floats: Record<string, number> = {};
   let groups = 0;
   entries.forEach((e, i) => {
@@ -45,6 +45,7 @@ fn update${i}(i: u32) {
   p${i}[i] = p${i}[i] * u.keep${i} - u.rate${i} * m / (sqrt(v) / u.root${i} + u.eps${i});
 }`).join(""),
     body: `
+  ${skip ? "if (skip[0] != 0.0) { return; }" : ""}
   let group = id.y * counts.x + id.x;
   ${
       entries.map((_, i) => {

@@ -3,7 +3,7 @@
  * which blocks of the others go by in workgroup memory. Tensors are [B,T,C], heads side by side in the channels.
  */
 import type { TensorInfo } from "../../tf.ts";
-import { type Gpu } from "./gpu.ts";
+import type { Gpu } from "./gpu.ts";
 
 /** Threads of a workgroup, and rows of a block. */
 const ROWS = 32;

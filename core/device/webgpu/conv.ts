@@ -1,7 +1,7 @@
 /** Convolution and its two gradients as tiled products whose operands are gathered on the way (implicit GEMM). */
 import { tf } from "../../tf.ts";
 import type { TensorInfo } from "../../tf.ts";
-import { type Gpu } from "./gpu.ts";
+import type { Gpu } from "./gpu.ts";
 import { fetch, runProduct } from "./product.ts";
 
 type Shape4 = [number, number, number, number];

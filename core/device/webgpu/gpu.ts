@@ -159,6 +159,7 @@ export class Gpu {
       kernel,
       ...Object.values(d.consts ?? {}),
       ...read,
+      ...write,
       ...Object.values(d.types ?? {}),
       d.threads,
       !!d.f16,

@@ -1,4 +1,4 @@
-/** The WGSL kernels, one file each; what has none is composed of tfjs's (`../composed.ts`). */
+/** The WGSL kernels, one file each. */
 import { registerAdam } from "./adam.ts";
 import { registerAttention } from "./attention.ts";
 import { registerBatchNorm } from "./batchnorm.ts";
@@ -10,6 +10,7 @@ import { registerLoss } from "./loss.ts";
 import { registerMatMul } from "./matmul.ts";
 import { registerRandom } from "./random.ts";
 import { registerReduce } from "./reduce.ts";
+import { registerScale } from "./scale.ts";
 
 export { Gpu } from "./gpu.ts";
 
@@ -25,4 +26,5 @@ export function registerWgsl(gpu: Gpu): void {
   registerMatMul(gpu);
   registerRandom(gpu);
   registerReduce(gpu);
+  registerScale(gpu);
 }

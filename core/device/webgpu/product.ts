@@ -1,6 +1,6 @@
 /** The tiled matrix product that convolutions and products of matrices are: what they differ in is how they load. */
 import type { TensorInfo } from "../../tf.ts";
-import { type Gpu } from "./gpu.ts";
+import type { Gpu } from "./gpu.ts";
 import { sumRows } from "./reduce.ts";
 
 /** Rows of a workgroup's tile of the output, and steps of the sum between loads. */

@@ -1,4 +1,5 @@
 /** Our own fused kernels: group normalisation, attention, SiLU, upsampling, random numbers. */
+import type { TensorInfo } from "../../../tf.ts";
 import { Float, Kernel } from "../pool.ts";
 import { CHUNK, type Context, size } from "./context.ts";
 import type { AdamEntry } from "../../../optim/adam.ts";
@@ -139,31 +140,35 @@ export function registerFused(ctx: Context): void {
     return dx;
   });
 
-  ctx.register("AdamStep", () => (_, { entries }: { entries: AdamEntry[] }) => {
-    // Long parameters are cut into pieces, so that threads share them.
-    const pieces = entries.flatMap((e) => {
-      const tensors = [e.param, e.grad, e.m.value, e.v.value].map((t) => ctx.at(t));
-      const n = e.param.size;
-      return Array.from({ length: Math.ceil(n / CHUNK) }, (_, i) => ({
-        ...e,
-        addresses: tensors.map((at) => at + i * CHUNK * 4),
-        length: Math.min(CHUNK, n - i * CHUNK),
-      }));
-    });
-    ctx.temporary(pieces.length * 13, (table) => {
-      const ints = new Int32Array(pool.memory.buffer), floats = new Float32Array(pool.memory.buffer);
-      pieces.forEach((p, i) => {
-        const at = table / 4 + i * 13;
-        ints.set([...p.addresses, p.length], at);
-        floats.set(
-          [p.lr, p.beta1, p.beta2, p.eps, p.rootCorrection2, p.rate, p.decay, p.l2],
-          at + 5,
-        );
+  ctx.register(
+    "AdamStep",
+    () => (_, { entries, skip }: { entries: AdamEntry[]; skip: TensorInfo | null }) => {
+      if (skip && new Float32Array(pool.memory.buffer)[ctx.at(skip) / 4] !== 0) return [];
+      // Long parameters are cut into pieces, so that threads share them.
+      const pieces = entries.flatMap((e) => {
+        const tensors = [e.param, e.grad, e.m.value, e.v.value].map((t) => ctx.at(t));
+        const n = e.param.size;
+        return Array.from({ length: Math.ceil(n / CHUNK) }, (_, i) => ({
+          ...e,
+          addresses: tensors.map((at) => at + i * CHUNK * 4),
+          length: Math.min(CHUNK, n - i * CHUNK),
+        }));
       });
-      pool.run(Kernel.adam, pieces.length, [table]);
-    });
-    return [];
-  });
+      ctx.temporary(pieces.length * 13, (table) => {
+        const ints = new Int32Array(pool.memory.buffer), floats = new Float32Array(pool.memory.buffer);
+        pieces.forEach((p, i) => {
+          const at = table / 4 + i * 13;
+          ints.set([...p.addresses, p.length], at);
+          floats.set(
+            [p.lr, p.beta1, p.beta2, p.eps, p.rootCorrection2, p.rate, p.decay, p.l2],
+            at + 5,
+          );
+        });
+        pool.run(Kernel.adam, pieces.length, [table]);
+      });
+      return [];
+    },
+  );
 
   ctx.register("Random", () => (_, { shape, key, counter, normal }) => {
     const out = ctx.output(shape);

@@ -1,11 +1,10 @@
-/**
- * Our fused kernels written with tfjs ops, for devices that have no kernel of their own for them. Slow but plain:
- * each is the formula, and the reference that the tuned kernels are tested against.
- */
-import { tf } from "../tf.ts";
-import type { Tensor, TensorInfo } from "../tf.ts";
-import { threefry } from "../random.ts";
-import type { AdamEntry } from "../optim/adam.ts";
+/** Our fused kernels written with stock tfjs ops: what a model costs on WebGPU without kernels of its own. */
+import { tf } from "../core/tf.ts";
+import type { Tensor, TensorInfo } from "../core/tf.ts";
+import { threefry } from "../core/random.ts";
+import type { AdamEntry } from "../core/optim/adam.ts";
+
+type KernelConfig = Parameters<typeof tf.registerKernel>[0];
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -55,7 +54,7 @@ function blockShares(h: number, w: number, factor: number): Tensor {
 }
 
 /** The kernels by name; inputs and attributes as `nn/functional.ts` passes them. */
-export const COMPOSED: Record<string, Composed> = {
+const COMPOSED: Record<string, Composed> = {
   GroupNorm({ x, gamma, beta }, { groups, eps, silu }) {
     const v = grouped(x, groups);
     const mean = tf.mean(v, [1, 3], true);
@@ -191,17 +190,22 @@ export const COMPOSED: Record<string, Composed> = {
   },
 };
 
-/** Registers them for a device, except those that it has already. */
-export function registerComposed(backendName: string): void {
+/**
+ * Replaces our WebGPU kernels by tfjs's own and by these. Call it after `useDevice("webgpu")`, with what the package
+ * had registered before.
+ */
+export function useStockKernels(packageKernels: KernelConfig[]): void {
+  const backendName = "webgpu";
+  for (const { kernelName } of tf.getKernelsForBackend(backendName)) {
+    tf.unregisterKernel(kernelName, backendName);
+  }
+  packageKernels.forEach((k) => tf.registerKernel(k));
   for (const [kernelName, compose] of Object.entries(COMPOSED)) {
-    if (tf.getKernel(kernelName, backendName)) continue;
     tf.registerKernel({
       kernelName,
       backendName,
-      kernelFunc: ({ inputs, attrs }) => {
-        const kept = tf.tidy(() => compose(inputs, attrs) as Tensor);
-        return kept as TensorInfo | TensorInfo[];
-      },
+      kernelFunc: ({ inputs, attrs }) =>
+        tf.tidy(() => compose(inputs, attrs) as Tensor) as TensorInfo | TensorInfo[],
     });
   }
 }

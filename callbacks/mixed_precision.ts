@@ -1,0 +1,119 @@
+/** MixedPrecision. */
+import { Callback, currentGpu, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { runKernel } from "../core/tf.ts";
+import { wrapStep } from "./grads.ts";
+
+/** Options of {@link MixedPrecision}. */
+export interface MixedPrecisionOptions {
+  /** What the loss is multiplied by at first; default 65536. */
+  scale?: number;
+  /** Steps in a row without an overflow after which the scale doubles; default 2000. */
+  every?: number;
+  /** Takes the line that tells where there is no f16; default `console.error`. */
+  log?: (line: string) => void;
+}
+
+/**
+ * Rounds what convolutions, matrix products and attention multiply to f16 and adds up in f32; weights, norms, softmax
+ * and loss stay f32 (Micikevicius et al. 2018; lesson notebook 17). The loss is scaled so that small gradients survive:
+ * the scale doubles after `every` good steps; after an overflow it halves, and the step is skipped. All of that happens
+ * on the device. Needs WebGPU with shader-f16; elsewhere it says so once, and training is in f32.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { MixedPrecision } from "../mod.ts";
+ * assert(new MixedPrecision({ scale: 1024 }).options.scale === 1024);
+ * ```
+ */
+export class MixedPrecision extends Callback {
+  override order = -5;
+  readonly options: Required<MixedPrecisionOptions>;
+  /** Scalars on the device: the scale, good steps in a row, and whether this step overflowed. */
+  #state: { scale: Tensor; good: Tensor; bad: Tensor } | null = null;
+  #restore: (() => void) | null = null;
+
+  /** @throws RangeError unless scale and every are positive. */
+  constructor({ scale = 65536, every = 2000, log = console.error }: MixedPrecisionOptions = {}) {
+    super();
+    for (const [name, value] of Object.entries({ scale, every })) {
+      if (!(value > 0 && Number.isFinite(value))) {
+        throw new RangeError(`MixedPrecision: ${name} is a positive number, not ${value}`);
+      }
+    }
+    this.options = { scale, every, log };
+  }
+
+  /** The scale of the loss as it is now; null where training is in f32. */
+  async scale(): Promise<number | null> {
+    return this.#state && (await this.#state.scale.data())[0];
+  }
+
+  beforeFit(learn: Learner): void {
+    if (!currentGpu()?.hasF16) {
+      this.options.log("MixedPrecision: no WebGPU device with shader-f16 here, training in f32");
+      return;
+    }
+    const { scale, every } = this.options;
+    const scalar = (v: number) => tf.keep(tf.scalar(v));
+    const state = this.#state ??= { scale: scalar(scale), good: scalar(0), bad: scalar(0) };
+    learn.seed = state.scale;
+    if (learn.opt) learn.opt.skip = state.bad;
+    this.#restore = wrapStep(learn, (step) => async () => {
+      const grads = ownGradients(learn, state.scale);
+      runKernel("UnscaleGrads", {}, { grads, scale: state.scale, bad: state.bad });
+      await step();
+      runKernel("UpdateLossScale", {}, { ...state, every });
+    });
+  }
+
+  beforeBatch(): void {
+    this.#use(true);
+  }
+  /** The step is in f32. */
+  afterBackward(): void {
+    this.#use(false);
+  }
+  cleanupBatch(): void {
+    this.#use(false);
+  }
+
+  #use(half: boolean): void {
+    if (this.#state) currentGpu()!.half = half;
+  }
+
+  cleanupFit(learn: Learner): void {
+    this.#restore?.();
+    learn.seed = undefined;
+    if (learn.opt) learn.opt.skip = null;
+  }
+
+  stateTensors(): Record<string, Tensor> {
+    const { scale, good } = this.#state ?? {};
+    return scale ? { scale, good: good! } : {};
+  }
+
+  loadTensors({ scale, good }: Record<string, Tensor>, learn: Learner): void {
+    if (!this.#state || !scale) return;
+    tf.dispose([this.#state.scale, this.#state.good]);
+    Object.assign(this.#state, { scale: tf.keep(tf.add(scale, 0)), good: tf.keep(tf.add(good, 0)) });
+    learn.seed = this.#state.scale;
+  }
+
+  /** Frees the scale. */
+  dispose(): void {
+    if (this.#state) tf.dispose(Object.values(this.#state));
+    this.#state = null;
+  }
+}
+
+/** The gradients, each made its own where it shares memory with another or with the seed: they are changed in place. */
+function ownGradients(learn: Learner, seed: Tensor): Tensor[] {
+  const seen = new Set<object>([seed.dataId]);
+  return learn.model.parameters().flatMap((p) => {
+    if (!p.grad) return [];
+    if (seen.has(p.grad.dataId)) p.setGrad(tf.tidy(() => tf.add(p.grad!, 0)));
+    seen.add(p.grad.dataId);
+    return [p.grad];
+  });
+}
