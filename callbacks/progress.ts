@@ -1,5 +1,5 @@
 /** ProgressCB. */
-import { Callback, type Learner, type ProgressBar, progressBar } from "../core/mod.ts";
+import { Callback, type Learner, type ProgressBar, progressBar, type Tensor, tf } from "../core/mod.ts";
 import { formatRow, MetricsCB, type MetricsRow } from "./metrics.ts";
 
 /** The loss is read from the device for display at most this often, in ms. */
@@ -24,6 +24,7 @@ export class ProgressCB extends Callback {
   #seconds = 0;
   #started = 0;
   #loss = "";
+  #reading: Promise<void> | null = null;
   #headed = false;
   #print: (line: string) => void;
 
@@ -55,10 +56,10 @@ export class ProgressCB extends Callback {
     this.#started = performance.now();
   }
 
-  async afterBatch(learn: Learner): Promise<void> {
+  afterBatch(learn: Learner): void {
     const now = performance.now();
-    if (now - this.#shown > SHOW_EVERY) {
-      this.#loss = (await learn.loss.data())[0].toFixed(4);
+    if (now - this.#shown > SHOW_EVERY && !this.#reading) {
+      this.#reading = this.#read(learn.loss);
       this.#shown = now;
     }
     if (learn.training) {
@@ -72,7 +73,21 @@ export class ProgressCB extends Callback {
     this.#bar?.update(learn.iter + 1, `loss ${this.#loss}${rate}`);
   }
 
-  cleanupEpoch(): void {
+  /** Reads a loss while training goes on: the bar shows it when it is there. */
+  async #read(loss: Tensor): Promise<void> {
+    const kept = tf.keep(tf.clone(loss));
+    try {
+      this.#loss = (await kept.data())[0].toFixed(4);
+    } catch {
+      // A device that fails says so itself, to whoever computes on it.
+    } finally {
+      kept.dispose();
+      this.#reading = null;
+    }
+  }
+
+  async cleanupEpoch(): Promise<void> {
+    await this.#reading;
     this.#bar?.stop();
   }
 

@@ -22,6 +22,7 @@ export class RecorderCB extends Callback {
   /** The values by name; complete after {@link flush}. */
   readonly values: Record<string, number[]> = {};
   readonly #waiting: Record<string, Tensor[]> = {};
+  #reads: { name: string; all: Tensor; data: Promise<ArrayLike<number> & Iterable<number>> }[] = [];
 
   constructor(readonly what: Record<string, Recorded>) {
     super();
@@ -31,23 +32,35 @@ export class RecorderCB extends Callback {
     }
   }
 
-  async afterBatch(learn: Learner): Promise<void> {
+  afterBatch(learn: Learner): void {
     if (!learn.training) return;
     for (const [name, record] of Object.entries(this.what)) {
       const value = record(learn);
       if (!(value instanceof Tensor)) this.values[name].push(value);
       else this.#waiting[name].push(tf.keep(tf.clone(value)));
     }
-    if (Object.values(this.#waiting).some((list) => list.length >= READ_EVERY)) await this.flush();
+    if (Object.values(this.#waiting).some((list) => list.length >= READ_EVERY)) this.#read();
   }
 
-  /** Reads what is still on the device. */
-  async flush(): Promise<void> {
+  /** Begins to read what is still on the device; the next batches do not wait for it. */
+  #read(): void {
     for (const [name, list] of Object.entries(this.#waiting)) {
       if (list.length === 0) continue;
-      const all = tf.tidy(() => tf.stack(list));
+      const all = tf.keep(tf.tidy(() => tf.stack(list)));
       tf.dispose(list.splice(0));
-      this.values[name].push(...await all.data());
+      const data = all.data();
+      data.catch(() => {}); // reported by flush
+      this.#reads.push({ name, all, data });
+    }
+  }
+
+  /** Waits until everything recorded so far is in {@link values}. */
+  async flush(): Promise<void> {
+    this.#read();
+    const reads = this.#reads;
+    this.#reads = [];
+    for (const { name, all, data } of reads) {
+      this.values[name].push(...await data);
       all.dispose();
     }
   }

@@ -6,7 +6,8 @@ export const Tensor = tf.Tensor;
 /** An n-dimensional array on the current device. */
 export type Tensor = tf.Tensor;
 export * from "./device/device.ts";
-export * from "./event_loop.ts";
+export * from "./device/constants.ts";
+export { breathe } from "./event_loop.ts";
 export * from "./random.ts";
 export { grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
 export * from "./nn/mod.ts";

@@ -1,10 +1,15 @@
 /** Seeded random numbers: one generator object behind data order, noise, timesteps, dropout and initial weights. */
-import { runKernel, type Tensor } from "./tf.ts";
+import { runKernel, type Tensor, tf } from "./tf.ts";
 
 /** Where a {@link Generator} stands; plain data, so that a checkpoint can hold it. */
 export interface GeneratorState {
   seed: number;
   counter: number;
+}
+
+/** @throws RangeError unless a whole number lies in [low, high). */
+function requireRange(low: number, high: number): void {
+  if (!(high > low)) throw new RangeError(`No whole number lies in [${low}, ${high})`);
 }
 
 const UNIT = 2 ** -24;
@@ -126,6 +131,16 @@ export class Generator {
     return this.#device(shape, false);
   }
 
+  /** Whole numbers in [low, high), int32, made on the device. @throws RangeError if there is none. */
+  randint(shape: number[], low: number, high: number): Tensor {
+    requireRange(low, high);
+    return tf.tidy(() => {
+      const scaled = tf.floor(tf.mul(this.uniform(shape), high - low));
+      // u·n may round up to n
+      return tf.cast(tf.add(tf.minimum(scaled, high - low - 1), low), "int32");
+    });
+  }
+
   /** n uniform numbers in [0, 1) on the host. */
   uniformArray(n: number): Float32Array {
     return threefry(n, this.#key, this.#take(n), false);
@@ -138,7 +153,7 @@ export class Generator {
 
   /** n whole numbers in [low, high) on the host. @throws RangeError if there is none. */
   integers(n: number, low: number, high: number): Int32Array {
-    if (!(high > low)) throw new RangeError(`No whole number lies in [${low}, ${high})`);
+    requireRange(low, high);
     return Int32Array.from(
       this.uniformArray(n),
       (u) => Math.min(high - 1, low + Math.floor(u * (high - low))),

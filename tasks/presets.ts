@@ -29,6 +29,8 @@ export interface RunConfig {
   epochs: number;
   lr: number;
   eps: number;
+  /** Whether to multiply in f16 where the device can. */
+  mixedPrecision: boolean;
   seed: number;
 }
 
@@ -69,6 +71,7 @@ const LESSON: TrainConfig = {
   epochs: 5,
   lr: 5e-3,
   eps: 1e-5,
+  mixedPrecision: false,
   seed: 42,
 };
 
@@ -144,6 +147,7 @@ const FIVE: ClassifyConfig = {
   epochs: 5,
   lr: 1e-2,
   eps: 1e-8,
+  mixedPrecision: false,
   seed: 42,
 };
 const TWENTY: ClassifyConfig = {

@@ -15,6 +15,7 @@ import {
   type Metric,
   MetricsCB,
   type MetricsRow,
+  MixedPrecision,
   type Module,
   OneCycleLR,
   ProgressCB,
@@ -57,6 +58,7 @@ export function withTrainingOptions(command: Command, presets: string[]): Comman
     .option("--epochs <n>", "epochs", whole(1, 100_000))
     .option("--lr <x>", "peak of the one-cycle learning rate", number(0, 100))
     .option("--eps <x>", "Adam's epsilon", number(0, 1))
+    .option("--mixed-precision", "multiply in f16 where the device can, and scale the loss")
     .option("--seed <n>", "fixes every random number", whole(0, Number.MAX_SAFE_INTEGER))
     .option("--checkpoint-every <n>", "training batches between checkpoints", whole(1, BIG), 200);
 }
@@ -167,6 +169,7 @@ export async function fitRun<C extends RunConfig>(fit: Fit<C>): Promise<boolean>
     optFunc: (params, lr) => new fit.optimizer(params, { lr, eps: config.eps }),
     cbs: [
       new DeviceCB(),
+      ...config.mixedPrecision ? [new MixedPrecision()] : [],
       ...fit.cbs ?? [],
       new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: config.lr, totalSteps })),
       ...[metrics, recorder, new ProgressCB(), checkpoint],

@@ -1,4 +1,5 @@
 /** Records the kernels that gradients must flow back through, and walks them in reverse. */
+import { constant } from "../device/constants.ts";
 import { engine, runKernel, tf } from "../tf.ts";
 import type { NamedTensors, Tensor } from "../tf.ts";
 
@@ -158,7 +159,8 @@ export class Tape {
     const wanted = new Set(watched.map((x) => x.id));
     const grads = new Map<number, Tensor>();
     const parameters = new Map<Parameter, Tensor>();
-    grads.set(loss.id, seed ? tf.clone(seed) : tf.ones(loss.shape));
+    const one = seed ?? constant("one", () => tf.scalar(1));
+    grads.set(loss.id, loss.shape.length && !seed ? tf.reshape(one, loss.shape) : tf.clone(one));
     try {
       for (let node = this.#nodes.pop(); node; node = this.#nodes.pop()) {
         this.#step(node, grads, parameters, wanted);

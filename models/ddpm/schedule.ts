@@ -1,5 +1,5 @@
 /** The noise schedule (Ho, Jain & Abbeel 2020, "Denoising Diffusion Probabilistic Models"). */
-import { defaultGenerator, type Generator, type Tensor, tf } from "../../core/mod.ts";
+import { constant, defaultGenerator, type Generator, type Tensor, tf } from "../../core/mod.ts";
 
 /**
  * A schedule of T steps. In the paper's letters: `β[t]` the variance added at step t, `α[t]` = 1 − β[t],
@@ -94,9 +94,14 @@ export interface NoiseDraw {
 export function noisify(x0: Tensor, ᾱ: ArrayLike<number>, draw: NoiseDraw = {}): Noised {
   const { generator = defaultGenerator } = draw;
   const n = x0.shape[0];
-  const t = draw.t ?? generator.integers(n, 0, ᾱ.length);
+  const t = draw.t ? tf.tensor1d(draw.t, "int32") : generator.randint([n], 0, ᾱ.length);
   const ε = draw.noise ?? generator.normal(x0.shape);
-  const each = (f: (a: number) => number) => tf.tensor(Float32Array.from(t, (t) => f(ᾱ[t])), [n, 1, 1, 1]);
-  const xt = tf.tidy(() => tf.add(tf.mul(each(Math.sqrt), x0), tf.mul(each((a) => Math.sqrt(1 - a)), ε)));
-  return [[xt, tf.tensor1d(t, "int32")], ε];
+  const xt = tf.tidy(() => {
+    const each = (name: string, f: (a: number) => number) => {
+      const table = constant(name, () => tf.tensor1d(Float32Array.from(ᾱ, f)), ᾱ);
+      return tf.reshape(tf.gather(table, t), [n, 1, 1, 1]);
+    };
+    return tf.add(tf.mul(each("√ᾱ", Math.sqrt), x0), tf.mul(each("√(1−ᾱ)", (a) => Math.sqrt(1 - a)), ε));
+  });
+  return [[xt, t], ε];
 }

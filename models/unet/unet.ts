@@ -1,5 +1,5 @@
 /** UNet2DModel. */
-import { Conv2d, F, GroupNorm, Linear, Module, type Tensor, tf } from "../../core/mod.ts";
+import { constant, Conv2d, F, GroupNorm, Linear, Module, type Tensor, tf } from "../../core/mod.ts";
 import { type BlockOptions, DownBlock, UNetMidBlock2D, UpBlock } from "./blocks.ts";
 
 /** Names of blocks on the way down. */
@@ -84,14 +84,11 @@ export function timestepEmbedding(
   { flipSinToCos = false, freqShift = 0, maxPeriod = 10000 } = {},
 ): Tensor {
   const half = Math.floor(dim / 2);
-  const frequencies = Float32Array.from(
-    { length: half },
-    (_, i) => Math.exp(-Math.log(maxPeriod) * i / (half - freqShift)),
-  );
-  const angles = tf.mul(
-    tf.reshape(tf.cast(t, "float32"), [-1, 1]),
-    tf.tensor2d(frequencies, [1, half]),
-  );
+  const frequencies = constant(`frequencies ${half} ${freqShift} ${maxPeriod}`, () => {
+    const powers = Array.from({ length: half }, (_, i) => -Math.log(maxPeriod) * i / (half - freqShift));
+    return tf.tensor2d(powers.map(Math.exp), [1, half]);
+  });
+  const angles = tf.mul(tf.reshape(tf.cast(t, "float32"), [-1, 1]), frequencies);
   const [sin, cos] = [tf.sin(angles), tf.cos(angles)];
   const both = tf.concat(flipSinToCos ? [cos, sin] : [sin, cos], 1);
   return dim % 2 ? tf.pad(both, [[0, 0], [0, 1]]) : both;

@@ -1,5 +1,5 @@
 /** What every WGSL kernel shares: outputs, bindings, sizes, pipelines, and dispatches into tfjs's command encoder. */
-import { breathe } from "../../event_loop.ts";
+import { breathe, setPace } from "../../event_loop.ts";
 import { tf } from "../../tf.ts";
 import type { Attrs, DataType, TensorInfo } from "../../tf.ts";
 
@@ -53,6 +53,8 @@ export type DispatchListener = (kernel: string, bytes: number) => void;
 const U32 = "u32", F32 = "f32";
 /** Dispatches between submits: enough that the processor runs ahead of the device. */
 const SUBMIT_EVERY = 64;
+/** Turns of a loop (batches, sampling steps) that may be under way at once. */
+const AHEAD = 2;
 /** Most kept buffers of sizes; then they are made anew. */
 const KEPT_SIZES = 4096;
 
@@ -68,6 +70,7 @@ export class Gpu {
   /** What ended the device's use, if anything has: every kernel and read throws it from then on. */
   failure: DeviceError | null = null;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #turns: Promise<unknown>[] = [];
   readonly #sizes = new Map<string, GPUBuffer>();
 
   constructor(readonly backend: Any) {
@@ -91,7 +94,19 @@ export class Gpu {
       if (this.failure) throw this.failure;
       return values;
     };
+    setPace(() => this.#catchUp());
     tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", SUBMIT_EVERY);
+  }
+
+  /** Submits what is recorded, and waits while the device is more than {@link AHEAD} turns behind. */
+  async #catchUp(): Promise<void> {
+    if (this.failure) throw this.failure;
+    if (this.backend.commandEncoder) {
+      this.backend.endComputePassEncoder();
+      this.backend.submitQueue();
+    }
+    this.#turns.push(this.device.queue.onSubmittedWorkDone());
+    if (this.#turns.length > AHEAD) await this.#turns.shift();
   }
 
   #fail(problem: string): void {
