@@ -12,6 +12,7 @@ import {
   type Learner,
   methodsOf,
   type OptimizerState,
+  type Tensor,
   tf,
   toTorch,
   writeFile,
@@ -115,18 +116,16 @@ export class CheckpointCB extends Callback {
 
   async #save(learn: Learner, epoch: number, iter: number, order: GeneratorState): Promise<void> {
     const { tensors, ...optimizer } = learn.opt!.state();
+    const kept: Record<string, Tensor> = {};
+    const keep = (prefix: string, tensors: Record<string, Tensor>) => {
+      for (const [name, x] of Object.entries(tensors)) kept[prefix + name] = x;
+    };
+    keep(OPTIMIZER, tensors);
+    for (const [prefix, cb] of this.#holders(learn)) keep(prefix, methodsOf(cb).stateTensors!(learn));
+    const [model, rest] = await Promise.all([toTorch(learn.model.stateDict()), HostArray.fromAll(kept)]);
     const arrays: Record<string, HostArray> = {};
-    for (const [name, x] of Object.entries(await toTorch(learn.model.stateDict()))) {
-      arrays[MODEL + name] = x;
-    }
-    for (const [name, x] of Object.entries(tensors)) {
-      arrays[OPTIMIZER + name] = await HostArray.from(x);
-    }
-    for (const [prefix, cb] of this.#holders(learn)) {
-      for (const [name, x] of Object.entries(methodsOf(cb).stateTensors!(learn))) {
-        arrays[prefix + name] = await HostArray.from(x);
-      }
-    }
+    for (const [name, x] of Object.entries(model)) arrays[MODEL + name] = x;
+    Object.assign(arrays, rest);
     const callbacks: Json[] = [];
     for (const cb of this.#others(learn)) callbacks.push(await methodsOf(cb).state!(learn));
     const record: Record_ = {

@@ -1,5 +1,5 @@
 /** MetricsCB and the metrics that come with it. */
-import { Callback, type Json, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { Callback, type Json, type Learner, number, type Tensor, tf } from "../core/mod.ts";
 
 /** Something measured over the batches of an epoch. */
 export interface Metric {
@@ -9,6 +9,10 @@ export interface Metric {
   update(preds: Tensor, target: Tensor): void | Promise<void>;
   /** The value over everything since the reset. */
   compute(): number | Promise<number>;
+  /** What a checkpoint within an epoch needs so that the metric goes on; without it, it begins again there. */
+  state?(): Json | Promise<Json>;
+  /** Goes on from what {@link state} gave. */
+  loadState?(state: Json): void;
 }
 
 /** A weighted mean whose sums stay on the device, so that a batch waits for no read. */
@@ -20,7 +24,7 @@ export class Mean {
   add(value: Tensor, weight: number): void {
     const before = this.#total;
     this.#total = tf.keep(tf.tidy(() => {
-      const part = tf.mul(value, weight);
+      const part = tf.mul(value, number(weight));
       return before ? tf.add(before, part) : part;
     }));
     before?.dispose();
@@ -33,20 +37,20 @@ export class Mean {
     this.#weight = 0;
   }
 
-  /** Sum and weight so far; may be given to {@link set}. */
-  async get(): Promise<[sum: number, weight: number]> {
+  /** Sum and weight so far. */
+  async state(): Promise<[sum: number, weight: number]> {
     return [this.#total ? (await this.#total.data())[0] : 0, this.#weight];
   }
 
-  /** Goes on from a sum and a weight, with the rounding of a mean that never stopped. */
-  set([sum, weight]: [number, number]): void {
+  /** Goes on from {@link state}, with the rounding of a mean that never stopped. */
+  loadState([sum, weight]: [number, number]): void {
     this.reset();
     if (weight) this.#total = tf.keep(tf.scalar(sum));
     this.#weight = weight;
   }
 
   async compute(): Promise<number> {
-    const [sum, weight] = await this.get();
+    const [sum, weight] = await this.state();
     return sum / weight;
   }
 }
@@ -64,6 +68,12 @@ export class Accuracy implements Metric {
   }
   compute(): Promise<number> {
     return this.#mean.compute();
+  }
+  state(): Promise<Json> {
+    return this.#mean.state();
+  }
+  loadState(state: Json): void {
+    this.#mean.loadState(state as [number, number]);
   }
 }
 
@@ -111,8 +121,7 @@ export class MetricsCB extends Callback {
   }
 
   beforeEpoch(): void {
-    this.#loss.reset();
-    for (const metric of Object.values(this.metrics)) metric.reset();
+    this.#reset();
   }
 
   async afterBatch(learn: Learner): Promise<void> {
@@ -123,32 +132,43 @@ export class MetricsCB extends Callback {
   }
 
   async afterEpoch(learn: Learner): Promise<void> {
-    const row: MetricsRow = {
-      epoch: learn.epoch,
-      train: learn.training ? "train" : "eval",
-      loss: await this.#loss.compute(),
-    };
-    for (const [name, metric] of Object.entries(this.metrics)) row[name] = await metric.compute();
+    const { epoch } = learn, train = learn.training ? "train" : "eval";
     // A fit stopped between the halves of an epoch ends the first of them again when it goes on.
     const last = this.rows.at(-1);
-    if (last?.epoch === row.epoch && last.train === row.train) return;
+    if (last?.epoch === epoch && last.train === train) return;
+    const row: MetricsRow = { epoch, train, loss: await this.#loss.compute() };
+    for (const [name, metric] of Object.entries(this.metrics)) row[name] = await metric.compute();
+    this.#reset(); // a checkpoint from here on holds nothing of this epoch
     this.rows.push(row);
     this.log(row, learn);
   }
 
   cleanupFit(): void {
+    this.#reset();
+  }
+
+  #reset(): void {
     this.#loss.reset();
     for (const metric of Object.values(this.metrics)) metric.reset();
   }
 
   async state(): Promise<Json> {
-    return { rows: this.rows as unknown as Json, loss: await this.#loss.get() };
+    const metrics: Record<string, Json> = {};
+    for (const [name, metric] of Object.entries(this.metrics)) {
+      if (metric.state) metrics[name] = await metric.state();
+    }
+    return { rows: this.rows as unknown as Json, loss: await this.#loss.state(), metrics };
   }
 
   loadState(state: Json): void {
-    const { rows, loss } = state as unknown as { rows: MetricsRow[]; loss: [number, number] };
+    const { rows, loss, metrics } = state as unknown as {
+      rows: MetricsRow[];
+      loss: [number, number];
+      metrics?: Record<string, Json>;
+    };
     this.rows = rows;
-    this.#loss.set(loss);
+    this.#loss.loadState(loss);
+    for (const [name, saved] of Object.entries(metrics ?? {})) this.metrics[name]?.loadState?.(saved);
   }
 }
 

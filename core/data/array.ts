@@ -23,4 +23,10 @@ export class HostArray<T extends TypedArray = TypedArray> {
   static async from(x: Tensor): Promise<HostArray> {
     return new HostArray(await x.data() as TypedArray, x.shape);
   }
+
+  /** Reads tensors from the device, all at once: on WebGPU a read by itself costs a wait. */
+  static async fromAll(tensors: Record<string, Tensor>): Promise<Record<string, HostArray>> {
+    const reads = Object.entries(tensors).map(async ([name, x]) => [name, await HostArray.from(x)] as const);
+    return Object.fromEntries(await Promise.all(reads));
+  }
 }

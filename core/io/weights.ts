@@ -12,13 +12,15 @@ const FROM_TORCH = [2, 3, 1, 0];
 
 /** Copies tensors to the host, filters in PyTorch's layout. */
 export async function toTorch(state: StateDict): Promise<Record<string, HostArray>> {
-  const out: Record<string, HostArray> = {};
+  const own: StateDict = {};
   for (const [name, x] of Object.entries(state)) {
-    const y = x.shape.length === 4 ? tf.transpose(x, TO_TORCH) : x;
-    out[name] = await HostArray.from(y);
-    if (y !== x) y.dispose();
+    if (x.shape.length === 4) own[name] = tf.transpose(x, TO_TORCH);
   }
-  return out;
+  try {
+    return await HostArray.fromAll({ ...state, ...own });
+  } finally {
+    tf.dispose(own);
+  }
 }
 
 /** Tensors on the device from arrays in PyTorch's layout; the caller frees them. */

@@ -14,12 +14,15 @@ import {
   HostArray,
   type Learner,
   Linear,
+  Mean,
+  type Metric,
   MetricsCB,
   OneCycleLR,
   ProgressCB,
   RecorderCB,
   Sequential,
   setSeed,
+  type Tensor,
   tf,
   TrainCB,
   TrainLearner,
@@ -35,7 +38,7 @@ async function loaders(): Promise<DataLoaders> {
   return DataLoaders.from(await set(22, 1), await set(6, 5), { batchSize: 4, seed: 3 });
 }
 
-const quiet = () => Object.assign(new MetricsCB(), { log: () => {} });
+const quiet = (metrics?: Record<string, Metric>) => Object.assign(new MetricsCB(metrics), { log: () => {} });
 
 Deno.test("MetricsCB: losses weighted by batch size, a row for each half of an epoch", async () => {
   const model = new Linear(3, 1), dls = await loaders();
@@ -112,10 +115,17 @@ Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals"
 });
 
 /** A learner whose every state matters: shuffling, dropout, schedule, momentum, an average that is evaluated. */
+/** A metric that a checkpoint can hold. */
+class AbsoluteError extends Mean {
+  update(preds: Tensor, target: Tensor) {
+    tf.tidy(() => this.add(tf.mean(tf.abs(tf.sub(preds, target))), preds.shape[0]));
+  }
+}
+
 async function make(checkpoint: CheckpointCB, extra: Callback[] = []) {
   setSeed(11);
   const model = new Sequential(new Linear(3, 8), new Dropout(0.3), new Linear(8, 1));
-  const metrics = quiet();
+  const metrics = quiet({ error: new AbsoluteError() });
   const recorder = new RecorderCB({ loss: (l) => l.loss });
   const learn = new TrainLearner(model, await loaders(), {
     cbs: [
@@ -177,24 +187,27 @@ for (
   });
 }
 
-Deno.test("killed without warning: the last checkpoint of everyBatches goes on to the same numbers", async () => {
-  const dir = await Deno.makeTempDir();
-  const whole = await make(new CheckpointCB({ path: `${dir}/whole` }));
-  await whole.learn.fit(2);
-  const expected = await outcome(whole);
-  class Crash extends Callback {
-    override order = 200;
-    afterBatch(learn: Learner) {
-      if (learn.training && learn.epoch === 1 && learn.iter === 4) throw new Error("power cut");
+for (const [everyBatches, iter] of [[2, 4], [undefined, 0]] as const) {
+  const saved = everyBatches ? `every ${everyBatches} batches` : "each epoch";
+  Deno.test(`killed without warning, saved ${saved}: goes on to the same numbers`, async () => {
+    const dir = await Deno.makeTempDir();
+    const whole = await make(new CheckpointCB({ path: `${dir}/whole` }));
+    await whole.learn.fit(2);
+    const expected = await outcome(whole);
+    class Crash extends Callback {
+      override order = 200;
+      afterBatch(learn: Learner) {
+        if (learn.training && learn.epoch === 1 && learn.iter === iter) throw new Error("power cut");
+      }
     }
-  }
-  const broken = await make(new CheckpointCB({ path: `${dir}/broken`, everyBatches: 2 }), [new Crash()]);
-  await assertRejects(() => broken.learn.fit(2), Error, "power cut");
-  const again = await make(new CheckpointCB({ path: `${dir}/broken`, resume: true }));
-  await again.learn.fit(2);
-  assertEquals(await outcome(again), expected);
-  await Deno.remove(dir, { recursive: true });
-});
+    const broken = await make(new CheckpointCB({ path: `${dir}/broken`, everyBatches }), [new Crash()]);
+    await assertRejects(() => broken.learn.fit(2), Error, "power cut");
+    const again = await make(new CheckpointCB({ path: `${dir}/broken`, resume: true }));
+    await again.learn.fit(2);
+    assertEquals(await outcome(again), expected);
+    await Deno.remove(dir, { recursive: true });
+  });
+}
 
 Deno.test("nothing to resume from, and a file that is no checkpoint, are named", async () => {
   const dir = await Deno.makeTempDir();

@@ -3,6 +3,19 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Generator, threefry } from "../../core/mod.ts";
 import { assertClose, numbers } from "../support.ts";
 
+Deno.test("randint: whole numbers of the range, all of them, the same again, and from the stream's next place", async () => {
+  const generator = new Generator(9);
+  const t = generator.randint([4000], 3, 10), again = new Generator(9);
+  assertEquals([t.dtype, t.shape], ["int32", [4000]]);
+  assertEquals([...new Set(await numbers(t))].sort((a, b) => a - b), [3, 4, 5, 6, 7, 8, 9]);
+  assertEquals(await numbers(again.randint([4000], 3, 10)), await numbers(t));
+  assertEquals(generator.state.counter, 2000);
+  assertEquals(await numbers(new Generator(9).randint([4000], 0, 7)), (await numbers(t)).map((v) => v - 3));
+  const expected = Array.from(new Generator(9).integers(4000, 3, 10)), drawn = await numbers(t);
+  assert(drawn.filter((v, i) => v !== expected[i]).length <= 1);
+  assertThrows(() => generator.randint([1], 2, 2), RangeError, "No whole number lies in [2, 2)");
+});
+
 Deno.test("threefry: the known answer of Salmon et al.'s test vectors", () => {
   // Threefry-2x32, 20 rounds, key and counter 0: 6b200159 99ba4efe
   const [u, w] = threefry(2, [0, 0], 0, false);

@@ -1,5 +1,5 @@
 /** What every WGSL kernel shares: outputs, bindings, sizes, pipelines, and dispatches into tfjs's command encoder. */
-import { breathe, setPace } from "../../event_loop.ts";
+import { setPace } from "../../event_loop.ts";
 import { tf } from "../../tf.ts";
 import type { Attrs, DataType, TensorInfo } from "../../tf.ts";
 
@@ -55,6 +55,8 @@ const U32 = "u32", F32 = "f32";
 const SUBMIT_EVERY = 64;
 /** Turns of a loop (batches, sampling steps) that may be under way at once. */
 const AHEAD = 2;
+/** The device's report of what went wrong may come this long after the first command that fails for it, in ms. */
+const REPORT_AFTER = 20;
 /** Most kept buffers of sizes; then they are made anew. */
 const KEPT_SIZES = 4096;
 
@@ -88,11 +90,20 @@ export class Gpu {
     const read = backend.read.bind(backend);
     backend.read = async (dataId: object) => {
       const values = await read(dataId).catch(async (error: Error) => {
-        await breathe(); // the device's own report comes a moment later
-        throw this.failure ?? error;
+        await new Promise((resolve) => setTimeout(resolve, REPORT_AFTER));
+        this.#fail(`The WebGPU device could not be read (${error.message})`);
+        throw this.failure;
       });
       if (this.failure) throw this.failure;
       return values;
+    };
+    const { bufferManager } = backend, acquire = bufferManager.acquireBuffer.bind(bufferManager);
+    const most = Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
+    bufferManager.acquireBuffer = (bytes: number, ...rest: unknown[]) => {
+      if (bytes <= most) return acquire(bytes, ...rest);
+      throw new DeviceError(
+        `A tensor of ${bytes} bytes is too large for this WebGPU device, whose largest is ${most}: use a smaller batch`,
+      );
     };
     setPace(() => this.#catchUp());
     tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", SUBMIT_EVERY);
