@@ -25,13 +25,19 @@ import { measure, median } from "../bench/measure.ts";
 import { Peer } from "../bench/peer.ts";
 import { peaks } from "../bench/peaks.ts";
 import { markdown, type Report, type Row, table } from "../bench/report.ts";
-import { Command, main, number, UserError } from "./cli.ts";
+import { gpuMarkdown, type GpuRow, gpuTable, stepCost } from "../bench/webgpu.ts";
+import { Command, main, number, Option, UserError } from "./cli.ts";
 
 const ROOT = new URL("../bench/", import.meta.url).pathname;
 const GOLDEN = new URL("../tests/golden/unet-tiny.safetensors", import.meta.url).pathname;
 
 const command = new Command("deno task bench")
   .description("Times our kernels and models beside stock tfjs and PyTorch; prints a table and writes JSON")
+  .addOption(
+    new Option("--device <name>", "wasm: times; webgpu: dispatches, bytes and kernel times of training steps")
+      .choices(["wasm", "webgpu"]).default("wasm"),
+  )
+  .option("--images <n>", "images of a training step on WebGPU", number(1, 4096, true), 2)
   .option("--only <text>", "cases whose title holds this text, such as conv or U-Net")
   .option("--rounds <n>", "times that every case is measured on each side", number(1, 99, true), 3)
   .option("--ms <n>", "shortest time of one measurement", number(1, 60_000), 60)
@@ -40,18 +46,20 @@ const command = new Command("deno task bench")
     "threads of ours and of PyTorch's (default: the machine's cores)",
     number(1, 64, true),
   )
-  .option("--json <path>", "where the figures go", "bench/results.json")
+  .option("--json <path>", "where the figures go (default: bench/results.json, results-webgpu.json)")
   .option("--readme", "also put the table into bench/README.md")
   .option("--no-peers", "ours alone")
   .exitOverride()
   .showHelpAfterError("(--help tells the options)");
 
 interface Options {
+  device: "wasm" | "webgpu";
+  images: number;
   only?: string;
   rounds: number;
   ms: number;
   threads?: number;
-  json: string;
+  json?: string;
   readme?: boolean;
   peers: boolean;
 }
@@ -98,13 +106,45 @@ async function exportModel(c: Case, path: string): Promise<ReturnType<typeof mak
   return model;
 }
 
+/** Writes the figures, and with `--readme` the table between two comments of bench/README.md. */
+async function write(options: Options, figures: unknown, name: string, marks: string, text: string) {
+  const json = options.json ?? `bench/${name}.json`;
+  await writeFile(json, JSON.stringify(figures, null, 1) + "\n");
+  console.log(`Wrote ${json}`);
+  if (!options.readme) return;
+  const path = `${ROOT}README.md`, old = await Deno.readTextFile(path);
+  const place = new RegExp(`(<!-- ${marks} -->\n)[^]*(<!-- end ${marks} -->)`);
+  await writeFile(path, old.replace(place, (_, a, b) => a + text + b));
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] }).output();
+  console.log(`Wrote ${path}`);
+}
+
+/** The cases that are asked for. */
+function choose(cases: Case[], { only = "" }: Options): Case[] {
+  const chosen = cases.filter((c) => title(c).includes(only));
+  if (chosen.length === 0) throw new UserError(`--only ${only}: no case has that in its title`);
+  return chosen;
+}
+
+/** `--device webgpu`: what training steps cost a GPU. */
+async function benchWebgpu(options: Options): Promise<void> {
+  await useDevice("webgpu"); // or an error that says why not
+  const steps = MODELS.filter((c) => c.part === "step").map((c) => ({ ...c, n: options.images }));
+  const rows: GpuRow[] = [];
+  for (const c of choose(steps, options)) {
+    const ours = await stepCost("ours", c);
+    const stock = options.peers ? await stepCost("stock", c) : undefined;
+    rows.push({ title: title(c), case: c, ours, stock });
+    console.log(gpuTable(rows.at(-1)!) + "\n");
+  }
+  await write(options, rows, "results-webgpu", "webgpu", gpuMarkdown(rows));
+}
+
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
-  const asked = (c: Case) => title(c).includes(options.only ?? "");
-  const chosen = [...KERNELS, ...MODELS].filter(asked);
-  if (chosen.length + MEMORY.filter(asked).length === 0) {
-    throw new UserError(`--only ${options.only}: no case has that in its title`);
-  }
+  if (options.device === "webgpu") return await benchWebgpu(options);
+  const all = choose([...KERNELS, ...MODELS, ...MEMORY], options);
+  const [chosen, memory] = [all.filter((c) => !MEMORY.includes(c)), all.filter((c) => MEMORY.includes(c))];
   const device = await useDevice("wasm", { threads: options.threads });
   const { pool } = await startWasm(device.threads);
   const counts = device.threads > 1 ? [1, device.threads] : [1];
@@ -163,7 +203,7 @@ await main(async () => {
     passive?.stop();
     stock?.stop();
   }
-  for (const c of MEMORY.filter(asked)) {
+  for (const c of memory) {
     (await exportModel(c, weights)).dispose();
     const args = ["run", "-A", `${ROOT}memory.ts`, JSON.stringify(c)];
     const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
@@ -180,15 +220,5 @@ await main(async () => {
     );
   }
   await Deno.remove(weights);
-  await writeFile(options.json, JSON.stringify(report, null, 1) + "\n");
-  console.log(`Wrote ${options.json}`);
-  if (options.readme) {
-    const path = `${ROOT}README.md`, text = await Deno.readTextFile(path);
-    await writeFile(
-      path,
-      text.replace(/(<!-- table -->\n)[^]*(<!-- end -->)/, (_, a, b) => a + markdown(report) + b),
-    );
-    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] }).output();
-    console.log(`Wrote ${path}`);
-  }
+  await write(options, report, "results", "table", markdown(report));
 });

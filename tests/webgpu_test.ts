@@ -2,6 +2,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Callback, currentGpu, type Learner } from "../mod.ts";
 import { tinyDdpm } from "./tiny_ddpm.ts";
+import type { Case } from "../bench/cases.ts";
+import { stepCost, whole } from "../bench/webgpu.ts";
 import { device } from "./support.ts";
 
 const onGpu = { ignore: device.name !== "webgpu" };
@@ -178,3 +180,25 @@ try {
 Deno.exit(0);`);
   assertMatch(out, /^DeviceError: .*(memory|size|4294967296)/i, err);
 });
+
+Deno.test(
+  "a training step: a third of stock tfjs's dispatches and half of its bytes at most, no upload, no new shader",
+  onGpu,
+  async () => {
+    const c: Case = {
+      ...{ kind: "unet", part: "step", n: 2 },
+      config: {
+        ...{ sample_size: 16, in_channels: 1, out_channels: 1, layers_per_block: 1, norm_num_groups: 4 },
+        ...{ block_out_channels: [8, 16], attention_head_dim: 8 },
+        down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+        up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+      },
+    };
+    const [ours, stock] = [await stepCost("ours", c), await stepCost("stock", c)];
+    const [a, b] = [whole(ours), whole(stock)];
+    assert(3 * a.dispatches <= b.dispatches, `${a.dispatches} of ${b.dispatches}`);
+    assert(2 * a.bytes <= b.bytes, `${a.bytes} of ${b.bytes}`);
+    assertEquals([ours.uploads, ours.compilations[1]], [0, 0]);
+    assert(a.ms! > 0 && b.ms! > 0);
+  },
+);
