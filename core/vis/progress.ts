@@ -1,5 +1,7 @@
 /** Progress bars on stderr, so that a program's output stays clean. */
-import cliProgress from "npm:cli-progress@3.12.0";
+
+/** Absent in a browser, which has neither the terminal nor what the library needs of Node. */
+const cliProgress = "Deno" in globalThis ? (await import("npm:cli-progress@3.12.0")).default : undefined;
 
 /** A bar that counts up. */
 export interface ProgressBar {
@@ -13,7 +15,8 @@ export interface ProgressBar {
 const LINE_EVERY = 20_000;
 
 /**
- * Starts a bar with the time left. On a terminal it is one line that goes away; elsewhere a plain line now and then.
+ * Starts a bar with the time left. On a terminal it is one line that goes away; on a pipe a plain line now and
+ * then; in a browser nothing.
  *
  * @example
  * ```ts
@@ -24,6 +27,7 @@ const LINE_EVERY = 20_000;
  * ```
  */
 export function progressBar(title: string, total: number): ProgressBar {
+  if (!cliProgress) return { update() {}, stop() {} };
   const bar = new cliProgress.SingleBar({
     format: `${title} {bar} {value}/{total}, {eta_formatted} left  {note}`,
     clearOnComplete: true,
