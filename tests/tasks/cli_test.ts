@@ -1,7 +1,8 @@
 /** The command line as a user runs it: the tasks of deno.json, with their permissions, in a directory of its own. */
+import { decode } from "npm:fast-png@8.0.0";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { decodeSafetensors } from "../../mod.ts";
-import { wasmOnly } from "../support.ts";
+import { device } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const TINY = [
@@ -42,11 +43,11 @@ async function finish(child: Deno.ChildProcess) {
 }
 const run = (task: string, dir: string, ...args: string[]) => finish(start(task, dir, ...args));
 
-/** A test with a directory for runs. */
-function cliTest(name: string, fn: (dir: string) => Promise<void>): void {
+/** A test with a directory for runs, in the suite's run on one device. */
+function cliTest(name: string, fn: (dir: string) => Promise<void>, on: "wasm" | "webgpu" = "wasm"): void {
   Deno.test({
     name,
-    ...wasmOnly,
+    ignore: device.name !== on,
     async fn() {
       await Deno.mkdir(`${ROOT}runs`, { recursive: true });
       const dir = await Deno.makeTempDir({ dir: `${ROOT}runs`, prefix: "test-" });
@@ -100,12 +101,9 @@ cliTest("train writes a run and says so; sample draws from it; the same seed dra
   assert(pictures[0] !== pictures[2]);
 });
 
-cliTest("Ctrl-C saves and stops; --resume ends where an unbroken run does", async (dir) => {
-  const args = [...TINY, "--epochs", "4", "--limit", "640", "--samples", "0"];
-  assertEquals((await run("train", dir, ...args, "--name", "whole")).code, 0);
-
-  const child = start("train", dir, ...args, "--name", "broken");
-  // The table's first row: one epoch is over, three are left.
+/** Trains until the first epoch is over, then presses Ctrl-C. */
+async function trainAndStop(dir: string, ...args: string[]): Promise<void> {
+  const child = start("train", dir, ...args);
   const [seen, rest] = child.stdout.tee();
   for await (const part of seen.pipeThrough(new TextDecoderStream())) if (/0\s+eval/.test(part)) break;
   // `deno task` hands the signal on to the task.
@@ -113,8 +111,14 @@ cliTest("Ctrl-C saves and stops; --resume ends where an unbroken run does", asyn
   const stdout = await new Response(rest).text();
   const stderr = await new Response(child.stderr).text();
   assertEquals((await child.status).code, 130, stdout + stderr);
-  assertMatch(stdout, /Stopped. Go on with: deno task train --resume broken/);
+  assertMatch(stdout, /Stopped. Go on with: deno task train --resume/);
+}
 
+cliTest("Ctrl-C saves and stops; --resume ends where an unbroken run does", async (dir) => {
+  const args = [...TINY, "--epochs", "4", "--limit", "640", "--samples", "0"];
+  assertEquals((await run("train", dir, ...args, "--name", "whole")).code, 0);
+
+  await trainAndStop(dir, ...args, "--name", "broken");
   const resumed = await run("train", dir, "--resume", "broken", "--samples", "0");
   assertEquals(resumed.code, 0, resumed.err);
   assertEquals(await rows(`${dir}/broken/metrics.jsonl`), await rows(`${dir}/whole/metrics.jsonl`));
@@ -274,3 +278,44 @@ cliTest("a run is never overwritten", async (dir) => {
   assertEquals(code, 1);
   assert(err.includes("once exists: give another --name, or --resume once"), err);
 });
+
+/** The loss of every step, from a checkpoint. */
+async function stepLosses(path: string): Promise<number[]> {
+  const { metadata } = decodeSafetensors(await Deno.readFile(path));
+  const { callbacks } = Object.values(metadata).map((text) => JSON.parse(text)).find((r) => r.callbacks);
+  return callbacks.map((state: { loss?: number[] }) => state?.loss).find((l?: number[]) => l && l.length > 2);
+}
+
+cliTest(
+  "webgpu trains to wasm's losses; what one device trained, the other draws with and goes on with",
+  async (dir) => {
+    const train = (name: string, ...args: string[]) => run("train", dir, ...TINY, "--name", name, ...args);
+    const gpu = ["--device", "webgpu"];
+    for (const name of ["wasm", "webgpu"]) {
+      const { code, err } = await train(name, "--epochs", "4", "--device", name);
+      assertEquals(code, 0, err);
+      assert(err.includes(`Device: ${name}`), err);
+    }
+    await trainAndStop(dir, ...TINY, "--epochs", "4", "--name", "both", ...gpu);
+    assertEquals((await run("train", dir, "--resume", "both")).code, 0);
+    const [a, ...others] = await Promise.all(
+      ["wasm", "webgpu", "both"].map((name) => stepLosses(`${dir}/${name}/checkpoint.safetensors`)),
+    );
+    assertEquals(a.length, 24);
+    assert(a.at(-1)! < 0.8 * a[0], `${a}`);
+    for (const b of others) {
+      assertEquals(b.length, 24);
+      a.forEach((v, i) => assert(Math.abs(b[i] / v - 1) < 0.01, `step ${i}: ${v} on wasm, not ${b[i]}`));
+    }
+    const images: Uint8Array[] = [];
+    for (const args of [["wasm"], ["wasm", ...gpu], ["webgpu"], ["webgpu", ...gpu]]) {
+      const [name, ...rest] = args, out = `${dir}/${images.length}.png`;
+      const drawn = await run("sample", dir, "--run", name, "--n", "2", "--seed", "1", "--out", out, ...rest);
+      assertEquals(drawn.code, 0, drawn.err);
+      images.push(decode(await Deno.readFile(out)).data as Uint8Array);
+    }
+    const off = images.map((x) => x.reduce((most, v, i) => Math.max(most, Math.abs(v - images[0][i])), 0));
+    assert(Math.max(...off) <= 8, `grey levels apart: ${off}`);
+  },
+  "webgpu",
+);
