@@ -1,5 +1,5 @@
 /** Callbacks between the backward pass and the step: AccumulateGradCB, GradientClipCB. */
-import { Callback, type Learner, tf } from "../core/mod.ts";
+import { Callback, type Learner, type Tensor, tf } from "../core/mod.ts";
 
 /** A learner's step, replaced for a fit. */
 type Step = () => void | Promise<void>;
@@ -78,8 +78,7 @@ export class AccumulateGradCB extends Callback {
 export class GradientClipCB extends Callback {
   override order = -10;
   #restore: (() => void) | null = null;
-  /** The norm before clipping, of the last batch. */
-  norm = 0;
+  #norm: Tensor | null = null;
 
   /** @throws RangeError unless maxNorm is positive. */
   constructor(readonly maxNorm: number) {
@@ -90,18 +89,24 @@ export class GradientClipCB extends Callback {
   }
 
   beforeFit(learn: Learner): void {
-    this.#restore = wrapStep(learn, (step) => async () => {
-      await this.#clip(learn);
-      await step();
+    this.#restore = wrapStep(learn, (step) => () => {
+      this.#clip(learn);
+      return step();
     });
   }
 
-  async #clip(learn: Learner): Promise<void> {
+  /** The norm before clipping, of the last batch; NaN before the first. It is read from the device only here. */
+  async norm(): Promise<number> {
+    return this.#norm ? (await this.#norm.data())[0] : NaN;
+  }
+
+  #clip(learn: Learner): void {
     const parameters = learn.model.parameters().filter((p) => p.grad);
-    const squares = tf.tidy(() => tf.addN(parameters.map((p) => tf.sum(tf.square(p.grad!)))));
-    this.norm = Math.sqrt((await squares.data())[0]);
-    squares.dispose();
-    if (this.norm > this.maxNorm) { for (const p of parameters) p.scaleGrad(this.maxNorm / this.norm); }
+    this.#norm?.dispose();
+    this.#norm = tf.keep(tf.tidy(() => tf.sqrt(tf.addN(parameters.map((p) => tf.sum(tf.square(p.grad!)))))));
+    const factor = tf.tidy(() => tf.minimum(tf.div(this.maxNorm, this.#norm!), 1));
+    for (const p of parameters) p.scaleGrad(factor);
+    factor.dispose();
   }
 
   cleanupFit(): void {

@@ -1,5 +1,5 @@
 /** MetricsCB and the metrics that come with it. */
-import { Callback, type Json, type Learner, number, type Tensor, tf } from "../core/mod.ts";
+import { Callback, type Json, type Learner, type Tensor, tf } from "../core/mod.ts";
 
 /** Something measured over the batches of an epoch. */
 export interface Metric {
@@ -24,7 +24,7 @@ export class Mean {
   add(value: Tensor, weight: number): void {
     const before = this.#total;
     this.#total = tf.keep(tf.tidy(() => {
-      const part = tf.mul(value, number(weight));
+      const part = tf.mul(value, weight);
       return before ? tf.add(before, part) : part;
     }));
     before?.dispose();

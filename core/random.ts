@@ -1,5 +1,4 @@
 /** Seeded random numbers: one generator object behind data order, noise, timesteps, dropout and initial weights. */
-import { number } from "./device/constants.ts";
 import { runKernel, type Tensor, tf } from "./tf.ts";
 
 /** Where a {@link Generator} stands; plain data, so that a checkpoint can hold it. */
@@ -136,10 +135,10 @@ export class Generator {
   randint(shape: number[], low: number, high: number): Tensor {
     requireRange(low, high);
     return tf.tidy(() => {
-      const scaled = tf.floor(tf.mul(this.uniform(shape), number(high - low)));
+      const scaled = tf.floor(tf.mul(this.uniform(shape), high - low));
       // u·n may round up to n
-      const below = tf.minimum(scaled, number(high - low - 1));
-      return tf.cast(low ? tf.add(below, number(low)) : below, "int32");
+      const below = tf.minimum(scaled, high - low - 1);
+      return tf.cast(low ? tf.add(below, low) : below, "int32");
     });
   }
 

@@ -1,7 +1,7 @@
 /** What only WebGPU can promise or break: uploads, waits, small limits, a device that fails. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Callback, currentGpu, type Learner } from "../mod.ts";
-import { tinyDdpm } from "./tiny_ddpm.ts";
+import { tinyClassifier, tinyDdpm } from "./tiny.ts";
 import type { Case } from "../bench/cases.ts";
 import { stepCost, whole } from "../bench/webgpu.ts";
 import { device } from "./support.ts";
@@ -36,40 +36,53 @@ class Watch extends Callback {
   }
 }
 
-Deno.test("a training step uploads the batch and nothing else, and reads nothing back", onGpu, async () => {
-  const { backend } = currentGpu()!;
-  const shapes: number[][][] = [];
-  let inside = false, reads = 0;
-  const { uploadToGPU, read } = backend;
-  backend.uploadToGPU = (id: object) => {
-    const data = backend.tensorMap.get(id);
-    if (inside && data.values && !data.resource) shapes.at(-1)!.push(data.shape);
-    return uploadToGPU.call(backend, id);
-  };
-  backend.read = (id: object) => {
-    if (inside && backend.tensorMap.get(id).values === null) reads++;
-    return read.call(backend, id);
-  };
-  backend.readSync = () => {
-    throw new Error("a blocking read");
-  };
-  const begin = new Watch(-1000, () => {
-    shapes.push([]);
-    inside = true;
-  });
-  const end = new Watch(1000, () => inside = false);
-  try {
-    await tinyDdpm([begin, end], 8).fit(2, { valid: false });
-  } finally {
-    Object.assign(backend, { uploadToGPU, read });
-    delete backend.readSync;
-  }
-  assertEquals(shapes.length, 16);
-  // The first step makes weights' moments and constants.
-  for (const list of shapes.slice(1)) assertEquals(list, [[4, 8, 8, 1]]);
-  // The progress bar begins to read a loss now and then; no step waits for it.
-  assert(reads <= 16, `${reads} reads`);
-});
+for (
+  const [name, make, batch] of [["DDPM", tinyDdpm, [[4, 8, 8, 1]]], ["classifier", tinyClassifier, [[
+    4,
+    8,
+    8,
+    1,
+  ], [4]]]] as const
+) {
+  Deno.test(
+    `a training step of a ${name} uploads the batch and nothing else, and reads nothing back`,
+    onGpu,
+    async () => {
+      const { backend } = currentGpu()!;
+      const shapes: number[][][] = [];
+      let inside = false, reads = 0;
+      const { uploadToGPU, read } = backend;
+      backend.uploadToGPU = (id: object) => {
+        const data = backend.tensorMap.get(id);
+        if (inside && data.values && !data.resource) shapes.at(-1)!.push(data.shape);
+        return uploadToGPU.call(backend, id);
+      };
+      backend.read = (id: object) => {
+        if (inside && backend.tensorMap.get(id).values === null) reads++;
+        return read.call(backend, id);
+      };
+      backend.readSync = () => {
+        throw new Error("a blocking read");
+      };
+      const begin = new Watch(-1000, () => {
+        shapes.push([]);
+        inside = true;
+      });
+      const end = new Watch(1000, () => inside = false);
+      try {
+        await make([begin, end], 8).fit(2, { valid: false });
+      } finally {
+        Object.assign(backend, { uploadToGPU, read });
+        delete backend.readSync;
+      }
+      assertEquals(shapes.length, 16);
+      // The first step makes weights' moments and constants.
+      for (const list of shapes.slice(1)) assertEquals(list as unknown, batch);
+      // The progress bar begins to read a loss now and then; no step waits for it.
+      assert(reads <= 16, `${reads} reads`);
+    },
+  );
+}
 
 Deno.test("the number of shaders does not grow with steps, nor memory", onGpu, async () => {
   const gpu = currentGpu()!, seen: number[][] = [];
@@ -133,7 +146,7 @@ Deno.test(
     const dir = await Deno.makeTempDir();
     const source = `
 import { CheckpointCB, Callback, currentGpu, useDevice } from "MOD";
-import { tinyDdpm } from "${new URL("tiny_ddpm.ts", import.meta.url).href}";
+import { tinyDdpm } from "${new URL("tiny.ts", import.meta.url).href}";
 await useDevice(undefined, { log: null });
 const path = "${dir}/c", resume = Deno.env.get("RESUME") === "yes";
 class Lose extends Callback {

@@ -73,7 +73,7 @@ export class Parameter extends tf.Variable {
   }
 
   /** Multiplies the gradient, if there is one. */
-  scaleGrad(factor: number): void {
+  scaleGrad(factor: number | Tensor): void {
     if (this.grad) noGrad(() => this.setGrad(tf.tidy(() => tf.mul(this.grad!, factor))));
   }
 

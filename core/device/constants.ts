@@ -23,6 +23,3 @@ export function constant(name: string, make: () => Tensor, owner?: object): Tens
   }
   return tensor;
 }
-
-/** A float32 scalar, kept. */
-export const number = (value: number): Tensor => constant(`number ${value}`, () => tf.scalar(value));

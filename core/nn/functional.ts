@@ -1,4 +1,5 @@
 /** Operations as functions: what layers call, and what a model may call by itself. Images are NHWC. */
+import { constant } from "../device/constants.ts";
 import "../autograd/gradients.ts";
 import { runKernel, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
@@ -201,7 +202,8 @@ export function dropout(
 ): Tensor {
   if (p === 0) return tf.clone(x);
   const shape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
-  const keep = tf.cast(tf.greaterEqual(generator.uniform(shape), p), "float32");
+  const rate = constant(`dropout ${p}`, () => tf.scalar(p));
+  const keep = tf.cast(tf.greaterEqual(generator.uniform(shape), rate), "float32");
   return tf.mul(x, tf.mul(keep, 1 / (1 - p)));
 }
 

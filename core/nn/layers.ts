@@ -169,14 +169,15 @@ abstract class BatchNorm extends Module<[Tensor], Tensor> {
     const { y, mean, variance } = F.batchNorm(x, this.weight, this.bias, this.eps);
     noGrad(() => {
       this.#follow(this.running_mean, mean);
-      this.#follow(this.running_var, tf.mul(variance, count / (count - 1)));
+      this.#follow(this.running_var, variance, count / (count - 1));
     });
     return y;
   }
 
-  /** running ← (1 − momentum)·running + momentum·now. */
-  #follow(running: Buffer, now: Tensor): void {
-    running.value = tf.add(tf.mul(running.value, 1 - this.momentum), tf.mul(now, this.momentum));
+  /** running ← (1 − momentum)·running + momentum·factor·now. */
+  #follow(running: Buffer, now: Tensor, factor = 1): void {
+    const old = tf.mul(running.value, 1 - this.momentum);
+    running.value = tf.add(old, tf.mul(now, this.momentum * factor));
   }
 }
 

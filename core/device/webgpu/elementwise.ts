@@ -56,7 +56,54 @@ const BLOCK = `
     }
   }`;
 
+/** Ops of two operands as WGSL. */
+const BINARY: Record<string, (a: string, b: string) => string> = {
+  Add: (a, b) => `${a} + ${b}`,
+  Sub: (a, b) => `${a} - ${b}`,
+  Multiply: (a, b) => `${a} * ${b}`,
+  RealDiv: (a, b) => `${a} / ${b}`,
+  Maximum: (a, b) => `max(${a}, ${b})`,
+  Minimum: (a, b) => `min(${a}, ${b})`,
+};
+
+/** A number that the device has not seen yet, such as the 2 of `tf.mul(x, 2)`; otherwise undefined. */
+function hostNumber({ backend }: Gpu, { dataId, shape, dtype }: TensorInfo): number | undefined {
+  const { values, resource } = backend.tensorMap.get(dataId);
+  return size(shape) === 1 && dtype === "float32" && values && !resource ? values[0] : undefined;
+}
+
+/** op(x, number) for each element of x: the number goes along with the sizes, not as an upload of its own. */
+function registerBinary(gpu: Gpu, name: string): void {
+  const onDevice = ({ dataId, dtype }: TensorInfo) =>
+    dtype === "float32" && gpu.backend.tensorMap.get(dataId).resource;
+  gpu.register(name, ({ a, b }, _, original) => {
+    const [left, right] = [hostNumber(gpu, a), hostNumber(gpu, b)];
+    if (right !== undefined && onDevice(a) && b.shape.length <= a.shape.length) {
+      return map(gpu, name, { x: a }, BINARY[name]("x[gid]", "u.number"), { number: right });
+    }
+    if (left !== undefined && onDevice(b) && a.shape.length <= b.shape.length) {
+      return map(gpu, `${name}From`, { x: b }, BINARY[name]("u.number", "x[gid]"), { number: left });
+    }
+    return original();
+  });
+}
+
+/** To float32 in memory too: tfjs's own leaves whole numbers as they are, and notes it where only its kernels look. */
+function registerCast(gpu: Gpu): void {
+  gpu.register("Cast", ({ x }, { dtype }, original) => {
+    if (dtype !== "float32" || !["int32", "bool"].includes(x.dtype)) return original();
+    const y = gpu.output(x.shape), n = size(x.shape);
+    gpu.run("Cast", {
+      ...{ read: { x }, write: { y }, types: { x: "i32" }, sizes: { n } },
+      ...{ threads: THREADS, groups: grid(n, THREADS), body: "if (gid < u.n) { y[gid] = f32(x[gid]); }" },
+    });
+    return y;
+  });
+}
+
 export function registerElementwise(gpu: Gpu): void {
+  registerCast(gpu);
+  Object.keys(BINARY).forEach((name) => registerBinary(gpu, name));
   gpu.register("Silu", ({ x }) => map(gpu, "Silu", { x }, "x[gid] * sigmoid(x[gid])", {}, SIGMOID));
   gpu.register("SiluGrad", ({ x, dy }) => {
     const slope = "sigmoid(x[gid]) * (1.0 + x[gid] * (1.0 - sigmoid(x[gid])))";

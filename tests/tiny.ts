@@ -1,18 +1,32 @@
-/** A learner that is quick to train and leaves nothing out; a module of its own so that other processes can have it. */
+/** Learners that are quick to train and leave nothing out; a module of its own so that other processes can have them. */
 import {
+  Accuracy,
   Adam,
+  AdamW,
+  BatchNorm1d,
+  batchNorm2d,
   BatchSchedCB,
   type Callback,
   DataLoaders,
   DDPMCB,
   DeviceCB,
+  Dropout,
+  Dropout2d,
+  EMACB,
+  F,
+  Flatten,
+  GradientClipCB,
   HostArray,
   initDdpm,
+  Linear,
   linearSchedule,
   MetricsCB,
+  MixedPrecision,
   OneCycleLR,
   ProgressCB,
   RecorderCB,
+  ResBlock,
+  Sequential,
   setSeed,
   TrainLearner,
   UNet,
@@ -46,6 +60,37 @@ export function tinyDdpm(cbs: Callback[] = [], batches = 4) {
       new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 1e-3, totalSteps })),
       ...[Object.assign(new MetricsCB(), { log: () => {} }), new RecorderCB({ loss: (l) => l.loss })],
       ...[new ProgressCB(() => {}), ...cbs],
+    ],
+  });
+}
+
+/** A learner of a tiny classifier, with every kind of layer and what bends a step. */
+export function tinyClassifier(cbs: Callback[] = [], batches = 4) {
+  setSeed(5);
+  const n = batches * 4;
+  const set = {
+    images: new HostArray(Float32Array.from({ length: n * 64 }, (_, i) => (i * 7919 % 64) / 64), [
+      n,
+      8,
+      8,
+      1,
+    ]),
+    labels: new HostArray(Int32Array.from({ length: n }, (_, i) => i % 10), [n]),
+  };
+  const model = new Sequential(
+    new ResBlock(1, 8, { norm: batchNorm2d }),
+    new Dropout2d(0.2),
+    new ResBlock(8, 8, { stride: 2, norm: batchNorm2d }),
+    ...[new Flatten(), new Dropout(0.1), new Linear(8 * 16, 10), new BatchNorm1d(10)],
+  );
+  return new TrainLearner(model, DataLoaders.from(set, set, { batchSize: 4 }), {
+    lossFunc: F.crossEntropy,
+    optFunc: (params, lr) => new AdamW(params, { lr }),
+    lr: 1e-3,
+    cbs: [
+      ...[new DeviceCB(), new MixedPrecision({ log: () => {} }), new GradientClipCB(1), new EMACB(0.9)],
+      Object.assign(new MetricsCB({ accuracy: new Accuracy() }), { log: () => {} }),
+      ...cbs,
     ],
   });
 }
