@@ -2,7 +2,7 @@
 import { tf } from "../../tf.ts";
 import type { TensorInfo } from "../../tf.ts";
 import type { Gpu } from "./gpu.ts";
-import { fetch, runProduct } from "./product.ts";
+import { fetch, NOWHERE, runProduct } from "./product.ts";
 
 type Shape4 = [number, number, number, number];
 
@@ -61,36 +61,58 @@ fn input(pixel: u32, tap: u32) -> i32 {
   return ((i32(n * u.inHeight) + y) * i32(u.inWidth) + x) * i32(u.ci);
 }`;
 
-/** WGSL of `output(pixel, tap)`: the same from an input pixel to the output pixel that sees it by that tap. */
+/**
+ * WGSL for the input's gradient. With stride s an input pixel is seen by those taps alone that have its phase: the s²
+ * phases are batches z of the product, each with its own taps, of which `tap(z, q)` is the q-th (row, column).
+ * `output(z, pixel, q)` tells where the channels of the output pixel that sees the phase's pixel by that tap begin, or
+ * −1 where there is none; `place(z, pixel)` which input pixel it is, or the largest number for none.
+ */
 const OUTPUT = `
-fn output(pixel: u32, tap: u32) -> i32 {
-  let n = pixel / (u.inHeight * u.inWidth);
-  let y = i32(pixel / u.inWidth % u.inHeight + TOP) - i32(tap / KW);
-  let x = i32(pixel % u.inWidth + LEFT) - i32(tap % KW);
-  let s = i32(STRIDE);
-  if (y < 0 || x < 0 || y % s != 0 || x % s != 0 || y / s >= i32(u.outHeight) || x / s >= i32(u.outWidth)) {
-    return -1;
-  }
-  return ((i32(n * u.outHeight) + y / s) * i32(u.outWidth) + x / s) * i32(u.co);
+fn tap(z: u32, q: u32) -> vec2u {
+  let phase = (vec2u(z / STRIDE, z % STRIDE) + vec2u(TOP, LEFT)) % STRIDE;
+  return phase + STRIDE * vec2u(q / TAPS, q % TAPS);
+}
+fn position(z: u32, pixel: u32) -> vec2u {
+  return STRIDE * vec2u(pixel / u.columns % u.rows, pixel % u.columns) + vec2u(z / STRIDE, z % STRIDE);
+}
+fn place(z: u32, pixel: u32) -> u32 {
+  let at = position(z, pixel);
+  if (at.x >= u.inHeight || at.y >= u.inWidth) { return ${NOWHERE}; }
+  return (pixel / (u.rows * u.columns) * u.inHeight + at.x) * u.inWidth + at.y;
+}
+fn output(z: u32, pixel: u32, q: u32) -> i32 {
+  let seen = position(z, pixel) + vec2u(TOP, LEFT); let by = tap(z, q);
+  if (by.x >= KH || by.y >= KW || by.x > seen.x || by.y > seen.y) { return -1; }
+  let at = (seen - by) / STRIDE;
+  if (at.x >= u.outHeight || at.y >= u.outWidth) { return -1; }
+  return i32(((pixel / (u.rows * u.columns) * u.outHeight + at.x) * u.outWidth + at.y) * u.co);
 }`;
 
 /**
- * WGSL of `gather_NAME(pixel, q)`: four values of a buffer from q = tap·channels + channel on, by {@link INPUT} or
+ * WGSL of `gather_NAME(z, pixel, q)`: four values of a buffer from q = tap·channels + channel on, by {@link INPUT} or
  * {@link OUTPUT}. Where `four`, they are of one tap.
  */
-function gather(name: string, where: string, channels: string, limit: string, four: boolean): string {
+function gather(
+  name: string,
+  where: (tap: string) => string,
+  channels: string,
+  limit: string,
+  four: boolean,
+): string {
   const body = four
-    ? `let at = ${where}(pixel, q / ${channels});
+    ? `let at = ${where(`q / ${channels}`)};
   if (at < 0) { return ${zero}; }
   return ${name}[(u32(at) + q % ${channels}) / 4u];`
     : `var v = ${zero};
   for (var j = 0u; j < 4u && q + j < ${limit}; j++) {
-    let at = ${where}(pixel, (q + j) / ${channels});
+    let at = ${where(`(q + j) / ${channels}`)};
     if (at >= 0) { v[j] = ${name}[u32(at) + (q + j) % ${channels}]; }
   }
   return v;`;
-  return `fn gather_${name}(pixel: u32, q: u32) -> vec4f { ${body} }\n`;
+  return `fn gather_${name}(z: u32, pixel: u32, q: u32) -> vec4f { ${body} }\n`;
 }
+
+const input = (tap: string) => `input(pixel, ${tap})`;
 
 /** out = x ∗ filter (+ bias) (+ residual): rows are output pixels, the sum runs over taps and input channels. */
 function forward(
@@ -117,12 +139,12 @@ function forward(
     ...{ sizes, consts, aAlong: "sum", bAlong: "out" },
     loads: `
 ${INPUT}
-${gather("x", "input", "u.ci", "u.k", fourIn)}${fetch("weight", fourOut)}${
-      bias ? fetch("bias", fourOut) : ""
-    }${residual ? fetch("residual", fourOut) : ""}
+${gather("x", input, "u.ci", "u.k", fourIn)}${fetch("weight", fourOut)}${bias ? fetch("bias", fourOut) : ""}${
+      residual ? fetch("residual", fourOut) : ""
+    }
 fn loadA(z: u32, row: u32, k: u32) -> vec4f {
   if (row >= u.m || k >= u.k) { return ${zero}; }
-  return gather_x(row, k);
+  return gather_x(z, row, k);
 }
 fn loadB(z: u32, k: u32, column: u32) -> vec4f {
   if (k >= u.k || column >= u.n) { return ${zero}; }
@@ -132,29 +154,42 @@ fn loadB(z: u32, k: u32, column: u32) -> vec4f {
   });
 }
 
-/** dx: rows are input pixels, the sum runs over taps and output channels. */
+/** dx: rows are a phase's input pixels, the sum runs over its taps and output channels. */
 function inputGrad(gpu: Gpu, dy: TensorInfo, filter: TensorInfo, info: ConvInfo): TensorInfo {
-  const { inChannels: ci, outChannels: co } = info;
-  const four = co % 4 === 0;
+  const { inChannels: ci, outChannels: co, strideHeight: stride, filterHeight, filterWidth } = info;
+  const four = co % 4 === 0, { sizes, consts } = common(info);
+  const part = (n: number) => Math.ceil(n / stride);
+  const [rows, columns] = [part(info.inHeight), part(info.inWidth)];
   return runProduct(gpu, "Conv2DInputGrad", {
-    m: info.batchSize * info.inHeight * info.inWidth,
-    ...{ n: ci, k: info.filterHeight * info.filterWidth * co, shape: info.inShape },
+    ...{ batch: stride * stride, m: info.batchSize * rows * columns },
+    ...{ n: ci, k: part(filterHeight) * part(filterWidth) * co, shape: info.inShape },
     ...{ read: { dy, weight: filter }, types: { dy: VEC(four), weight: VEC(four) } },
-    ...{ ...common(info), aAlong: "sum", bAlong: "sum" },
+    sizes: { ...sizes, rows, columns },
+    consts: { ...consts, KH: filterHeight, TAPS: part(filterWidth) },
+    ...{ aAlong: "sum", bAlong: "sum", place: stride > 1, split: stride === 1 },
     loads: `
 ${OUTPUT}
-${gather("dy", "output", "u.co", "u.k", four)}${fetch("weight", four)}
+${gather("dy", (tap) => `output(z, pixel, ${tap})`, "u.co", "u.k", four)}${fetch("weight", four)}
+/** Where the filter's output channels for the tap and input channel begin, or −1 past the filter. */
+fn channels(z: u32, q: u32, column: u32) -> i32 {
+  let at = tap(z, q);
+  return select(i32(((at.x * KW + at.y) * u.ci + column) * u.co), -1, at.x >= KH || at.y >= KW);
+}
 fn loadA(z: u32, row: u32, k: u32) -> vec4f {
   if (row >= u.m || k >= u.k) { return ${zero}; }
-  return gather_dy(row, k);
+  return gather_dy(z, row, k);
 }
 fn loadB(z: u32, k: u32, column: u32) -> vec4f {
   if (k >= u.k || column >= u.n) { return ${zero}; }
   ${
-      four ? "return fetch_weight((k / u.co * u.ci + column) * u.co + k % u.co, 4u);" : `var v = ${zero};
+      four
+        ? `let at = channels(z, k / u.co, column);
+  if (at < 0) { return ${zero}; }
+  return fetch_weight(u32(at) + k % u.co, 4u);`
+        : `var v = ${zero};
   for (var j = 0u; j < 4u && k + j < u.k; j++) {
-    let q = k + j;
-    v[j] = weight[(q / u.co * u.ci + column) * u.co + q % u.co];
+    let at = channels(z, (k + j) / u.co, column);
+    if (at >= 0) { v[j] = weight[u32(at) + (k + j) % u.co]; }
   }
   return v;`
     }
@@ -173,10 +208,10 @@ function filterGrad(gpu: Gpu, x: TensorInfo, dy: TensorInfo, info: ConvInfo): Te
     ...{ ...common(info), aAlong: "out", bAlong: "out", split: true },
     loads: `
 ${INPUT}
-${gather("x", "input", "u.ci", "u.m", fourIn)}${fetch("dy", fourOut)}
+${gather("x", input, "u.ci", "u.m", fourIn)}${fetch("dy", fourOut)}
 fn loadA(z: u32, row: u32, k: u32) -> vec4f {
   if (row >= u.m || k >= u.k) { return ${zero}; }
-  return gather_x(k, row);
+  return gather_x(z, k, row);
 }
 fn loadB(z: u32, k: u32, column: u32) -> vec4f {
   if (k >= u.k || column >= u.n) { return ${zero}; }

@@ -3,8 +3,12 @@ import type { TensorInfo } from "../../tf.ts";
 import type { Gpu } from "./gpu.ts";
 import { sumRows } from "./reduce.ts";
 
-/** Rows of a workgroup's tile of the output, and steps of the sum between loads. */
-const TILE_ROWS = 64, STEP = 16;
+/** Most rows and columns of a workgroup's tile of the output, and steps of the sum between loads. */
+const TILE = 64, STEP = 16;
+/** The side of a tile over so many rows or columns: no larger than they need. */
+const tileSide = (n: number) => n > TILE / 2 ? TILE : n > TILE / 4 ? TILE / 2 : TILE / 4;
+/** What `place` gives for a row that is not stored. */
+export const NOWHERE = "0xffffffffu";
 /** Workgroups that keep a device busy; a product with fewer is split along its sum. */
 const BUSY = 96;
 /** Steps of the sum that a part has at least. */
@@ -29,6 +33,8 @@ export interface Product {
   shape: number[];
   /** WGSL expression of what is stored in place of `v`, of four columns; it knows `row` and `column`. Not with split. */
   epilogue?: string;
+  /** Whether `loads` has `place(z, row) -> u32`, the output's row of a product's row; else z·m + row. Not with split. */
+  place?: boolean;
   /** Whether a long sum may be split into parts that are added up after. */
   split?: boolean;
 }
@@ -49,9 +55,9 @@ export function fetch(name: string, four: boolean): string {
 /** Runs a product; its operands are rounded to f16 where the device is set to. */
 export function runProduct(gpu: Gpu, name: string, p: Product): TensorInfo {
   const { m, n, k, batch = 1 } = p;
-  const columns = n > 32 ? 64 : n > 16 ? 32 : 16;
-  const threads = TILE_ROWS / 4 * columns / 4;
-  const tiles = [Math.ceil(n / columns), Math.ceil(m / TILE_ROWS)];
+  const [rows, columns] = [tileSide(m), tileSide(n)];
+  const threads = rows / 4 * columns / 4;
+  const tiles = [Math.ceil(n / columns), Math.ceil(m / rows)];
   const wanted = p.split
     ? Math.min(Math.ceil(k / LEAST), Math.ceil(BUSY / (tiles[0] * tiles[1] * batch)))
     : 1;
@@ -68,7 +74,7 @@ export function runProduct(gpu: Gpu, name: string, p: Product): TensorInfo {
     types: { ...p.types, out: four ? "vec4f" : "f32" },
     sizes: { m, n, k, per, splits, ...p.sizes },
     consts: {
-      ...{ TR: TILE_ROWS, TC: columns, STEP, A_OUT: Number(aOut), B_OUT: Number(bOut), FOUR: Number(four) },
+      ...{ TR: rows, TC: columns, STEP, A_OUT: Number(aOut), B_OUT: Number(bOut), FOUR: Number(four) },
       ...p.consts,
     },
     f16: gpu.half,
@@ -76,11 +82,17 @@ export function runProduct(gpu: Gpu, name: string, p: Product): TensorInfo {
     groups: [tiles[0], tiles[1], batch * splits],
     declarations: `
 ${p.loads}
-var<workgroup> tileA: array<${aOut ? `vec4<${real}>` : real}, ${TILE_ROWS * STEP / (aOut ? 4 : 1)}>;
+var<workgroup> tileA: array<${aOut ? `vec4<${real}>` : real}, ${rows * STEP / (aOut ? 4 : 1)}>;
 var<workgroup> tileB: array<${bOut ? `vec4<${real}>` : real}, ${columns * STEP / (bOut ? 4 : 1)}>;
 fn store(z: u32, row: u32, column: u32, sum: vec4f) {
   if (row >= u.m || column >= u.n) { return; }
-  let at = (z * u.m + row) * u.n + column;
+  ${
+      p.place
+        ? `let placed = place(z, row);
+  if (placed == ${NOWHERE}) { return; }
+  let at = placed * u.n + column;`
+        : "let at = (z * u.m + row) * u.n + column;"
+    }
   let v = ${p.epilogue && splits === 1 ? p.epilogue : "sum"};
   ${store}
 }
