@@ -49,70 +49,91 @@ function common(info: ConvInfo) {
 }
 
 /**
- * WGSL of `input(pixel, tap)`: where the channels of the input pixel that an output pixel sees by a tap of the filter
- * begin, or −1 outside the image.
+ * WGSL of `seen(pixel)`: the image's first input pixel, and the row and column (before padding) where the window of an
+ * output pixel begins; and of `input(at, tap)`: where the channels begin that a tap (row, column) of that window falls
+ * on, or −1 outside the image.
  */
 const INPUT = `
-fn input(pixel: u32, tap: u32) -> i32 {
-  let n = pixel / (u.outHeight * u.outWidth);
-  let y = i32(pixel / u.outWidth % u.outHeight * STRIDE + tap / KW) - i32(TOP);
-  let x = i32(pixel % u.outWidth * STRIDE + tap % KW) - i32(LEFT);
-  if (y < 0 || x < 0 || y >= i32(u.inHeight) || x >= i32(u.inWidth)) { return -1; }
-  return ((i32(n * u.inHeight) + y) * i32(u.inWidth) + x) * i32(u.ci);
+fn seen(pixel: u32) -> vec4u {
+  let line = pixel / u.outWidth;
+  let image = line / u.outHeight;
+  let at = STRIDE * vec2u(line - image * u.outHeight, pixel - line * u.outWidth);
+  return vec4u(image * u.inHeight * u.inWidth, at, 1u);
+}
+fn input(at: vec4u, tap: vec2u) -> i32 {
+  let to = vec2i(at.yz + tap) - vec2i(vec2u(TOP, LEFT));
+  if (any(to < vec2i(0)) || to.x >= i32(u.inHeight) || to.y >= i32(u.inWidth)) { return -1; }
+  return (i32(at.x) + to.x * i32(u.inWidth) + to.y) * i32(u.ci);
 }`;
 
 /**
  * WGSL for the input's gradient. With stride s an input pixel is seen by those taps alone that have its phase: the s²
  * phases are batches z of the product, each with its own taps, of which `tap(z, q)` is the q-th (row, column).
- * `output(z, pixel, q)` tells where the channels of the output pixel that sees the phase's pixel by that tap begin, or
- * −1 where there is none; `place(z, pixel)` which input pixel it is, or the largest number for none.
+ * `seeing(z, pixel)` is the image's first output pixel, and the padded row and column of the phase's pixel;
+ * `output(at, tap)` tells where the channels of the output pixel begin that sees it by that tap, or −1 for none;
+ * `place(z, pixel)` which input pixel it is, or the largest number for none.
  */
 const OUTPUT = `
 fn tap(z: u32, q: u32) -> vec2u {
   let phase = (vec2u(z / STRIDE, z % STRIDE) + vec2u(TOP, LEFT)) % STRIDE;
   return phase + STRIDE * vec2u(q / TAPS, q % TAPS);
 }
-fn position(z: u32, pixel: u32) -> vec2u {
-  return STRIDE * vec2u(pixel / u.columns % u.rows, pixel % u.columns) + vec2u(z / STRIDE, z % STRIDE);
+fn position(z: u32, pixel: u32) -> vec3u {
+  let line = pixel / u.columns;
+  let image = line / u.rows;
+  let at = STRIDE * vec2u(line - image * u.rows, pixel - line * u.columns);
+  return vec3u(image, at + vec2u(z / STRIDE, z % STRIDE));
 }
 fn place(z: u32, pixel: u32) -> u32 {
   let at = position(z, pixel);
-  if (at.x >= u.inHeight || at.y >= u.inWidth) { return ${NOWHERE}; }
-  return (pixel / (u.rows * u.columns) * u.inHeight + at.x) * u.inWidth + at.y;
+  if (at.y >= u.inHeight || at.z >= u.inWidth) { return ${NOWHERE}; }
+  return (at.x * u.inHeight + at.y) * u.inWidth + at.z;
 }
-fn output(z: u32, pixel: u32, q: u32) -> i32 {
-  let seen = position(z, pixel) + vec2u(TOP, LEFT); let by = tap(z, q);
-  if (by.x >= KH || by.y >= KW || by.x > seen.x || by.y > seen.y) { return -1; }
-  let at = (seen - by) / STRIDE;
-  if (at.x >= u.outHeight || at.y >= u.outWidth) { return -1; }
-  return i32(((pixel / (u.rows * u.columns) * u.outHeight + at.x) * u.outWidth + at.y) * u.co);
+fn seeing(z: u32, pixel: u32) -> vec3u {
+  let at = position(z, pixel);
+  return vec3u(at.x * u.outHeight * u.outWidth, at.yz + vec2u(TOP, LEFT));
+}
+fn output(at: vec3u, by: vec2u) -> i32 {
+  if (by.x >= KH || by.y >= KW || any(by > at.yz)) { return -1; }
+  let to = (at.yz - by) / STRIDE;
+  if (to.x >= u.outHeight || to.y >= u.outWidth) { return -1; }
+  return i32((at.x + to.x * u.outWidth + to.y) * u.co);
 }`;
 
 /**
- * WGSL of `gather_NAME(z, pixel, q)`: four values of a buffer from q = tap·channels + channel on, by {@link INPUT} or
- * {@link OUTPUT}. Where `four`, they are of one tap.
+ * WGSL statements that return four values from q = tap·channels + channel on, of a buffer where `where(tap)` tells
+ * where a tap's channels begin, zeros where it is negative. Where `four`, they are of one tap.
  */
 function gather(
   name: string,
+  q: string,
   where: (tap: string) => string,
   channels: string,
   limit: string,
   four: boolean,
 ): string {
-  const body = four
-    ? `let at = ${where(`q / ${channels}`)};
-  if (at < 0) { return ${zero}; }
-  return ${name}[(u32(at) + q % ${channels}) / 4u];`
+  return four
+    ? `let q = ${q} / ${channels};
+  let first = ${where("q")};
+  if (first < 0) { return ${zero}; }
+  return ${name}[(u32(first) + ${q} - q * ${channels}) / 4u];`
     : `var v = ${zero};
-  for (var j = 0u; j < 4u && q + j < ${limit}; j++) {
-    let at = ${where(`(q + j) / ${channels}`)};
-    if (at >= 0) { v[j] = ${name}[u32(at) + (q + j) % ${channels}]; }
+  for (var j = 0u; j < 4u && ${q} + j < ${limit}; j++) {
+    let q = (${q} + j) / ${channels};
+    let first = ${where("q")};
+    if (first >= 0) { v[j] = ${name}[u32(first) + ${q} + j - q * ${channels}]; }
   }
   return v;`;
-  return `fn gather_${name}(z: u32, pixel: u32, q: u32) -> vec4f { ${body} }\n`;
 }
 
-const input = (tap: string) => `input(pixel, ${tap})`;
+/** WGSL of the right-hand operand that lies in memory as it is used: weight[k, column]. */
+const columnsOf = (name: string) => `
+fn atB(z: u32, column: u32) -> vec4u { return vec4u(column, u.n - column, 0u, u32(column < u.n)); }
+fn loadB(at: vec4u, k: u32) -> vec4f {
+  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  return fetch_${name}(k * u.n + at.x, at.y);
+}`;
+const square = (tap: string) => `vec2u(${tap} / KW, ${tap} % KW)`;
 
 /** out = x ∗ filter (+ bias) (+ residual): rows are output pixels, the sum runs over taps and input channels. */
 function forward(
@@ -139,17 +160,13 @@ function forward(
     ...{ sizes, consts, aAlong: "sum", bAlong: "out" },
     loads: `
 ${INPUT}
-${gather("x", input, "u.ci", "u.k", fourIn)}${fetch("weight", fourOut)}${bias ? fetch("bias", fourOut) : ""}${
-      residual ? fetch("residual", fourOut) : ""
-    }
-fn loadA(z: u32, row: u32, k: u32) -> vec4f {
-  if (row >= u.m || k >= u.k) { return ${zero}; }
-  return gather_x(z, row, k);
+${fetch("weight", fourOut)}${bias ? fetch("bias", fourOut) : ""}${residual ? fetch("residual", fourOut) : ""}
+fn atA(z: u32, row: u32) -> vec4u { return select(vec4u(0u), seen(row), row < u.m); }
+fn loadA(at: vec4u, k: u32) -> vec4f {
+  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  ${gather("x", "k", (tap) => `input(at, ${square(tap)})`, "u.ci", "u.k", fourIn)}
 }
-fn loadB(z: u32, k: u32, column: u32) -> vec4f {
-  if (k >= u.k || column >= u.n) { return ${zero}; }
-  return fetch_weight(k * u.n + column, u.n - column);
-}`,
+${columnsOf("weight")}`,
     epilogue: ["sum", ...added.filter(Boolean)].join(" + "),
   });
 }
@@ -169,30 +186,20 @@ function inputGrad(gpu: Gpu, dy: TensorInfo, filter: TensorInfo, info: ConvInfo)
     ...{ aAlong: "sum", bAlong: "sum", place: stride > 1, split: stride === 1 },
     loads: `
 ${OUTPUT}
-${gather("dy", (tap) => `output(z, pixel, ${tap})`, "u.co", "u.k", four)}${fetch("weight", four)}
+fn atA(z: u32, row: u32) -> vec4u { return vec4u(seeing(z, row), select(0u, z + 1u, row < u.m)); }
+fn loadA(at: vec4u, k: u32) -> vec4f {
+  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  ${gather("dy", "k", (tap) => `output(at.xyz, tap(at.w - 1u, ${tap}))`, "u.co", "u.k", four)}
+}
 /** Where the filter's output channels for the tap and input channel begin, or −1 past the filter. */
 fn channels(z: u32, q: u32, column: u32) -> i32 {
   let at = tap(z, q);
   return select(i32(((at.x * KW + at.y) * u.ci + column) * u.co), -1, at.x >= KH || at.y >= KW);
 }
-fn loadA(z: u32, row: u32, k: u32) -> vec4f {
-  if (row >= u.m || k >= u.k) { return ${zero}; }
-  return gather_dy(z, row, k);
-}
-fn loadB(z: u32, k: u32, column: u32) -> vec4f {
-  if (k >= u.k || column >= u.n) { return ${zero}; }
-  ${
-      four
-        ? `let at = channels(z, k / u.co, column);
-  if (at < 0) { return ${zero}; }
-  return fetch_weight(u32(at) + k % u.co, 4u);`
-        : `var v = ${zero};
-  for (var j = 0u; j < 4u && k + j < u.k; j++) {
-    let at = channels(z, (k + j) / u.co, column);
-    if (at >= 0) { v[j] = weight[u32(at) + (k + j) % u.co]; }
-  }
-  return v;`
-    }
+fn atB(z: u32, column: u32) -> vec4u { return vec4u(column, z, 0u, u32(column < u.n)); }
+fn loadB(at: vec4u, k: u32) -> vec4f {
+  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  ${gather("weight", "k", (tap) => `channels(at.y, ${tap}, at.x)`, "u.co", "u.k", four)}
 }`,
   });
 }
@@ -208,15 +215,23 @@ function filterGrad(gpu: Gpu, x: TensorInfo, dy: TensorInfo, info: ConvInfo): Te
     ...{ ...common(info), aAlong: "out", bAlong: "out", split: true },
     loads: `
 ${INPUT}
-${gather("x", input, "u.ci", "u.m", fourIn)}${fetch("dy", fourOut)}
-fn loadA(z: u32, row: u32, k: u32) -> vec4f {
-  if (row >= u.m || k >= u.k) { return ${zero}; }
-  return gather_x(z, k, row);
+${fetch("dy", fourOut)}
+fn atA(z: u32, row: u32) -> vec4u {
+  let q = row / u.ci;
+  return vec4u(row, ${square("q")}, u32(row < u.m));
 }
-fn loadB(z: u32, k: u32, column: u32) -> vec4f {
-  if (k >= u.k || column >= u.n) { return ${zero}; }
-  return fetch_dy(k * u.n + column, u.n - column);
-}`,
+fn loadA(at: vec4u, k: u32) -> vec4f {
+  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  let window = seen(k);
+  ${
+      fourIn
+        ? `let first = input(window, at.yz);
+  if (first < 0) { return ${zero}; }
+  return x[(u32(first) + at.x % u.ci) / 4u];`
+        : gather("x", "at.x", (tap) => `input(window, ${square(tap)})`, "u.ci", "u.m", false)
+    }
+}
+${columnsOf("dy")}`,
   });
 }
 

@@ -147,6 +147,12 @@ export class Gpu {
     const [x, y = 1, z = 1] = d.groups;
     if (this.failure) throw this.failure;
     if (x * y * z === 0) return;
+    const most = this.limits.maxComputeWorkgroupsPerDimension;
+    if (Math.max(x, y, z) > most) {
+      throw new DeviceError(
+        `${kernel} would need ${x}×${y}×${z} workgroups, and this WebGPU device has ${most} at most: use a smaller batch`,
+      );
+    }
     const read = Object.entries(d.read ?? {}).filter((e): e is [string, TensorInfo] => e[1] !== undefined);
     const write = Object.entries(d.write);
     const pipeline = this.#pipeline(kernel, d, read.map(([name]) => name), write.map(([name]) => name));

@@ -45,27 +45,27 @@ function product(
       ...(residual && { residual: VEC(fourN) }),
     },
     sizes: { strideA: batchA === 1 ? 0 : m * k, strideB: batchB === 1 ? 0 : k * n },
-    consts: { TRANSPOSE_A: Number(transposeA), TRANSPOSE_B: Number(transposeB) },
+    consts: { TRANSPOSE_A: Number(transposeA), TRANSPOSE_B: Number(transposeB) }, // of the pipeline's key
     ...{ aAlong: transposeA ? "out" : "sum", bAlong: transposeB ? "sum" : "out" },
     loads: `
 ${fetch("a", fourA)}${fetch("b", fourB)}${bias ? fetch("bias", fourN) : ""}${
       residual ? fetch("residual", fourN) : ""
     }
-fn loadA(z: u32, row: u32, k: u32) -> vec4f {
-  if (row >= u.m || k >= u.k) { return vec4f(0.0); }
-  ${
-      transposeA
-        ? "return fetch_a(z * u.strideA + k * u.m + row, u.m - row);"
-        : "return fetch_a(z * u.strideA + row * u.k + k, u.k - k);"
-    }
+fn atA(z: u32, row: u32) -> vec4u {
+  return vec4u(z * u.strideA + ${transposeA ? "row" : "row * u.k"}, u.m - row, 0u, u32(row < u.m));
 }
-fn loadB(z: u32, k: u32, column: u32) -> vec4f {
-  if (column >= u.n || k >= u.k) { return vec4f(0.0); }
-  ${
-      transposeB
-        ? "return fetch_b(z * u.strideB + column * u.k + k, u.k - k);"
-        : "return fetch_b(z * u.strideB + k * u.n + column, u.n - column);"
-    }
+fn loadA(at: vec4u, k: u32) -> vec4f {
+  if (at.w == 0u || k >= u.k) { return vec4f(0.0); }
+  return ${transposeA ? "fetch_a(at.x + k * u.m, at.y)" : "fetch_a(at.x + k, u.k - k)"};
+}
+fn atB(z: u32, column: u32) -> vec4u {
+  return vec4u(z * u.strideB + ${
+      transposeB ? "column * u.k" : "column"
+    }, u.n - column, 0u, u32(column < u.n));
+}
+fn loadB(at: vec4u, k: u32) -> vec4f {
+  if (at.w == 0u || k >= u.k) { return vec4f(0.0); }
+  return ${transposeB ? "fetch_b(at.x + k, u.k - k)" : "fetch_b(at.x + k * u.n, at.y)"};
 }`,
     epilogue: ["sum", ...added.filter(Boolean)].join(" + "),
     split: !bias && !residual && batch === 1,

@@ -27,7 +27,10 @@ export interface Product {
   /** Which neighbours loadA and loadB give four of: along the sum, or along the output's rows or columns. */
   aAlong: "sum" | "out";
   bAlong: "sum" | "out";
-  /** WGSL: `loadA(z, row, k) -> vec4f` and `loadB(z, k, column) -> vec4f`, zeros outside. */
+  /**
+   * WGSL: `loadA(at, k) -> vec4f` and `loadB(at, k) -> vec4f`, zeros outside, where `at` is what `atA(z, row) -> vec4u`
+   * and `atB(z, column) -> vec4u` found: all that stays the same along the sum, divisions above all.
+   */
   loads: string;
   /** The output's shape. */
   shape: number[];
@@ -52,6 +55,24 @@ export function fetch(name: string, four: boolean): string {
   return `fn fetch_${name}(at: u32, count: u32) -> vec4f { ${four ? whole : single} }\n`;
 }
 
+/** Statements for 0, 1, … */
+const repeat = (n: number, statement: (j: number) => string): string =>
+  Array.from({ length: n }, (_, j) => statement(j)).join("\n  ");
+
+// The i-th vector that is loaded into a tile of `side` rows or columns: four of them at one step of the sum, or four
+// steps of one of them.
+const across = (i: string, side: string, out: boolean): string =>
+  out ? `${i} % (${side} / 4u) * 4u` : `${i} / (STEP / 4u)`;
+const along = (i: string, side: string, out: boolean): string =>
+  out ? `${i} / (${side} / 4u)` : `${i} % (STEP / 4u) * 4u`;
+/** Puts the i-th vector into its tile, whose rows are steps of the sum. */
+function put(tile: string, side: string, i: string, out: boolean, value: string): string {
+  const step = along(i, side, out), at = across(i, side, out);
+  if (out) return `${tile}[((${step}) * ${side} + ${at}) / 4u] = ${value};`;
+  return `{ let v = ${value}; let at = ${step} * ${side} + ${at};
+      for (var j = 0u; j < 4u; j++) { ${tile}[at + j * ${side}] = v[j]; } }`;
+}
+
 /** Runs a product; its operands are rounded to f16 where the device is set to. */
 export function runProduct(gpu: Gpu, name: string, p: Product): TensorInfo {
   const { m, n, k, batch = 1 } = p;
@@ -62,6 +83,8 @@ export function runProduct(gpu: Gpu, name: string, p: Product): TensorInfo {
     ? Math.min(Math.ceil(k / LEAST), Math.ceil(BUSY / (tiles[0] * tiles[1] * batch)))
     : 1;
   const per = Math.ceil(k / Math.max(1, wanted) / STEP) * STEP, splits = Math.max(1, Math.ceil(k / per));
+  // Vectors of four that a thread loads between barriers.
+  const [loadsA, loadsB] = [TILE / columns, TILE / rows];
   const four = n % 4 === 0, real = gpu.half ? "f16" : "f32";
   const out = gpu.output(splits === 1 ? p.shape : [splits, batch * m, n]);
   const [aOut, bOut] = [p.aAlong === "out", p.bAlong === "out"];
@@ -115,27 +138,35 @@ fn b4(step: u32, column: u32) -> vec4f {
   let row0 = id.y * TR; let column0 = id.x * TC;
   let row = t / (TC / 4u) * 4u; let column = t % (TC / 4u) * 4u;
   var c0 = vec4f(0.0); var c1 = vec4f(0.0); var c2 = vec4f(0.0); var c3 = vec4f(0.0);
+  ${
+      repeat(loadsA, (j) =>
+        `let ia${j} = t + ${j}u * THREADS; let a${j} = atA(z, row0 + ${across("ia" + j, "TR", aOut)});`)
+    }
+  ${
+      repeat(loadsB, (j) =>
+        `let ib${j} = t + ${j}u * THREADS; let b${j} = atB(z, column0 + ${across("ib" + j, "TC", bOut)});`)
+    }
   let end = min(u.k, (id.z % u.splits + 1u) * u.per);
   for (var k0 = id.z % u.splits * u.per; k0 < end; k0 += STEP) {
-    for (var i = t; i < TR * STEP / 4u; i += THREADS) {
-      ${
-      aOut
-        ? `let step = i / (TR / 4u); let r = i % (TR / 4u) * 4u;
-      tileA[(step * TR + r) / 4u] = vec4<${real}>(loadA(z, row0 + r, k0 + step));`
-        : `let step = i % (STEP / 4u) * 4u; let r = i / (STEP / 4u);
-      let v = vec4<${real}>(loadA(z, row0 + r, k0 + step));
-      for (var j = 0u; j < 4u; j++) { tileA[(step + j) * TR + r] = v[j]; }`
+    ${
+      repeat(loadsA, (j) =>
+        put(
+          "tileA",
+          "TR",
+          `ia${j}`,
+          aOut,
+          `vec4<${real}>(loadA(a${j}, k0 + ${along("ia" + j, "TR", aOut)}))`,
+        ))
     }
-    }
-    for (var i = t; i < TC * STEP / 4u; i += THREADS) {
-      ${
-      bOut
-        ? `let step = i / (TC / 4u); let c = i % (TC / 4u) * 4u;
-      tileB[(step * TC + c) / 4u] = vec4<${real}>(loadB(z, k0 + step, column0 + c));`
-        : `let step = i % (STEP / 4u) * 4u; let c = i / (STEP / 4u);
-      let v = vec4<${real}>(loadB(z, k0 + step, column0 + c));
-      for (var j = 0u; j < 4u; j++) { tileB[(step + j) * TC + c] = v[j]; }`
-    }
+    ${
+      repeat(loadsB, (j) =>
+        put(
+          "tileB",
+          "TC",
+          `ib${j}`,
+          bOut,
+          `vec4<${real}>(loadB(b${j}, k0 + ${along("ib" + j, "TC", bOut)}))`,
+        ))
     }
     workgroupBarrier();
     for (var s = 0u; s < STEP; s++) {
