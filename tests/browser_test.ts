@@ -21,7 +21,7 @@ async function visit(url: string, flags: string[] = []) {
   const browser = await puppeteer.launch({
     executablePath: chromium,
     // No sandbox: CI may run as root.
-    args: ["--no-sandbox", ...flags],
+    args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags],
   });
   try {
     const page = await browser.newPage();
