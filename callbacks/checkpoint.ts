@@ -76,17 +76,25 @@ export class CheckpointCB extends Callback {
 
   /** Puts back what other callbacks' `beforeEpoch` has reset, and the generators as they were. */
   async beforeEpoch(learn: Learner): Promise<void> {
+    if (!learn.training) return;
+    await this.#putBack(learn);
+    this.#orderState = learn.dls.train.generator.state;
+  }
+
+  /** Where no epoch is left, callbacks still get what they had. */
+  async afterFit(learn: Learner): Promise<void> {
+    await this.#putBack(learn);
+  }
+
+  async #putBack(learn: Learner): Promise<void> {
     const saved = this.#loaded;
-    if (saved && learn.training) {
-      this.#loaded = null;
-      learn.dls.train.generator.state = saved.order;
-      defaultGenerator.state = saved.random;
-      const others = this.#others(learn);
-      for (const [i, cb] of others.entries()) {
-        if (saved.callbacks[i] !== null) await methodsOf(cb).loadState?.(saved.callbacks[i], learn);
-      }
+    if (!saved) return;
+    this.#loaded = null;
+    learn.dls.train.generator.state = saved.order;
+    defaultGenerator.state = saved.random;
+    for (const [i, cb] of this.#others(learn).entries()) {
+      if (saved.callbacks[i] !== null) await methodsOf(cb).loadState?.(saved.callbacks[i], learn);
     }
-    if (learn.training) this.#orderState = learn.dls.train.generator.state;
   }
 
   async afterBatch(learn: Learner): Promise<void> {

@@ -209,6 +209,18 @@ for (const [everyBatches, iter] of [[2, 4], [undefined, 0]] as const) {
   });
 }
 
+Deno.test("resumed when it is over: nothing is computed again, and nothing is lost", async () => {
+  const dir = await Deno.makeTempDir();
+  const whole = await make(new CheckpointCB({ path: `${dir}/whole` }));
+  await whole.learn.fit(2);
+  const expected = await outcome(whole);
+  defaultGenerator.seed = 999;
+  const again = await make(new CheckpointCB({ path: `${dir}/whole`, resume: true }));
+  await again.learn.fit(2);
+  assertEquals(await outcome(again), expected);
+  await Deno.remove(dir, { recursive: true });
+});
+
 Deno.test("nothing to resume from, and a file that is no checkpoint, are named", async () => {
   const dir = await Deno.makeTempDir();
   const { learn } = await make(new CheckpointCB({ path: `${dir}/none`, resume: true }));
