@@ -1,6 +1,6 @@
 /** The page of examples/browser/ in headless Chromium: the bundle of mod.ts draws there what it draws under Deno. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import puppeteer from "npm:puppeteer-core@25.16.0";
+import puppeteer, { type Page } from "npm:puppeteer-core@25.16.0";
 import { Generator, imageGrid, pretrained, respace, sample } from "../mod.ts";
 import { wasmOnly } from "./support.ts";
 
@@ -16,15 +16,43 @@ function findChromium(): string | undefined {
 
 const chromium = wasmOnly.ignore ? undefined : findChromium();
 
-/** What a browser shows at an address: every picture that was put on the canvas, and the page's texts. */
-async function visit(url: string, flags: string[] = []) {
+/** A page's worker that trains from the bundle at that address, and posts the loss before and after. */
+const training = (url: string) => `
+  (async () => {
+    const d = await import("${url}denoise.js");
+    await d.useDevice("wasm", { log: null });
+    const data = await d.fashionMnist();
+    const dls = d.DataLoaders.from(d.take(data.train, 192), d.take(data.test, 64), {
+      batchSize: 32,
+      transform: d.compose(d.toFloat(), d.normalize(0.28, 0.35)),
+    });
+    const model = new d.Sequential(new d.Flatten(), new d.Linear(784, 10));
+    const metrics = new d.MetricsCB({ accuracy: new d.Accuracy() });
+    const learn = new d.TrainLearner(model, dls, {
+      ...{ lossFunc: d.F.crossEntropy, lr: 1e-2, optFunc: (params, lr) => new d.AdamW(params, { lr }) },
+      cbs: [new d.DeviceCB(), metrics, new d.ProgressCB()],
+    });
+    await learn.fit(2);
+    return metrics.rows.filter((row) => row.train === "train").map((row) => row.loss);
+  })().then(postMessage, (error) => postMessage(String(error)))`;
+
+/** Runs a function with a browser's page. */
+async function inPage<T>(flags: string[], f: (page: Page) => Promise<T>): Promise<T> {
   const browser = await puppeteer.launch({
     executablePath: chromium,
     // No sandbox: CI may run as root.
     args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags],
   });
   try {
-    const page = await browser.newPage();
+    return await f(await browser.newPage());
+  } finally {
+    await browser.close();
+  }
+}
+
+/** What a browser shows at an address: every picture that was put on the canvas, and the page's texts. */
+function visit(url: string, flags: string[] = []) {
+  return inPage(flags, async (page) => {
     await page.evaluateOnNewDocument(`
       globalThis.pictures = [];
       const { putImageData } = CanvasRenderingContext2D.prototype;
@@ -41,9 +69,7 @@ async function visit(url: string, flags: string[] = []) {
       status: document.getElementById("status").textContent,
     })`);
     return result as { pictures: number[][]; isolated: boolean; device: string; status: string };
-  } finally {
-    await browser.close();
-  }
+  });
 }
 
 /** The pixels that Deno draws. */
@@ -65,7 +91,7 @@ function assertSame(shown: number[], expected: number[]): void {
 const distance = (a: number[], b: number[]) => a.reduce((sum, v, i) => sum + (v - b[i]) ** 2, 0);
 
 Deno.test({
-  name: "deno task browser: the page draws Deno's images on threads, on one thread, and on WebGPU",
+  name: "deno task browser: the page draws Deno's images, and a bundle trains",
   ignore: !chromium,
   async fn(t) {
     const dir = await Deno.makeTempDir();
@@ -117,6 +143,14 @@ Deno.test({
         ]);
         assertMatch(device, /^webgpu \(/, status);
         assertSame(pictures.at(-1)!, await drawn(1, 3, 5));
+      });
+      await t.step("training in a worker that has no address of its own", async () => {
+        const losses = await inPage([], async (page) => {
+          await page.goto(`${url}main.js`);
+          const worker = `new Worker(URL.createObjectURL(new Blob([${JSON.stringify(training(url))}])))`;
+          return await page.evaluate(`new Promise((done) => ${worker}.onmessage = (e) => done(e.data))`);
+        }) as number[];
+        assert(losses.length === 2 && losses[1] < 0.8 * losses[0], `${losses}`);
       });
       await t.step("a wrong wish is said on the page", async () => {
         const { status } = await visit(`${url}?n=1&steps=3&device=webgpu`, ["--disable-features=WebGPU"]);

@@ -67,12 +67,17 @@ async function nodeProcess(): Promise<Any> {
 /** A file's bytes, by URL or by path. */
 async function bytesAt(location: string): Promise<Uint8Array> {
   if ("Deno" in globalThis && !/^https?:/.test(location)) return await Deno.readFile(location);
-  return new Uint8Array(await (await fetch(location)).arrayBuffer());
+  const response = await fetch(location);
+  if (response.ok) return new Uint8Array(await response.arrayBuffer());
+  throw new Error(
+    `No binary at ${location} (${response.status} ${response.statusText}): it is a file of the npm package ` +
+      "@tensorflow/tfjs-backend-wasm, and belongs beside the bundle",
+  );
 }
 
 /**
- * tfjs's threaded binary for that memory. An unshared one needs its bytes, from where emscripten would look for them
- * (under Deno: read permission).
+ * tfjs's threaded binary for that memory. An unshared one needs its bytes: a file of the package (under Deno: read
+ * permission), in a page one beside the bundle.
  */
 async function compileBinary(shared: boolean, location: string): Promise<WebAssembly.Module> {
   const compiled = shared ? await loadWasmBinary() : undefined;
@@ -96,8 +101,10 @@ export async function bootWasm(shared: boolean): Promise<Booted> {
         print: () => {},
         printErr: (line: string) => failures.push(line),
         locateFile(name: string, directory: string) {
-          if (name.endsWith(".wasm")) location = directory + name; // it asks for its worker's script too
-          return directory + name;
+          // In a page the binary lies beside the bundle, whatever the page's own address or a worker's.
+          const at = "Deno" in globalThis ? directory + name : new URL(name, import.meta.url).href;
+          if (name.endsWith(".wasm")) location = at; // it asks for its worker's script too
+          return at;
         },
         instantiateWasm(
           imports: WebAssembly.Imports,
