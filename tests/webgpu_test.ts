@@ -111,9 +111,11 @@ async function losses() {
     const loss = F.mseLoss(model.call(x, tf.tensor1d([1, 50, 300, 999], "int32")).sample, noise);
     tape.stop();
     tape.backward(loss);
+    // More tensors than a shader can bind.
+    const norm = tf.sqrt(tf.addN(model.parameters().map((p) => tf.sum(tf.square(p.grad)))));
     opt.step();
     opt.zeroGrad();
-    seen.push((await loss.data())[0]);
+    seen.push((await loss.data())[0], (await norm.data())[0]);
   }
   return seen;
 }

@@ -543,3 +543,12 @@ Deno.test("what was whole or true is a float after a cast, for every kernel", as
   await assertTensor(tf.sub(1, some), [3], [0, 1, 0], 0);
   await assertTensor(tf.cast(tf.scalar(2, "int32"), "float32"), [], [2], 0);
 });
+
+Deno.test("addN adds as many tensors as there are", async () => {
+  for (const count of [1, 3, 40]) {
+    const xs = Array.from({ length: count }, (_, i) => random([3, 5], 100 + i));
+    const sums = Array(15).fill(0);
+    for (const x of xs) (await numbers(x)).forEach((v, i) => sums[i] += v);
+    await assertTensor(tf.addN(xs), [3, 5], sums, 1e-5);
+  }
+});

@@ -101,7 +101,25 @@ function registerCast(gpu: Gpu): void {
   });
 }
 
+/** Σ of tensors of one shape, as many a dispatch as the device can bind. */
+function registerAddN(gpu: Gpu): void {
+  const add = (xs: TensorInfo[]): TensorInfo => {
+    const most = gpu.limits.maxStorageBuffersPerShaderStage - 1;
+    const read = Object.fromEntries(xs.slice(0, most).map((x, i) => [`x${i}`, x]));
+    const sum = map(gpu, "AddN", read, Object.keys(read).map((name) => `${name}[gid]`).join(" + "));
+    if (xs.length <= most) return sum;
+    const whole = add([sum, ...xs.slice(most)]);
+    gpu.free(sum);
+    return whole;
+  };
+  gpu.register("AddN", (inputs, _, original) => {
+    const xs = Object.values(inputs);
+    return xs.every((x) => x.dtype === "float32") ? add(xs) : original();
+  });
+}
+
 export function registerElementwise(gpu: Gpu): void {
+  registerAddN(gpu);
   registerCast(gpu);
   Object.keys(BINARY).forEach((name) => registerBinary(gpu, name));
   gpu.register("Silu", ({ x }) => map(gpu, "Silu", { x }, "x[gid] * sigmoid(x[gid])", {}, SIGMOID));
