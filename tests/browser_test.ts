@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import puppeteer, { type Page } from "npm:puppeteer-core@25.16.0";
 import { Generator, imageGrid, pretrained, respace, sample } from "../mod.ts";
+import { tinyLosses } from "./tiny.ts";
 import { wasmOnly } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -16,25 +17,19 @@ function findChromium(): string | undefined {
 
 const chromium = wasmOnly.ignore ? undefined : findChromium();
 
-/** A page's worker that trains from the bundle at that address, and posts the loss before and after. */
-const training = (url: string) => `
-  (async () => {
-    const d = await import("${url}denoise.js");
-    await d.useDevice("wasm", { log: null });
-    const data = await d.fashionMnist();
-    const dls = d.DataLoaders.from(d.take(data.train, 192), d.take(data.test, 64), {
-      batchSize: 32,
-      transform: d.compose(d.toFloat(), d.normalize(0.28, 0.35)),
-    });
-    const model = new d.Sequential(new d.Flatten(), new d.Linear(784, 10));
-    const metrics = new d.MetricsCB({ accuracy: new d.Accuracy() });
-    const learn = new d.TrainLearner(model, dls, {
-      ...{ lossFunc: d.F.crossEntropy, lr: 1e-2, optFunc: (params, lr) => new d.AdamW(params, { lr }) },
-      cbs: [new d.DeviceCB(), metrics, new d.ProgressCB()],
-    });
-    await learn.fit(2);
-    return metrics.rows.filter((row) => row.train === "train").map((row) => row.loss);
-  })().then(postMessage, (error) => postMessage(String(error)))`;
+/** Bundles a script with the line of the README. */
+async function bundle(path: string, script: string): Promise<void> {
+  const readme = await Deno.readTextFile(`${ROOT}README.md`);
+  const [, line] = readme.match(/^deno (bundle .*)$/m)!;
+  const args = line.split(" ").map((arg) =>
+    ({ "denoise.js": path, "mod.ts": script })[arg] ?? arg.replaceAll('"', "")
+  );
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
+  assert(success, new TextDecoder().decode(stderr));
+}
+
+/** Flags that give Chromium WebGPU on a processor. */
+const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 
 /** Runs a function with a browser's page. */
 async function inPage<T>(flags: string[], f: (page: Page) => Promise<T>): Promise<T> {
@@ -138,19 +133,27 @@ Deno.test({
         assertSame(pictures.at(-1)!, await drawn(1, 3, 5));
       });
       await t.step("WebGPU: the same picture", async () => {
-        const { pictures, device, status } = await visit(`${url}?n=1&steps=3&seed=5&device=webgpu`, [
-          ...["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
-        ]);
+        const { pictures, device, status } = await visit(`${url}?n=1&steps=3&seed=5&device=webgpu`, WEBGPU);
         assertMatch(device, /^webgpu \(/, status);
         assertSame(pictures.at(-1)!, await drawn(1, 3, 5));
       });
-      await t.step("training in a worker that has no address of its own", async () => {
-        const losses = await inPage([], async (page) => {
-          await page.goto(`${url}main.js`);
-          const worker = `new Worker(URL.createObjectURL(new Blob([${JSON.stringify(training(url))}])))`;
-          return await page.evaluate(`new Promise((done) => ${worker}.onmessage = (e) => done(e.data))`);
-        }) as number[];
-        assert(losses.length === 2 && losses[1] < 0.8 * losses[0], `${losses}`);
+      await t.step("a bundled script trains to Deno's losses, on WASM and on WebGPU", async () => {
+        await bundle(`${dir}/tiny.js`, "tests/tiny.ts");
+        const expected = await tinyLosses("wasm");
+        for (const device of ["wasm", "webgpu"]) {
+          // A worker that has no address of its own.
+          const source = `import("${url}tiny.js").then((tiny) => tiny.tinyLosses("${device}"))
+            .then(postMessage, (error) => postMessage(String(error)))`;
+          const worker = `new Worker(URL.createObjectURL(new Blob([${JSON.stringify(source)}])))`;
+          const losses = await inPage(WEBGPU, async (page) => {
+            await page.goto(`${url}main.js`);
+            return await page.evaluate(`new Promise((done) => ${worker}.onmessage = (e) => done(e.data))`);
+          }) as number[];
+          assertEquals(losses.length, expected.length, `${losses}`);
+          expected.forEach((v, i) =>
+            assert(Math.abs(losses[i] / v - 1) < 0.01, `${device}: ${losses}, not ${expected}`)
+          );
+        }
       });
       await t.step("a wrong wish is said on the page", async () => {
         const { status } = await visit(`${url}?n=1&steps=3&device=webgpu`, ["--disable-features=WebGPU"]);

@@ -10,6 +10,7 @@ import {
   DataLoaders,
   DDPMCB,
   DeviceCB,
+  type DeviceChoice,
   Dropout,
   Dropout2d,
   EMACB,
@@ -30,6 +31,7 @@ import {
   setSeed,
   TrainLearner,
   UNet,
+  useDevice,
 } from "../mod.ts";
 
 /** A learner of a tiny DDPM, with everything that `deno task train` uses. */
@@ -93,4 +95,17 @@ export function tinyClassifier(cbs: Callback[] = [], batches = 4) {
       ...cbs,
     ],
   });
+}
+
+/** Losses of the first batches of both on a device. */
+export async function tinyLosses(device: DeviceChoice): Promise<number[]> {
+  await useDevice(device, { log: null });
+  const losses: number[] = [];
+  for (const make of [tinyDdpm, tinyClassifier]) {
+    const recorder = new RecorderCB({ loss: (learn) => learn.loss });
+    await make([recorder], 3).fit(1, { valid: false });
+    await recorder.flush();
+    losses.push(...recorder.values.loss);
+  }
+  return losses;
 }
