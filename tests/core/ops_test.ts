@@ -64,6 +64,9 @@ const CONVS: [name: string, x: number[], k: number, co: number, stride: number, 
   ["3×3 in tiles", [4, 16, 16, 8], 3, 16, 1, 1],
   ["3×3 in tiles, odd size", [4, 14, 15, 16], 3, 8, 1, 1],
   ["3×3 in tiles without padding", [6, 15, 13, 8], 3, 8, 1, 0],
+  ["5×5 in tiles", [2, 10, 12, 8], 5, 16, 1, 2],
+  ["5×5 in tiles, odd size", [3, 9, 7, 16], 5, 8, 1, 2],
+  ["5×5 in tiles without padding", [2, 13, 11, 8], 5, 8, 1, 0],
 ];
 
 for (const [name, shape, k, co, stride, padding] of CONVS) {

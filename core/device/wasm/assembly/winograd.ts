@@ -1,9 +1,10 @@
 /**
- * 3×3 convolutions of stride 1 with a quarter of the multiplications: Winograd's F(4×4, 3×3) (Lavin & Gray 2016) at
- * the points 0, ±√½, ±√2, ∞, which keep its rounding within a few times that of the plain sum.
+ * 3×3 convolutions of stride 1 with a quarter of the multiplications, and 5×5 ones with 9 of 25: Winograd's
+ * F(4×4, 3×3) and F(2×2, 5×5) (Lavin & Gray 2016) at the points 0, ±√½, ±√2, ∞, which keep the rounding within a few
+ * times that of the plain sum.
  *
- * A tile of 4×4 outputs sees 6×6 inputs. In the transformed domain the convolution is 36 independent matrix products:
- * Y = Aᵀ[(G·g·Gᵀ) ∘ (Bᵀ·d·B)]A. The filter gradient is F(3×3, 4×4), with the same Bᵀ.
+ * A tile of M×M outputs of an R×R filter, M + R = 7, sees 6×6 inputs. In the transformed domain the convolution is 36
+ * independent matrix products: Y = Aᵀ[(G·g·Gᵀ) ∘ (Bᵀ·d·B)]A. The filter gradient is F(R×R, M×M), with the same Bᵀ.
  */
 import { bytes, int, ptr } from "./args";
 import { padRows } from "./conv";
@@ -45,77 +46,125 @@ function inputTransform(src: usize, from: usize, dst: usize, to: usize): void {
   v128.store(dst + 5 * to, f32x4.add(less(d1, FIVE_HALVES, d3), d5));
 }
 
-/** Aᵀ·m: six vectors to four. */
+/** G·g: the values of a polynomial of two to five coefficients at the six points, scaled or not. */
 // @ts-ignore: decorator
 @inline
-function outputTransform(src: usize, from: usize, dst: usize, to: usize): void {
-  const m1 = v128.load(src + from), m2 = v128.load(src + 2 * from);
-  const m3 = v128.load(src + 3 * from), m4 = v128.load(src + 4 * from);
+function evaluate(src: usize, from: usize, dst: usize, to: usize, terms: i32, scaled: bool): void {
+  const g0 = v128.load(src), g1 = v128.load(src + from);
+  let last = g1, evenA = g0, oddA = g1, evenB = g0, oddB = g1;
+  if (terms > 2) {
+    const g2 = last = v128.load(src + 2 * from);
+    let upA = g2, upB = g2;
+    if (terms > 3) {
+      const g3 = last = v128.load(src + 3 * from);
+      oddA = fma(HALF, g3, g1);
+      oddB = fma(TWO, g3, g1);
+    }
+    if (terms > 4) {
+      const g4 = last = v128.load(src + 4 * from);
+      upA = fma(HALF, g4, g2);
+      upB = fma(TWO, g4, g2);
+    }
+    evenA = fma(HALF, upA, g0);
+    evenB = fma(TWO, upB, g0);
+  }
+  oddA = f32x4.mul(A, oddA);
+  oddB = f32x4.mul(B, oddB);
+  let a1 = f32x4.add(evenA, oddA), a2 = f32x4.sub(evenA, oddA);
+  let b1 = f32x4.add(evenB, oddB), b2 = f32x4.sub(evenB, oddB);
+  if (scaled) {
+    const f = f32x4.neg(f32x4.mul(TWO, THIRD));
+    a1 = f32x4.mul(f, a1);
+    a2 = f32x4.mul(f, a2);
+    b1 = f32x4.mul(SIXTH, b1);
+    b2 = f32x4.mul(SIXTH, b2);
+  }
+  v128.store(dst, g0);
+  v128.store(dst + to, a1);
+  v128.store(dst + 2 * to, a2);
+  v128.store(dst + 3 * to, b1);
+  v128.store(dst + 4 * to, b2);
+  v128.store(dst + 5 * to, last);
+}
+
+/** Aᵀ·m: six products to two to five results, with the points' scales where they are not in G. */
+// @ts-ignore: decorator
+@inline
+function combine(src: usize, from: usize, dst: usize, to: usize, results: i32, scaled: bool): void {
+  let m1 = v128.load(src + from), m2 = v128.load(src + 2 * from);
+  let m3 = v128.load(src + 3 * from), m4 = v128.load(src + 4 * from);
+  const m5 = v128.load(src + 5 * from);
+  if (scaled) {
+    const f = f32x4.neg(f32x4.mul(TWO, THIRD));
+    m1 = f32x4.mul(f, m1);
+    m2 = f32x4.mul(f, m2);
+    m3 = f32x4.mul(SIXTH, m3);
+    m4 = f32x4.mul(SIXTH, m4);
+  }
   const s1 = f32x4.add(m1, m2), d1 = f32x4.mul(A, f32x4.sub(m1, m2));
   const s2 = f32x4.add(m3, m4), d2 = f32x4.mul(B, f32x4.sub(m3, m4));
-  v128.store(dst, f32x4.add(v128.load(src), f32x4.add(s1, s2)));
-  v128.store(dst + to, f32x4.add(d1, d2));
-  v128.store(dst + 2 * to, fma(HALF, s1, f32x4.mul(TWO, s2)));
-  v128.store(dst + 3 * to, fma(HALF, d1, fma(TWO, d2, v128.load(src + 5 * from))));
+  const y0 = f32x4.add(v128.load(src), f32x4.add(s1, s2));
+  let y1 = f32x4.add(d1, d2);
+  if (results == 2) y1 = f32x4.add(y1, m5);
+  v128.store(dst, y0);
+  v128.store(dst + to, y1);
+  if (results > 2) {
+    const y2 = fma(HALF, s1, results == 3 ? fma(TWO, s2, m5) : f32x4.mul(TWO, s2));
+    v128.store(dst + 2 * to, y2);
+  }
+  if (results > 3) {
+    const y3 = fma(HALF, d1, results == 4 ? fma(TWO, d2, m5) : f32x4.mul(TWO, d2));
+    v128.store(dst + 3 * to, y3);
+  }
+  if (results > 4) {
+    const y4 = fma(f32x4.mul(HALF, HALF), s1, fma(f32x4.mul(TWO, TWO), s2, m5));
+    v128.store(dst + 4 * to, y4);
+  }
 }
 
-/** G·g: three vectors to six. */
+/** A filter's R vectors to six. */
 // @ts-ignore: decorator
 @inline
-function filterTransform(src: usize, from: usize, dst: usize, to: usize): void {
-  const g0 = v128.load(src), g1 = v128.load(src + from), g2 = v128.load(src + 2 * from);
-  v128.store(dst, g0);
-  let even = fma(HALF, g2, g0), odd = f32x4.mul(A, g1);
-  const f = f32x4.neg(f32x4.mul(TWO, THIRD));
-  v128.store(dst + to, f32x4.mul(f, f32x4.add(even, odd)));
-  v128.store(dst + 2 * to, f32x4.mul(f, f32x4.sub(even, odd)));
-  even = fma(TWO, g2, g0);
-  odd = f32x4.mul(B, g1);
-  v128.store(dst + 3 * to, f32x4.mul(SIXTH, f32x4.add(even, odd)));
-  v128.store(dst + 4 * to, f32x4.mul(SIXTH, f32x4.sub(even, odd)));
-  v128.store(dst + 5 * to, g2);
+function filterTransform(src: usize, from: usize, dst: usize, to: usize, R: i32): void {
+  if (R == 3) evaluate(src, from, dst, to, 3, true);
+  else evaluate(src, from, dst, to, 5, true);
 }
 
-/** G·g of F(3×3, 4×4) without its rows' scales, which {@link gradientTransform} makes up: four vectors to six. */
+/** Six vectors to a tile's 7 − R outputs. */
 // @ts-ignore: decorator
 @inline
-function outputGradTransform(src: usize, from: usize, dst: usize, to: usize): void {
-  const g0 = v128.load(src), g1 = v128.load(src + from), g2 = v128.load(src + 2 * from), g3 = v128.load(src + 3 * from);
-  v128.store(dst, g0);
-  let even = fma(HALF, g2, g0), odd = f32x4.mul(A, fma(HALF, g3, g1));
-  v128.store(dst + to, f32x4.add(even, odd));
-  v128.store(dst + 2 * to, f32x4.sub(even, odd));
-  even = fma(TWO, g2, g0);
-  odd = f32x4.mul(B, fma(TWO, g3, g1));
-  v128.store(dst + 3 * to, f32x4.add(even, odd));
-  v128.store(dst + 4 * to, f32x4.sub(even, odd));
-  v128.store(dst + 5 * to, g3);
+function outputTransform(src: usize, from: usize, dst: usize, to: usize, R: i32): void {
+  if (R == 3) combine(src, from, dst, to, 4, false);
+  else combine(src, from, dst, to, 2, false);
 }
 
-/** Aᵀ·m of F(3×3, 4×4): six vectors to three. */
+/** A tile's 7 − R output gradients to six vectors, whose scales {@link gradientTransform} makes up. */
 // @ts-ignore: decorator
 @inline
-function gradientTransform(src: usize, from: usize, dst: usize, to: usize): void {
-  const f = f32x4.neg(f32x4.mul(TWO, THIRD));
-  const m1 = f32x4.mul(f, v128.load(src + from)), m2 = f32x4.mul(f, v128.load(src + 2 * from));
-  const m3 = f32x4.mul(SIXTH, v128.load(src + 3 * from)), m4 = f32x4.mul(SIXTH, v128.load(src + 4 * from));
-  const s1 = f32x4.add(m1, m2), s2 = f32x4.add(m3, m4);
-  v128.store(dst, f32x4.add(v128.load(src), f32x4.add(s1, s2)));
-  v128.store(dst + to, fma(A, f32x4.sub(m1, m2), f32x4.mul(B, f32x4.sub(m3, m4))));
-  v128.store(dst + 2 * to, fma(HALF, s1, fma(TWO, s2, v128.load(src + 5 * from))));
+function outputGradTransform(src: usize, from: usize, dst: usize, to: usize, R: i32): void {
+  if (R == 3) evaluate(src, from, dst, to, 4, false);
+  else evaluate(src, from, dst, to, 2, false);
+}
+
+/** Six vectors to the R of a filter's gradient. */
+// @ts-ignore: decorator
+@inline
+function gradientTransform(src: usize, from: usize, dst: usize, to: usize, R: i32): void {
+  if (R == 3) combine(src, from, dst, to, 3, true);
+  else combine(src, from, dst, to, 5, true);
 }
 
 /**
- * Transforms a filter [3,3,C,Co] to U[36][panels][C][8]; one task a panel of eight columns. C and Co are multiples of 8.
- * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5… the number (ky·3+kx) of each of nine taps.
+ * Transforms a filter [R,R,C,Co] to U[36][panels][C][8]; one task a panel of eight columns. C and Co are multiples of 8.
+ * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5 R, 6… the number (ky·R+kx) of each of the R² taps.
  */
 export function winogradFilter(args: usize, task: i32, scratch: usize): void {
-  const C = int(args, 1), Co = int(args, 2), flip = int(args, 4);
+  const C = int(args, 1), Co = int(args, 2), flip = int(args, 4), R = int(args, 5);
   const K = flip ? Co : C, panels = (flip ? C : Co) / NR, n0 = task * NR;
-  const g = scratch, half = g + bytes(9 * NR), step = bytes(panels * K * NR);
+  const g = scratch, half = g + bytes(R * R * NR), step = bytes(panels * K * NR);
   for (let k = 0; k < K; k++) {
-    for (let t = 0; t < 9; t++) {
-      const tap = ptr(args, 0) + bytes(int(args, 5 + t) * C * Co), to = g + bytes(t * NR);
+    for (let t = 0; t < R * R; t++) {
+      const tap = ptr(args, 0) + bytes(int(args, 6 + t) * C * Co), to = g + bytes(t * NR);
       if (flip) {
         let from = tap + bytes(n0 * Co + k);
         for (let j = 0; j < NR; j++) {
@@ -131,19 +180,21 @@ export function winogradFilter(args: usize, task: i32, scratch: usize): void {
     let to = ptr(args, 3) + bytes((task * K + k) * NR);
     for (let q = 0; q < 2; q++) {
       const from = g + <usize> q * V;
-      for (let x = 0; x < 3; x++) filterTransform(from + bytes(x * NR), bytes(3 * NR), half + <usize> x * V, 3 * V);
-      for (let y = 0; y < 6; y++) filterTransform(half + <usize> (3 * y) * V, V, to + <usize> (6 * y) * step, step);
+      for (let x = 0; x < R; x++) {
+        filterTransform(from + bytes(x * NR), bytes(R * NR), half + <usize> x * V, <usize> R * V, R);
+      }
+      for (let y = 0; y < 6; y++) filterTransform(half + <usize> (R * y) * V, V, to + <usize> (6 * y) * step, step, R);
       to += V;
     }
   }
 }
 
 /**
- * Transforms a row of TW tiles, from six padded rows of 4·TW+2 pixels to dst: element e of the tiles [TW,C] stands
+ * Transforms a row of TW tiles, M pixels apart, from six padded rows of M·TW+6−M pixels to dst: element e of the tiles [TW,C] stands
  * e·step bytes on. `columns` holds what the vertical pass leaves for the horizontal one.
  */
-function inputTiles(pad: usize, TW: i32, C: i32, columns: usize, dst: usize, step: usize): void {
-  const width = TW * 4 + 2, row = bytes(width * C);
+function inputTiles(pad: usize, TW: i32, M: i32, C: i32, columns: usize, dst: usize, step: usize): void {
+  const width = TW * M + 6 - M, row = bytes(width * C);
   for (let c = 0; c < C; c += 4) {
     for (let x = 0; x < width; x++) {
       inputTransform(pad + bytes(x * C + c), row, columns + <usize> x * V, <usize> width * V);
@@ -152,7 +203,7 @@ function inputTiles(pad: usize, TW: i32, C: i32, columns: usize, dst: usize, ste
       let from = columns + <usize> (y * width) * V, to = dst + <usize> (6 * y) * step + bytes(c);
       for (let t = 0; t < TW; t++) {
         inputTransform(from, V, to, step);
-        from += 4 * V;
+        from += <usize> M * V;
         to += bytes(C);
       }
     }
@@ -162,12 +213,12 @@ function inputTiles(pad: usize, TW: i32, C: i32, columns: usize, dst: usize, ste
 /**
  * out = in ∗ filter (+ bias) (+ a tensor laid out as out), C and Co multiples of 8; a task is a run of tile rows.
  * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 y0, 6 x0, 7 Ho, 8 Wo, 9 out, 10 Co, 11 U, 12 bias, 13 what is added,
- * 14 tile rows a task.
+ * 14 tile rows a task, 15 R.
  */
 export function winogradConv(args: usize, task: i32, scratch: usize): void {
   const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), per = int(args, 14);
-  const TH = (Ho + 3) >> 2, TW = (Wo + 3) >> 2, width = TW * 4 + 2;
+  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), per = int(args, 14), R = int(args, 15);
+  const M = 7 - R, TH = (Ho + M - 1) / M, TW = (Wo + M - 1) / M, width = TW * M + R - 1;
   const g0 = task * per, g1 = min(N * TH, g0 + per);
   const tiles = (g1 - g0) * TW, P = (tiles + MR - 1) / MR * MR;
   const vStep = bytes(P * C) + LINE, mStep = bytes(P * NR) + LINE;
@@ -176,8 +227,8 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
 
   for (let g = g0; g < g1; g++) {
     const image = ptr(args, 0) + bytes(g / TH * H * W * C);
-    padRows(image, H, W, C, (g % TH) * 4 + int(args, 5), 6, int(args, 6), width, pad);
-    inputTiles(pad, TW, C, columns, v + bytes((g - g0) * TW * C), vStep);
+    padRows(image, H, W, C, (g % TH) * M + int(args, 5), 6, int(args, 6), width, pad);
+    inputTiles(pad, TW, M, C, columns, v + bytes((g - g0) * TW * C), vStep);
   }
   const add: usize = ptr(args, 13) ? ptr(args, 13) - ptr(args, 9) : 0;
   let panel = ptr(args, 11);
@@ -192,12 +243,12 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
       const bias = ptr(args, 12) ? v128.load(ptr(args, 12) + bytes(j + q)) : splat(0);
       for (let t = 0; t < tiles; t++) {
         const from = m + bytes(t * NR + q);
-        for (let x = 0; x < 6; x++) outputTransform(from + <usize> x * mStep, 6 * mStep, half + <usize> x * V, 6 * V);
-        const g = g0 + t / TW, y = (g % TH) * 4, x = (t % TW) * 4;
-        const h = min(4, Ho - y), w = min(4, Wo - x);
+        for (let x = 0; x < 6; x++) outputTransform(from + <usize> x * mStep, 6 * mStep, half + <usize> x * V, 6 * V, R);
+        const g = g0 + t / TW, y = (g % TH) * M, x = (t % TW) * M;
+        const h = min(M, Ho - y), w = min(M, Wo - x);
         for (let r = 0; r < h; r++) {
           const line = half + <usize> (6 * r) * V;
-          outputTransform(line, V, line, V);
+          outputTransform(line, V, line, V, R);
           let o = ptr(args, 9) + bytes(((g / TH * Ho + y + r) * Wo + x) * Co + j + q);
           for (let s = 0; s < w; s++) {
             let z = f32x4.add(v128.load(line + <usize> s * V), bias);
@@ -214,41 +265,41 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
 /**
  * A group's part of the filter gradient in the transformed domain, M[36][C][Co]; a task is a group of tile rows.
  * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 y0, 6 x0, 7 Ho, 8 Wo, 9 dy, 10 Co, 11 parts of M, 12 tile rows a group,
- * 13 tile rows a block.
+ * 13 tile rows a block, 14 R.
  */
 export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void {
   const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), group = int(args, 12), per = int(args, 13);
-  const TH = (Ho + 3) >> 2, TW = (Wo + 3) >> 2, width = TW * 4 + 2, P = per * TW;
+  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), group = int(args, 12), per = int(args, 13), R = int(args, 14);
+  const M = 7 - R, TH = (Ho + M - 1) / M, TW = (Wo + M - 1) / M, width = TW * M + R - 1, P = per * TW;
   const panels = Co / NR;
   const vStep = bytes(P * C) + LINE, wStep = bytes(P * Co) + LINE;
   const half = scratch, pad = half + E * V, columns = pad + bytes(6 * width * max(C, Co));
   const v = columns + <usize> (6 * width) * V, w = v + <usize> E * vStep + 32;
-  const M = ptr(args, 11) + bytes(task * E * C * Co);
+  const parts = ptr(args, 11) + bytes(task * E * C * Co);
   const end = min(N * TH, (task + 1) * group);
   for (let g0 = task * group; g0 < end; g0 += per) {
     const g1 = min(end, g0 + per), tiles = (g1 - g0) * TW;
     for (let g = g0; g < g1; g++) {
-      const n = g / TH, y = (g % TH) * 4;
+      const n = g / TH, y = (g % TH) * M;
       padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, y + int(args, 5), 6, int(args, 6), width, pad);
-      inputTiles(pad, TW, C, columns, v + bytes((g - g0) * TW * C), vStep);
-      padRows(ptr(args, 9) + bytes(n * Ho * Wo * Co), Ho, Wo, Co, y, 4, 0, TW * 4, pad);
-      const row = bytes(TW * 4 * Co);
+      inputTiles(pad, TW, M, C, columns, v + bytes((g - g0) * TW * C), vStep);
+      padRows(ptr(args, 9) + bytes(n * Ho * Wo * Co), Ho, Wo, Co, y, M, 0, TW * M, pad);
+      const row = bytes(TW * M * Co);
       for (let c = 0; c < Co; c += 4) {
         // element e of tile t at panel [c/8][t][c%8]
         const to = w + bytes(c / NR * P * NR + (g - g0) * TW * NR + c % NR);
         for (let t = 0; t < TW; t++) {
-          for (let x = 0; x < 4; x++) {
-            outputGradTransform(pad + bytes((t * 4 + x) * Co + c), row, half + <usize> x * V, 4 * V);
+          for (let x = 0; x < M; x++) {
+            outputGradTransform(pad + bytes((t * M + x) * Co + c), row, half + <usize> x * V, <usize> M * V, R);
           }
           for (let r = 0; r < 6; r++) {
-            outputGradTransform(half + <usize> (4 * r) * V, V, to + bytes(t * NR) + <usize> (6 * r) * wStep, wStep);
+            outputGradTransform(half + <usize> (M * r) * V, V, to + bytes(t * NR) + <usize> (6 * r) * wStep, wStep, R);
           }
         }
       }
     }
     for (let e = 0; e < E; e++) {
-      const a = v + <usize> e * vStep, b = w + <usize> e * wStep, c = M + bytes(e * C * Co);
+      const a = v + <usize> e * vStep, b = w + <usize> e * wStep, c = parts + bytes(e * C * Co);
       for (let j = 0; j < panels; j++) {
         for (let i = 0; i < C; i += MR) {
           tileTN(
@@ -261,10 +312,10 @@ export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void
   }
 }
 
-/** dW[3,3,C,Co] from the groups' parts; a task is one of the C rows. args: 0 parts, 1 groups, 2 C, 3 Co, 4 dW. */
+/** dW[R,R,C,Co] from the groups' parts; a task is one of the C rows. args: 0 parts, 1 groups, 2 C, 3 Co, 4 dW, 5 R. */
 export function winogradFilterGradSum(args: usize, task: i32, scratch: usize): void {
-  const groups = int(args, 1), C = int(args, 2), Co = int(args, 3);
-  const half = scratch + E * V, nine = half + 18 * V;
+  const groups = int(args, 1), C = int(args, 2), Co = int(args, 3), R = int(args, 5);
+  const half = scratch + E * V, taps = half + <usize> (6 * R) * V;
   for (let c = 0; c < Co; c += 4) {
     for (let e = 0; e < E; e++) {
       let from = ptr(args, 0) + bytes((e * C + task) * Co + c);
@@ -275,10 +326,10 @@ export function winogradFilterGradSum(args: usize, task: i32, scratch: usize): v
       }
       v128.store(scratch + <usize> e * V, s);
     }
-    for (let x = 0; x < 6; x++) gradientTransform(scratch + <usize> x * V, 6 * V, half + <usize> x * V, 6 * V);
-    for (let y = 0; y < 3; y++) gradientTransform(half + <usize> (6 * y) * V, V, nine + <usize> (3 * y) * V, V);
-    for (let t = 0; t < 9; t++) {
-      v128.store(ptr(args, 4) + bytes((t * C + task) * Co + c), v128.load(nine + <usize> t * V));
+    for (let x = 0; x < 6; x++) gradientTransform(scratch + <usize> x * V, 6 * V, half + <usize> x * V, 6 * V, R);
+    for (let y = 0; y < R; y++) gradientTransform(half + <usize> (6 * y) * V, V, taps + <usize> (R * y) * V, V, R);
+    for (let t = 0; t < R * R; t++) {
+      v128.store(ptr(args, 4) + bytes((t * C + task) * Co + c), v128.load(taps + <usize> t * V));
     }
   }
 }
