@@ -90,7 +90,9 @@ export function winogradFilterGrad(ctx: Context, x: number, dy: number, dw: numb
   const groups = Math.max(1, Math.min(GROUPS, Math.floor(n * th * tw / 32)));
   const perGroup = Math.ceil(n * th / groups);
   const count = Math.ceil(n * th / perGroup);
-  const { per } = tileBlocks(perGroup, tw, Math.max(ci, co), 1);
+  // A block reads and writes all of the part: with so many tiles that costs no more than the tiles themselves.
+  const enough = Math.ceil(ci * co / (ci + co) / tw);
+  const per = Math.min(perGroup, Math.max(enough, tileBlocks(perGroup, tw, Math.max(ci, co), 1).per));
   const tiles = per * tw, width = tw * tileSide(k) + k - 1;
   ctx.temporary(count * TILE * ci * co, (parts) => {
     ctx.pool.run(Kernel.winogradFilterGrad, count, [
