@@ -42,7 +42,8 @@ export const Kernel = {
   packRun: 34,
   averagePool: 35,
   averagePoolGrad: 36,
-  addBlocks: 37,
+  convSmall: 37,
+  convSmallFilterGrad: 38,
 } as const;
 
 /** A float argument of a dispatch; plain numbers are 32-bit integers or addresses. */

@@ -86,7 +86,7 @@ export function conv(args: usize, task: i32, scratch: usize): void {
 
 /**
  * Packs a filter [kh,kw,C,Co] for {@link conv}; one task a panel of eight output channels.
- * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5 taps, 6… a tap's number (ky·kw+kx) each, −1 for zeros.
+ * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5 taps, 6… a tap's number (ky·kw+kx) each.
  * Transposed (for the input gradient) the panel's rows run over (tap, Co) and its columns over C.
  */
 export function packFilter(args: usize, task: i32): void {
@@ -94,9 +94,8 @@ export function packFilter(args: usize, task: i32): void {
   const K = flip ? Co : C, N = flip ? C : Co;
   let dst = ptr(args, 3) + bytes(task * taps * K * NR);
   for (let t = 0; t < taps; t++) {
-    const number = int(args, 6 + t), tap = ptr(args, 0) + bytes(number * C * Co);
-    if (number < 0) memory.fill(dst, 0, bytes(K * NR));
-    else packPanel(tap, flip ? 1 : Co, flip ? Co : 1, K, task * NR, N, dst);
+    const tap = ptr(args, 0) + bytes(int(args, 6 + t) * C * Co);
+    packPanel(tap, flip ? 1 : Co, flip ? Co : 1, K, task * NR, N, dst);
     dst += bytes(K * NR);
   }
 }

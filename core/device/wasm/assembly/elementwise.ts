@@ -179,18 +179,6 @@ export function sumRows(args: usize, task: i32): void {
   }
 }
 
-/** out[task, c] = Σ_i block_i[task, c]; args: 0 out, 1 columns, 2 floats between a block's rows, 3 blocks, 4… blocks. */
-export function addBlocks(args: usize, task: i32): void {
-  const columns = int(args, 1), blocks = int(args, 3);
-  const shift = bytes(task * int(args, 2)), out = ptr(args, 0) + bytes(task * columns);
-  for (let c = 0; c < columns; c += 4) {
-    const n = min(4, columns - c);
-    let s = splat(0);
-    for (let i = 0; i < blocks; i++) s = f32x4.add(s, loadN(ptr(args, 4 + i) + shift + bytes(c), n));
-    storeN(out + bytes(c), s, n);
-  }
-}
-
 /** parts[task, c] = Σ over the task's rows of x[row, c]; args: 0 x, 1 rows, 2 columns, 3 parts, 4 rows a task. */
 export function sumColumns(args: usize, task: i32): void {
   const columns = int(args, 2), per = int(args, 4);

@@ -7,11 +7,12 @@ import { adam } from "./adam";
 import { attention, attentionGrad } from "./attention";
 import { conv, convFilterGrad, packFilter } from "./conv";
 import { batchNormGradStats, batchNormStats, channelAffine, channelSums } from "./batchnorm";
-import { addBlocks, addChannels, averagePool, averagePoolGrad, copyColumns, map, sumColumns, sumRows, upsample, upsampleGrad } from "./elementwise";
+import { addChannels, averagePool, averagePoolGrad, copyColumns, map, sumColumns, sumRows, upsample, upsampleGrad } from "./elementwise";
 import { crossEntropy, crossEntropyGrad, softmax, squaredError } from "./loss";
 import { matmul, pack } from "./matmul";
 import { groupNorm, groupNormGrad } from "./norm";
 import { random } from "./random";
+import { convSmall, convSmallFilterGrad } from "./small";
 import { convFewIn, convFewOut, convFilterGradFewIn, convFilterGradFewOut, packRun } from "./thin";
 import { winogradConv, winogradFilter, winogradFilterGrad, winogradFilterGradSum } from "./winograd";
 
@@ -54,7 +55,8 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
     case 34: return packRun(args, task);
     case 35: return averagePool(args, task);
     case 36: return averagePoolGrad(args, task);
-    case 37: return addBlocks(args, task);
+    case 37: return convSmall(args, task, scratch);
+    case 38: return convSmallFilterGrad(args, task, scratch);
     default: unreachable();
   }
 }

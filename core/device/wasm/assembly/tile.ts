@@ -82,7 +82,8 @@ function put(o: usize, lo: v128, hi: v128, cols: i32, bias: usize, add: usize): 
  *
  * rows and outs: tables of six addresses of rows of A and C, to which rowShift and outShift are added; the first `used`
  * rows and `cols` columns are written. Each segment starts segStep bytes after the one before. bias: 0 for none.
- * add: 0 for none, else the distance in bytes from C to what is added (1 for C itself).
+ * add: 0 for none, else the distance in bytes from C to what is added (1 for C itself). panelSkip: bytes of the panel
+ * between two segments.
  */
 export function tileNN(
   rows: usize,
@@ -97,6 +98,7 @@ export function tileNN(
   outShift: usize,
   bias: usize,
   add: usize,
+  panelSkip: usize = 0,
 ): void {
   let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
   let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
@@ -180,6 +182,7 @@ export function tileNN(
       panel += 32;
     }
     q0 += back; q1 += back; q2 += back; q3 += back; q4 += back; q5 += back;
+    panel += panelSkip;
   }
   // An address is a multiple of 4, so that a distance of 1 can stand for "C itself".
   const on = add != 0;

@@ -3,7 +3,7 @@ import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { Kernel } from "../pool.ts";
 import { type Context, size } from "./context.ts";
-import { smallFilterGrad, smallFits, smallForward, smallInputGrad } from "./small.ts";
+import { runSmall, smallFilterGrad, smallFits } from "./small.ts";
 import { runWinograd, winogradFilterGrad, winogradFits } from "./winograd.ts";
 
 /** Sizes of a convolution, as tfjs works them out. */
@@ -58,15 +58,19 @@ function blocks(n: number, rows: number, columns: number, pixels: number) {
   return { images: Math.min(n, Math.ceil(wanted / image)), rows };
 }
 
-/** A convolution that is to be run: shapes, addresses, and steps in floats. */
-export interface ConvCall {
-  input: number;
+/** Sizes of a convolution that is to be run. */
+export interface ConvSizes {
   shape: [n: number, h: number, w: number, c: number];
   kernel: [kh: number, kw: number];
   stride: number;
   start: [y: number, x: number];
-  out: number;
   outSize: [rows: number, columns: number];
+}
+
+/** A convolution that is to be run: sizes, addresses, and steps in floats. */
+export interface ConvCall extends ConvSizes {
+  input: number;
+  out: number;
   outSteps: [image: number, row: number, column: number];
   channels: number;
   /** Address of the bias, and of a tensor of the output's layout to add; 0 for none. */
@@ -105,7 +109,7 @@ function kindOf(channels: number, outChannels: number, taps: number, whole: bool
 
 const panelFloats = (taps: number, k: number, n: number) => taps * k * Math.ceil(n / 8) * 8;
 
-/** Packs the filter's taps in the given order, −1 for zeros, as panels of eight outputs; `flip` exchanges in and out. */
+/** Packs the filter's taps in the given order as panels of eight outputs; `flip` exchanges in and out. */
 export function packFilter(
   ctx: Context,
   filter: TensorInfo,
@@ -132,7 +136,8 @@ function convolve(ctx: Context, filter: TensorInfo, flip: 0 | 1, taps: number[],
     const args = [at, ci, co, panels, flip, taps.length, ...taps];
     if (kind === "fewOut") ctx.pool.run(Kernel.packRun, c.channels, args);
     else packFilter(ctx, filter, flip, taps, panels);
-    runConv(ctx, kind, panels, c);
+    if (kind === "plain" && smallFits(c)) runSmall(ctx, panels, c);
+    else runConv(ctx, kind, panels, c);
   });
 }
 
@@ -141,10 +146,6 @@ function forward(ctx: Context, x: TensorInfo, filter: TensorInfo, info: ConvInfo
   const out = ctx.output(info.outShape);
   const [kh, kw, , co] = filter.shape;
   const { outHeight: ho, outWidth: wo } = info;
-  if (smallFits(info)) {
-    smallForward(ctx, x, filter, info, ctx.at(out), bias, add);
-    return out;
-  }
   convolve(ctx, filter, 0, Array.from({ length: kh * kw }, (_, i) => i), {
     input: ctx.at(x),
     shape: x.shape as Shape4,
@@ -180,10 +181,6 @@ function inputGrad(ctx: Context, dy: TensorInfo, filter: TensorInfo, info: ConvI
   const [kh, kw, ci] = filter.shape;
   const [, h, w] = info.inShape;
   const s = info.strideHeight;
-  if (smallFits(info)) {
-    smallInputGrad(ctx, dy, filter, info, ctx.at(dx));
-    return dx;
-  }
   if (kh < s || kw < s) ctx.backend.typedArrayFromHeap(dx).fill(0);
   for (let py = 0; py < s; py++) {
     const y = phase(py, h, kh, info.padInfo.top, s);
@@ -215,12 +212,18 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
   const [kh, kw, ci, co] = info.filterShape;
   const n = info.batchSize, s = info.strideHeight;
   const { outHeight: ho, outWidth: wo } = info;
-  if (smallFits(info)) {
-    smallFilterGrad(ctx, x, dy, info, ctx.at(dw));
-    return dw;
-  }
   if (winogradFits([kh, kw], s, [ci, co], n, [ho, wo])) {
     winogradFilterGrad(ctx, ctx.at(x), ctx.at(dy), ctx.at(dw), info);
+    return dw;
+  }
+  const kind = kindOf(ci, co, kh * kw, true);
+  const start: [number, number] = [-info.padInfo.top, -info.padInfo.left];
+  const sizes = {
+    ...{ shape: info.inShape, kernel: [kh, kw] as [number, number], stride: s, start },
+    outSize: [ho, wo] as [number, number],
+  };
+  if (kind === "plain" && smallFits(sizes)) {
+    smallFilterGrad(ctx, ctx.at(x), ctx.at(dy), ctx.at(dw), co, sizes);
     return dw;
   }
   const perGroup = Math.ceil(n / GROUPS);
@@ -234,10 +237,10 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
     plain: [Kernel.convFilterGrad, pixels * Math.ceil(co / 8) * 8 + padded],
     fewIn: [Kernel.convFilterGradFewIn, (2 + pixels + 6) * (kh * kw * ci + 8) + image],
     fewOut: [Kernel.convFilterGradFewOut, floats + image],
-  }[kindOf(ci, co, kh * kw, true)];
+  }[kind];
   const run = (parts: number) =>
     ctx.pool.run(kernel, groups, [
-      ...[ctx.at(x), ...x.shape, kh, kw, s, -info.padInfo.top, -info.padInfo.left, ho, wo],
+      ...[ctx.at(x), ...x.shape, kh, kw, s, ...start, ho, wo],
       ...[ctx.at(dy), parts, perGroup, per.images, co, per.rows],
     ], scratch * 4 + 128);
   if (groups === 1) run(ctx.at(dw));

@@ -1,0 +1,122 @@
+/**
+ * Convolutions of small images, where many of the filter's taps would fall on the padding: pixel by pixel, over many
+ * images at a time, by those taps alone that fall on the image.
+ */
+import { bytes, int, ptr } from "./args";
+import { MR, NR, packPanel, tileNN, tileTN } from "./tile";
+
+/** Channels of the filter's input that a task of {@link convSmallFilterGrad} takes: sixteen strips of a tile's rows. */
+const STRIPS: i32 = 96;
+
+/** out as {@link conv} has it, with the same args but the last: 20 images a task. */
+export function convSmall(args: usize, task: i32, scratch: usize): void {
+  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
+  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
+  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16), per = int(args, 20);
+  const n0 = task * per, images = min(N, n0 + per) - n0;
+  const tiles = (images + MR - 1) / MR, table = bytes(tiles * MR);
+  const rows = scratch, outs = rows + table;
+  for (let i = 0; i < tiles * MR; i++) {
+    const n = n0 + min(i, images - 1);
+    store<u32>(rows + bytes(i), <u32> (ptr(args, 0) + bytes(n * H * W * C)));
+    store<u32>(outs + bytes(i), <u32> (ptr(args, 12) + bytes(n * int(args, 13))));
+  }
+  const bias = ptr(args, 18), add: usize = ptr(args, 19) ? ptr(args, 19) - ptr(args, 12) : 0;
+  let panel = ptr(args, 17);
+  for (let j = 0; j < Co; j += NR) {
+    const column = bytes(j), b = bias ? bias + column : 0;
+    for (let y = 0; y < Ho; y++) {
+      const top = y * s + y0, ky = max(0, -top), high = min(kh, H - top) - ky;
+      for (let x = 0; x < Wo; x++) {
+        const left = x * s + x0, kx = max(0, -left), wide = min(kw, W - left) - kx;
+        const from = bytes(((top + ky) * W + left + kx) * C);
+        const to = bytes(y * int(args, 14) + x * int(args, 15)) + column;
+        const taps = panel + bytes((ky * kw + kx) * C * NR);
+        for (let t = 0; t < tiles; t++) {
+          const at = bytes(t * MR);
+          tileNN(
+            rows + at, outs + at, min(MR, images - t * MR), wide * C, wide > 0 ? high : 0, bytes(W * C), taps,
+            min(NR, Co - j), from, to, b, add, bytes((kw - wide) * C * NR),
+          );
+        }
+      }
+    }
+    panel += bytes(kh * kw * C * NR);
+  }
+}
+
+/** The first output on whose line (of `size` inputs) the tap at `offset` from it falls. */
+// @ts-ignore: decorator
+@inline
+function firstOn(offset: i32, s: i32): i32 {
+  return max(0, (s - 1 - offset) / s);
+}
+
+/** Packs eight channels (as many as there are) of images × rows × columns of pixels, whose steps are in bytes. */
+function packPixels(
+  from: usize, images: i32, image: usize, rows: i32, row: usize, columns: i32, column: usize, channels: i32, to: usize,
+): void {
+  for (let n = 0; n < images; n++) {
+    let line = from;
+    for (let y = 0; y < rows; y++) {
+      if (channels < NR) {
+        packPanel(line, <i32> (column >> 2), 1, columns, 0, channels, to);
+        to += bytes(columns * NR);
+      } else {
+        let pixel = line;
+        for (let x = 0; x < columns; x++) {
+          v128.store(to, v128.load(pixel));
+          v128.store(to, v128.load(pixel, 16), 16);
+          pixel += column;
+          to += bytes(NR);
+        }
+      }
+      line += row;
+    }
+    from += image;
+  }
+}
+
+/**
+ * dW[i,j,c,:] = Σ_p in[p·s+(i,j), c] · dy[p,:] over the pixels p whose input is on the image; a task is a tap and
+ * 96 of its channels. args as of {@link conv} to 11, then 12 dy, 13 dW, 14 pixels that a block has at most if one
+ * image has no more, 15 Co.
+ */
+export function convSmallFilterGrad(args: usize, task: i32, scratch: usize): void {
+  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
+  const kw = int(args, 6), s = int(args, 7), Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 15);
+  const runs = (C + STRIPS - 1) / STRIPS, tap = task / runs;
+  const c0 = (task % runs) * STRIPS, c1 = min(C, c0 + STRIPS);
+  const top = tap / kw + int(args, 8), left = tap % kw + int(args, 9);
+  const ya = firstOn(top, s), yb = min(Ho, (H - 1 - top + s) / s);
+  const xa = firstOn(left, s), xb = min(Wo, (W - 1 - left + s) / s), wide = xb - xa;
+  const dW = ptr(args, 13) + bytes(tap * C * Co);
+  if (yb <= ya || wide <= 0) {
+    memory.fill(dW + bytes(c0 * Co), 0, bytes((c1 - c0) * Co));
+    return;
+  }
+  const per = max(1, int(args, 14) / ((yb - ya) * wide));
+  const strip = scratch, packed = strip + bytes(per * (yb - ya) * wide * NR);
+  for (let n0 = 0; n0 < N; n0 += per) {
+    const images = min(N - n0, per), pixels = images * (yb - ya) * wide;
+    const x = ptr(args, 0) + bytes(((n0 * H + ya * s + top) * W + xa * s + left) * C);
+    const dy = ptr(args, 12) + bytes(((n0 * Ho + ya) * Wo + xa) * Co);
+    for (let j = 0; j < Co; j += NR) {
+      packPixels(
+        dy + bytes(j), images, bytes(Ho * Wo * Co), yb - ya, bytes(Wo * Co), wide, bytes(Co), Co - j,
+        packed + bytes(j * pixels),
+      );
+    }
+    for (let c = c0; c < c1; c += MR) {
+      packPixels(x + bytes(c), images, bytes(H * W * C), yb - ya, bytes(s * W * C), wide, bytes(s * C), C - c, strip);
+      let panel = packed;
+      for (let j = 0; j < Co; j += NR) {
+        tileTN(
+          strip, 1, 0, 1, 0, pixels, bytes(NR), panel, dW + bytes(c * Co + j), bytes(Co), min(MR, c1 - c), min(NR, Co - j), 0,
+          n0 > 0 ? 1 : 0,
+        );
+        panel += bytes(pixels * NR);
+      }
+    }
+  }
+}
