@@ -55,6 +55,7 @@ export const KERNELS: Case[] = [
   ...parts((p) => conv(p, 32, 8, 128, 128), CONV_PARTS),
   ...parts((p) => conv(p, 32, 4, 64, 64), CONV_PARTS),
   ...parts((p) => conv(p, 32, 16, 64, 64, 3, 2), CONV_PARTS),
+  ...parts((p) => conv(p, 256, 4, 256, 256, 3, 2), CONV_PARTS),
   ...parts((p) => conv(p, 256, 2, 256, 512), CONV_PARTS),
   ...parts((p) => conv(p, 32, 16, 64, 32, 1), CONV_PARTS),
   ...parts((p) => conv(p, 64, 28, 1, 16, 5), CONV_PARTS),
