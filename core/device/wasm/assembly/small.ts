@@ -45,14 +45,17 @@ export function convSmall(args: usize, task: i32, scratch: usize): void {
   }
 }
 
-/** The first output on whose line (of `size` inputs) the tap at `offset` from it falls. */
+/** The first output of an axis whose tap, `offset` inputs from the output's place, does not fall before the image. */
 // @ts-ignore: decorator
 @inline
 function firstOn(offset: i32, s: i32): i32 {
   return max(0, (s - 1 - offset) / s);
 }
 
-/** Packs eight channels (as many as there are) of images × rows × columns of pixels, whose steps are in bytes. */
+/**
+ * Packs eight channels (as many as there are) of images × rows × columns of pixels, whose steps are in bytes. Rows are
+ * often of one or two pixels, too short for a call of {@link packPanel} each.
+ */
 function packPixels(
   from: usize, images: i32, image: usize, rows: i32, row: usize, columns: i32, column: usize, channels: i32, to: usize,
 ): void {

@@ -78,9 +78,17 @@ export interface ConvCall extends ConvSizes {
   add: number;
 }
 
+/** A convolution's sizes as kernels take them. */
+export const sizeArgs = (c: ConvSizes) => [...c.shape, ...c.kernel, c.stride, ...c.start, ...c.outSize];
+/** All that the kernels of a packed filter take but the size of a task. */
+export const convArgs = (panels: number, c: ConvCall) => [
+  ...[c.input, ...sizeArgs(c), c.out, ...c.outSteps],
+  ...[c.channels, panels, c.bias, c.add],
+];
+
 /** A convolution of any size by the packed filter at an address: panels, or runs for few output channels. */
 function runConv({ pool }: Context, kind: Kind, panels: number, c: ConvCall): void {
-  const [n, h, w, ci] = c.shape;
+  const [n, , , ci] = c.shape;
   const [kh, kw] = c.kernel;
   const [ho, wo] = c.outSize;
   const per = blocks(n, ho, wo, PIXELS);
@@ -92,10 +100,7 @@ function runConv({ pool }: Context, kind: Kind, panels: number, c: ConvCall): vo
     fewIn: [Kernel.convFewIn, image + kh * kw * ci * pixels],
     fewOut: [Kernel.convFewOut, image],
   }[kind];
-  pool.run(kernel, tasks, [
-    ...[c.input, n, h, w, ci, kh, kw, c.stride, ...c.start, ho, wo, c.out, ...c.outSteps],
-    ...[c.channels, panels, c.bias, c.add, per.images, per.rows],
-  ], scratch * 4 + 64);
+  pool.run(kernel, tasks, [...convArgs(panels, c), per.images, per.rows], scratch * 4 + 64);
 }
 
 /** Which of the kernels for convolutions of any size. */
@@ -110,7 +115,7 @@ function kindOf(channels: number, outChannels: number, taps: number, whole: bool
 const panelFloats = (taps: number, k: number, n: number) => taps * k * Math.ceil(n / 8) * 8;
 
 /** Packs the filter's taps in the given order as panels of eight outputs; `flip` exchanges in and out. */
-export function packFilter(
+function packFilter(
   ctx: Context,
   filter: TensorInfo,
   flip: 0 | 1,
@@ -217,10 +222,12 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
     return dw;
   }
   const kind = kindOf(ci, co, kh * kw, true);
-  const start: [number, number] = [-info.padInfo.top, -info.padInfo.left];
-  const sizes = {
-    ...{ shape: info.inShape, kernel: [kh, kw] as [number, number], stride: s, start },
-    outSize: [ho, wo] as [number, number],
+  const sizes: ConvSizes = {
+    shape: info.inShape,
+    kernel: [kh, kw],
+    stride: s,
+    start: [-info.padInfo.top, -info.padInfo.left],
+    outSize: [ho, wo],
   };
   if (kind === "plain" && smallFits(sizes)) {
     smallFilterGrad(ctx, ctx.at(x), ctx.at(dy), ctx.at(dw), co, sizes);
@@ -240,8 +247,8 @@ function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo)
   }[kind];
   const run = (parts: number) =>
     ctx.pool.run(kernel, groups, [
-      ...[ctx.at(x), ...x.shape, kh, kw, s, ...start, ho, wo],
-      ...[ctx.at(dy), parts, perGroup, per.images, co, per.rows],
+      ...[ctx.at(x), ...sizeArgs(sizes), ctx.at(dy), parts],
+      ...[perGroup, per.images, co, per.rows],
     ], scratch * 4 + 128);
   if (groups === 1) run(ctx.at(dw));
   else {

@@ -65,11 +65,11 @@ function product(
 /** Where a product is split along its sum: at most so many rows, at least so long a sum, into so many parts. */
 const SPLIT_ROWS = 256, SPLIT_K = 512, PARTS = 8;
 
-/** A product of batches by a second operand that is packed already. */
-interface PackedProduct {
+/** A product of batches. */
+interface Product {
   /** Addresses; 0 for no bias and nothing to add (which transposed a does not do). */
   a: number;
-  packed: number;
+  b: number;
   out: number;
   bias: number;
   add: number;
@@ -77,41 +77,29 @@ interface PackedProduct {
   n: number;
   k: number;
   batch: number;
-  /** Floats between rows of a and of out, and between the batch's matrices and panels. */
+  /** Floats between rows of a and of out, and between rows and columns of b. */
   lda: number;
   ldc: number;
-  transposeA: boolean;
-  strideA: number;
-  panelStep: number;
-}
-
-/** A product of batches. */
-interface Product extends Omit<PackedProduct, "packed" | "panelStep"> {
-  b: number;
-  /** Floats between rows and columns of b, and between its matrices. */
   steps: [row: number, column: number];
+  transposeA: boolean;
+  /** Floats between the batch's matrices; those of out are m·ldc apart. */
+  strideA: number;
   strideB: number;
 }
 
 /** Packs b and multiplies. */
-export function multiply(ctx: Context, p: Product): void {
-  const { n, k } = p;
-  const packs = p.strideB ? p.batch : 1;
+function multiply(ctx: Context, p: Product): void {
+  const { m, n, k, batch } = p;
+  const packs = p.strideB ? batch : 1;
   const panels = Math.ceil(n / 8), panelFloats = panels * 8 * k;
+  const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
   ctx.temporary(packs * panelFloats, (packed) => {
     ctx.pool.run(Kernel.pack, packs * panels, [p.b, p.strideB, ...p.steps, k, n, packed]);
-    multiplyPacked(ctx, { ...p, packed, panelStep: packs === 1 ? 0 : panelFloats });
+    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
+      ...[p.a, p.strideA, p.lda, p.transposeA ? 1 : 0, packed, packs === 1 ? 0 : panelFloats],
+      ...[m, n, k, p.out, m * p.ldc, p.ldc, p.bias, p.add, rows],
+    ], (rows + 6) * 8 + 64);
   });
-}
-
-/** Multiplies by packed panels; the batch's outputs are m·ldc floats apart. */
-export function multiplyPacked({ pool }: Context, p: PackedProduct): void {
-  const { m, n, k, batch } = p;
-  const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
-  pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
-    ...[p.a, p.strideA, p.lda, p.transposeA ? 1 : 0, p.packed, p.panelStep],
-    ...[m, n, k, p.out, m * p.ldc, p.ldc, p.bias, p.add, rows],
-  ], (rows + 6) * 8 + 64);
 }
 
 /** Registers BatchMatMul, _FusedMatMul and MatMulAdd (a·bᵀ + bias + residual). */

@@ -4,7 +4,7 @@
  */
 import { Kernel } from "../pool.ts";
 import type { Context } from "./context.ts";
-import type { ConvCall, ConvSizes } from "./conv.ts";
+import { convArgs, type ConvCall, type ConvSizes, sizeArgs } from "./conv.ts";
 
 /** Images in a register tile. */
 const TILE = 6;
@@ -40,10 +40,7 @@ const imagesOf = (n: number, wish: number) =>
 export function runSmall({ pool }: Context, panels: number, c: ConvCall): void {
   const [n, h, w, ci] = c.shape;
   const images = imagesOf(n, 96 * 1024 / (h * w * ci));
-  pool.run(Kernel.convSmall, Math.ceil(n / images), [
-    ...[c.input, ...c.shape, ...c.kernel, c.stride, ...c.start, ...c.outSize, c.out, ...c.outSteps],
-    ...[c.channels, panels, c.bias, c.add, images],
-  ], 8 * images + 64);
+  pool.run(Kernel.convSmall, Math.ceil(n / images), [...convArgs(panels, c), images], 8 * images + 64);
 }
 
 /** The gradient of the filter at an address; a tap and some channels a task, so that no parts are to be summed. */
@@ -60,6 +57,6 @@ export function smallFilterGrad(
   const panels = Math.ceil(co / 8) * 8;
   const pixels = Math.max(128, Math.min(512, Math.floor(128 * 1024 / panels)));
   pool.run(Kernel.convSmallFilterGrad, kh * kw * Math.ceil(ci / STRIPS), [
-    ...[x, ...c.shape, kh, kw, c.stride, ...c.start, ...c.outSize, dy, dw, pixels, co],
+    ...[x, ...sizeArgs(c), dy, dw, pixels, co],
   ], 4 * Math.max(outputs, pixels) * (8 + panels) + 64);
 }
