@@ -1,5 +1,5 @@
 /** Callbacks between the backward pass and the step: AccumulateGradCB, GradientClipCB. */
-import { Callback, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { Callback, type Json, type Learner, type Tensor, tf } from "../core/mod.ts";
 
 /** A learner's step, replaced for a fit. */
 type Step = () => void | Promise<void>;
@@ -53,6 +53,24 @@ export class AccumulateGradCB extends Callback {
       restoreStep();
       Reflect.deleteProperty(learn, "zeroGrad");
     };
+  }
+
+  state(): Json {
+    return this.#waiting;
+  }
+  loadState(state: Json): void {
+    this.#waiting = state as number;
+  }
+
+  /** The gradients that wait for a step, by the parameter's name. */
+  stateTensors(learn: Learner): Record<string, Tensor> {
+    const waiting = this.#waiting ? [...learn.model.namedParameters()].filter(([, p]) => p.grad) : [];
+    return Object.fromEntries(waiting.map(([name, p]) => [name, p.grad!]));
+  }
+  loadTensors(tensors: Record<string, Tensor>, learn: Learner): void {
+    for (const [name, p] of learn.model.namedParameters()) {
+      if (tensors[name]) p.setGrad(tf.add(tensors[name], 0));
+    }
   }
 
   #due(learn: Learner): boolean {

@@ -1,6 +1,6 @@
 /** Callbacks that end a fit: EarlyStoppingCB, TerminateOnNaNCB. */
 import { Callback, CancelFitException, type Learner, type Module, noGrad, Tensor, tf } from "../core/mod.ts";
-import { MetricsCB } from "./metrics.ts";
+import { MetricsCB, type MetricsRow } from "./metrics.ts";
 
 /** Options of {@link EarlyStoppingCB}. */
 export interface EarlyStoppingOptions {
@@ -26,35 +26,57 @@ export interface EarlyStoppingOptions {
  */
 export class EarlyStoppingCB extends Callback {
   override order = 150; // after the metrics are in and a checkpoint is saved
+  /** The best value in the current or last fit. */
   best: number;
-  #since = 0;
+  /** The metrics' rows before this fit; a resumed fit gets its own back from the checkpoint. */
+  #before = 0;
   readonly #options: Required<EarlyStoppingOptions>;
 
   constructor({ metric = "loss", mode = "min", patience = 3, minDelta = 0 }: EarlyStoppingOptions = {}) {
     super();
     this.#options = { metric, mode, patience, minDelta };
-    this.best = mode === "min" ? Infinity : -Infinity;
+    this.best = this.#worst;
   }
 
-  /** @throws Error where there is no MetricsCB, or no metric of that name. */
+  get #worst(): number {
+    return this.#options.mode === "min" ? Infinity : -Infinity;
+  }
+
+  /** @throws Error where there is no MetricsCB. */
+  beforeFit(learn: Learner): void {
+    this.#before = rowsOf(learn).length;
+  }
+
+  /** @throws Error where there is no metric of that name. */
   afterEpoch(learn: Learner): void {
     if (learn.training) return;
     const { metric, mode, patience, minDelta } = this.#options;
-    const row = learn.cbs.find((cb) => cb instanceof MetricsCB)?.rows.at(-1);
-    const value = row?.[metric];
-    if (typeof value !== "number") {
-      const known = row ? `there are ${Object.keys(row).join(", ")}` : "there is no MetricsCB";
-      throw new Error(`EarlyStoppingCB: no metric "${metric}"; ${known}`);
+    this.best = this.#worst;
+    let since = 0;
+    for (const row of rowsOf(learn).slice(this.#before)) {
+      if (row.train === "train") continue;
+      const value = row[metric];
+      if (typeof value !== "number") {
+        throw new Error(`EarlyStoppingCB: no metric "${metric}"; there are ${Object.keys(row).join(", ")}`);
+      }
+      const better = mode === "min" ? value < this.best - minDelta : value > this.best + minDelta;
+      if (better) [this.best, since] = [value, 0];
+      else since++;
     }
-    const better = mode === "min" ? value < this.best - minDelta : value > this.best + minDelta;
-    if (better) [this.best, this.#since] = [value, 0];
-    else if (++this.#since > patience) throw new CancelFitException();
+    if (since > patience) throw new CancelFitException();
   }
+}
+
+/** The rows of the learner's MetricsCB. */
+function rowsOf(learn: Learner): MetricsRow[] {
+  const metrics = learn.cbs.find((cb) => cb instanceof MetricsCB);
+  if (!metrics) throw new Error("EarlyStoppingCB: there is no MetricsCB");
+  return metrics.rows;
 }
 
 /**
  * Ends the fit at the first loss that is not finite, and says in which batch, and which module's output is the first
- * to be so.
+ * to be so. It waits for each loss, which costs time on a GPU.
  *
  * @example
  * ```ts

@@ -24,4 +24,8 @@ export class TestTimeDropoutCB extends Callback {
       if (isDropout(m)) m.train();
     });
   }
+
+  cleanupEpoch(learn: Learner): void {
+    if (!learn.training) learn.model.eval();
+  }
 }

@@ -1,6 +1,7 @@
 /** The callbacks' own effects; each test fails when the effect is gone. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  AccumulateGradCB,
   Accuracy,
   Adam,
   BatchSchedCB,
@@ -10,6 +11,7 @@ import {
   defaultGenerator,
   DeviceCB,
   Dropout,
+  EarlyStoppingCB,
   EMACB,
   HostArray,
   type Learner,
@@ -186,6 +188,22 @@ for (
     await Deno.remove(dir, { recursive: true });
   });
 }
+
+Deno.test("gradients that wait for their step, and the wait for improvement, go on where they were", async () => {
+  const dir = await Deno.makeTempDir();
+  const extra = () => [new AccumulateGradCB(4), new EarlyStoppingCB({ patience: 1, minDelta: 1e3 })];
+  const whole = await make(new CheckpointCB({ path: `${dir}/whole` }), extra());
+  await whole.learn.fit(9);
+  const expected = await outcome(whole);
+  assertEquals(expected.rows.at(-1)!.epoch, 2); // an improvement on nothing, then two that are none
+  const first = new CheckpointCB({ path: `${dir}/broken` });
+  // Two of four batches are in, and one epoch without improvement is over.
+  await (await make(first, [...extra(), new StopAt(first, 2, 1, true)])).learn.fit(9);
+  const again = await make(new CheckpointCB({ path: `${dir}/broken`, resume: true }), extra());
+  await again.learn.fit(9);
+  assertEquals(await outcome(again), expected);
+  await Deno.remove(dir, { recursive: true });
+});
 
 for (const [everyBatches, iter] of [[2, 4], [undefined, 0]] as const) {
   const saved = everyBatches ? `every ${everyBatches} batches` : "each epoch";

@@ -122,6 +122,13 @@ Deno.test("EarlyStoppingCB ends after `patience` epochs without improvement", as
   const lively = quiet();
   await (await line([lively, new EarlyStoppingCB({ patience: 2 })])).fit(6);
   assertEquals(lively.rows.at(-1)!.epoch, 5);
+  // A second fit with the same callbacks forgives as many epochs again.
+  const again = quiet(), learn = await line([again, new EarlyStoppingCB({ patience: 1, minDelta: 10 })]);
+  await learn.fit(20);
+  await learn.fit(20);
+  assertEquals(again.rows.filter((r) => r.train === "eval").map((r) => r.epoch), [0, 1, 2, 0, 1, 2]);
+  const alone = await line([new EarlyStoppingCB()]);
+  await assertRejects(() => alone.fit(1), Error, "there is no MetricsCB");
   const wrong = await line([quiet(), new EarlyStoppingCB({ metric: "accuracy" })]);
   await assertRejects(() => wrong.fit(1), Error, 'no metric "accuracy"; there are');
 });
@@ -225,6 +232,7 @@ Deno.test("TestTimeDropoutCB: every kind of dropout is on in evaluation, batch n
     const [a, b] = [await pass([new TestTimeDropoutCB()]), await pass([new TestTimeDropoutCB()])];
     assert(a.some((v, i) => v !== b[i]), "two passes are alike");
     assertEquals(await numbers(norm.running_mean.value), [0, 0, 0]);
+    assert(!layer.training, "dropout is still on after the fit");
     assertEquals(await pass([]), await pass([]));
   }
 });
