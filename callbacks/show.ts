@@ -1,6 +1,15 @@
 /** `learn.showImageBatch()`. */
-import { HostArray, Learner, showImages, type ShowOptions, type Tensor, tf } from "../core/mod.ts";
-import { SingleBatchCB } from "./single_batch.ts";
+import {
+  Callback,
+  CancelFitException,
+  HostArray,
+  Learner,
+  showImages,
+  type ShowOptions,
+  Tensor,
+  tf,
+} from "../core/mod.ts";
+import { tensorsIn } from "./single_batch.ts";
 
 /** Options of `learn.showImageBatch`. */
 export interface ShowBatchOptions extends Omit<ShowOptions, "titles"> {
@@ -10,29 +19,38 @@ export interface ShowBatchOptions extends Omit<ShowOptions, "titles"> {
   classes?: readonly string[];
 }
 
+/** Ends the fit before the model sees a batch, which stays usable. */
+class LookCB extends Callback {
+  override order = Infinity;
+  beforeBatch(learn: Learner): void {
+    learn.keep(...tensorsIn(learn.batch));
+    throw new CancelFitException();
+  }
+}
+
 declare module "../core/learner/learner.ts" {
   interface Learner {
-    /** The first images of a training batch as the model sees them, with their labels, as an SVG document. */
+    /**
+     * The first images of a training batch as the model would see them, with their labels if it has any, as an SVG
+     * document. The model is not run. Source: miniai 14_augment.
+     */
     showImageBatch(options?: ShowBatchOptions): Promise<string>;
   }
 }
 
 Learner.prototype.showImageBatch = async function (options: ShowBatchOptions = {}) {
   const { n = 16, classes, ...rest } = options;
-  // One batch goes through, and nothing is learnt from it.
-  this.step = () => {};
-  try {
-    await this.fit(1, { valid: false, cbs: [new SingleBatchCB()] });
-  } finally {
-    delete (this as Partial<Learner>).step;
-  }
-  const [images, labels] = this.batch as Tensor[];
+  await this.fit(1, { valid: false, cbs: [new LookCB()] });
+  const [images] = tensorsIn(this.batch), [, labels] = this.batch;
   const count = Math.min(n, images.shape[0]);
   const first = tf.slice(images, 0, count);
-  const shown = await HostArray.from(first), names = Array.from(await labels.data()).slice(0, count);
+  const shown = await HostArray.from(first);
   first.dispose();
+  const titles = labels instanceof Tensor && labels.shape.length === 1
+    ? Array.from(await labels.data()).slice(0, count).map((label) => classes?.[label] ?? String(label))
+    : undefined;
   this.releaseKept();
-  const low = Math.min(...shown.data), high = Math.max(...shown.data);
-  const titles = names.map((label) => classes?.[label] ?? String(label));
+  let low = Infinity, high = -Infinity;
+  for (const v of shown.data) [low, high] = [Math.min(low, v), Math.max(high, v)];
   return showImages(shown, { range: [low, high > low ? high : low + 1], ...rest, titles });
 };

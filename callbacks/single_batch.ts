@@ -2,7 +2,7 @@
 import { Callback, CancelFitException, type Learner, Tensor } from "../core/mod.ts";
 
 /** All tensors in a nested value. */
-function tensorsIn(x: unknown): Tensor[] {
+export function tensorsIn(x: unknown): Tensor[] {
   if (x instanceof Tensor) return [x];
   if (Array.isArray(x)) return x.flatMap(tensorsIn);
   return x && typeof x === "object" ? Object.values(x).flatMap(tensorsIn) : [];

@@ -51,7 +51,7 @@ export function showImages(images: HostArray, options: ShowOptions = {}): string
         titles[i].replace(/[&<>"]/g, (s) => ESCAPES[s])
       }</text>`
       : "";
-    const href = `data:image/png;base64,${btoa(String.fromCharCode(...png))}`;
+    const href = `data:image/png;base64,${png.toBase64()}`;
     return `${title}<image x="${x}" y="${y + head}" width="${w * scale}" height="${
       h * scale
     }" href="${href}"/>`;

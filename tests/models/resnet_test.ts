@@ -9,6 +9,7 @@ import {
   confusionMatrix,
   conv,
   DataLoaders,
+  DDPMCB,
   DeviceCB,
   Dropout,
   Dropout2d,
@@ -57,6 +58,8 @@ async function learner(model: Module, cbs: Callback[] = []): Promise<TrainLearne
     cbs: [new DeviceCB(), ...cbs],
   });
 }
+
+const snapshot = (model: Module) => Promise.all(Object.values(model.stateDict()).map(numbers));
 
 for (
   const [name, make, parameters, mflop] of [
@@ -164,10 +167,14 @@ Deno.test("showImages and learn.showImageBatch: an image and a title each; nothi
   assertMatch(svg, />a&lt;b<\/text>/);
   assertMatch(svg, /^<svg [^>]*width="98" height="150"/);
   assertThrows(() => showImages(images, { titles: ["one"] }), Error, "1 titles for 3 images");
-  const model = getModel4(), before = await numbers(model.parameters()[0]);
+  const model = getModel4(), before = await snapshot(model);
   const shown = await (await learner(model)).showImageBatch({ n: 5, classes: ["above", "below"] });
   assertEquals(shown.match(/>(above|below)<\/text>/g)!.length, 5);
-  assertEquals(await numbers(model.parameters()[0]), before);
+  assertEquals(await snapshot(model), before); // running statistics too
+  const noised = await (await learner(model, [new DDPMCB()])).showImageBatch();
+  assertEquals([noised.match(/<image /g)!.length, noised.includes("<text")], [16, false]);
+  const large = new HostArray(Float32Array.from({ length: 400 * 400 }, Math.random), [1, 400, 400, 1]);
+  assertMatch(showImages(large), /^<svg/);
 });
 
 Deno.test("HooksCallback looks in training alone unless told, and lets go", async () => {
