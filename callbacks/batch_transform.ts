@@ -16,9 +16,26 @@ export interface BatchTransformOptions {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { BatchTransformCB, DeviceCB } from "../mod.ts";
- * const half = new BatchTransformCB(([x, y]) => [x.mul(0.5), y], { onVal: false });
- * assert(half.order > new DeviceCB().order);
+ * import {
+ *   BatchTransformCB,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   tf,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * let changed = 0;
+ * const half = new BatchTransformCB(([x, y]) => {
+ *   changed++;
+ *   return [tf.mul(x, 0.5), y];
+ * }, { onVal: false });
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), half] }).fit(1);
+ * assert(changed === 2); // the training batches
  * ```
  */
 export class BatchTransformCB extends Callback {

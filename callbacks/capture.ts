@@ -22,8 +22,23 @@ function join(parts: HostArray[]): HostArray {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { CapturePreds, MetricsCB } from "../mod.ts";
- * assert(new CapturePreds().order >= new MetricsCB().order);
+ * import {
+ *   CapturePreds,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
+ * const capture = new CapturePreds();
+ * await learn.fit(1, { train: false, cbs: [capture] });
+ * const [preds, targets] = capture.all; // or at once: await learn.capturePreds()
+ * assert(preds.data.length === 4 && targets.data[3] === 3);
  * ```
  */
 export class CapturePreds extends Callback {

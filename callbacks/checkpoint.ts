@@ -48,9 +48,28 @@ const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = 
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { CheckpointCB } from "../mod.ts";
- * const cb = new CheckpointCB({ path: "runs/mine/checkpoint.safetensors", everyBatches: 200 });
- * assert(!cb.stopped);
+ * import {
+ *   CheckpointCB,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const path = await Deno.makeTempFile({ suffix: ".safetensors" });
+ * const learner = (resume: boolean) => {
+ *   const checkpoint = new CheckpointCB({ path, everyBatches: 200, resume });
+ *   return new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), checkpoint] });
+ * };
+ * await learner(false).fit(1);
+ * const again = learner(true); // perhaps in another process
+ * await again.fit(3); // the second epoch and the third
+ * assert(again.epoch === 2);
+ * await Deno.remove(path);
  * ```
  */
 export class CheckpointCB extends Callback {

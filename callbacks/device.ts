@@ -13,8 +13,14 @@ function toDevice(x: unknown): unknown {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { DeviceCB } from "../mod.ts";
- * assert(new DeviceCB().order === 0);
+ * import { DataLoaders, DeviceCB, HostArray, Linear, tf, TrainLearner, useDevice } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
+ * await learn.fit(50);
+ * const [y] = await learn.model.call(tf.tensor2d([[2]])).data();
+ * assert(Math.abs(y - 2) < 0.1);
  * ```
  */
 export class DeviceCB extends Callback {

@@ -8,8 +8,16 @@ import { Callback, type Learner, noGrad, type Parameter, type Tensor, tf } from 
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { EMACB } from "../mod.ts";
- * assert(new EMACB(0.99).decay === 0.99);
+ * import { DataLoaders, DeviceCB, EMACB, HostArray, Linear, TrainLearner, useDevice } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const model = new Linear(1, 1), ema = new EMACB(0.9);
+ * await new TrainLearner(model, dls, { cbs: [new DeviceCB(), ema] }).fit(5);
+ * const [last] = await model.weight.data();
+ * ema.apply(); // to save or to use the average
+ * ema.dispose();
+ * assert((await model.weight.data())[0] !== last);
  * ```
  */
 export class EMACB extends Callback {

@@ -20,8 +20,21 @@ export function wrapStep(learn: Learner, wrap: (step: Step) => Step): () => void
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { AccumulateGradCB } from "../mod.ts";
- * assert(new AccumulateGradCB(4).batches === 4);
+ * import {
+ *   AccumulateGradCB,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), new AccumulateGradCB(2)] });
+ * await learn.fit(3);
+ * assert(learn.opt!.state().step === 3); // an epoch is two batches
  * ```
  */
 export class AccumulateGradCB extends Callback {
@@ -89,8 +102,21 @@ export class AccumulateGradCB extends Callback {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { GradientClipCB } from "../mod.ts";
- * assert(new GradientClipCB(1).maxNorm === 1);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   GradientClipCB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const clip = new GradientClipCB(1e-3);
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), clip] }).fit(1);
+ * assert(await clip.norm() > 1e-3); // before clipping
  * ```
  */
 export class GradientClipCB extends Callback {

@@ -39,12 +39,27 @@ export interface HooksOptions {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { HooksCallback, Linear } from "../mod.ts";
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HooksCallback,
+ *   HostArray,
+ *   Linear,
+ *   ReLU,
+ *   Sequential,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const shapes: string[] = [];
- * const cb = new HooksCallback(({ name, output }) => shapes.push(`${name}: ${output.shape}`), {
+ * const hooks = new HooksCallback(({ name, output }) => shapes.push(`${name}: ${output.shape}`), {
  *   modFilter: (m) => m instanceof Linear,
  * });
- * assert(cb.modules.length === 0);
+ * const model = new Sequential(new Linear(1, 3), new ReLU(), new Linear(3, 1));
+ * await new TrainLearner(model, dls, { cbs: [new DeviceCB(), hooks] }).fit(1);
+ * assert(shapes.join("; ") === "0: 2,3; 2: 2,1; 0: 2,3; 2: 2,1");
  * ```
  */
 export class HooksCallback extends Callback {
@@ -94,9 +109,25 @@ const BINS = 40, TOP = 10;
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { ActivationStats, GeneralRelu } from "../mod.ts";
- * const stats = new ActivationStats({ modFilter: (m) => m instanceof GeneralRelu });
- * assert(stats.stats.size === 0);
+ * import {
+ *   ActivationStats,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   ReLU,
+ *   Sequential,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const stats = new ActivationStats({ modFilter: (m) => m instanceof ReLU });
+ * const model = new Sequential(new Linear(1, 3), new ReLU(), new Linear(3, 1));
+ * await new TrainLearner(model, dls, { cbs: [new DeviceCB(), stats] }).fit(2);
+ * assert(stats.stats.get("1")!.means.length === 4); // a number a batch
+ * assert(stats.colorDim().width > 4); // a picture: save encodePng of it
  * ```
  */
 export class ActivationStats extends HooksCallback {

@@ -22,9 +22,21 @@ export interface LRFinderOptions {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { LRFinderCB } from "../mod.ts";
- * const finder = new LRFinderCB({ gamma: 1.2 });
- * assert(finder.suggestion === undefined && finder.lrs.length === 0);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   LRFinderCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
+ * const finder = await learn.lrFind({ gamma: 2, log: () => {} }); // path: "lr.svg" writes the plot
+ * assert(finder.lrs.length === finder.losses.length && finder.suggestion! > 1e-5);
  * ```
  */
 export class LRFinderCB extends Callback {

@@ -101,9 +101,29 @@ function batchSize(batch: unknown): number {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { Accuracy, MetricsCB } from "../mod.ts";
+ * import {
+ *   Accuracy,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   F,
+ *   HostArray,
+ *   Linear,
+ *   MetricsCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(-2, -1, 1, 2), [4, 1]);
+ * const signs = { images: x, labels: new HostArray(Int32Array.of(0, 0, 1, 1), [4]) };
+ * const dls = DataLoaders.from(signs, signs, { batchSize: 2 });
  * const metrics = new MetricsCB({ accuracy: new Accuracy() });
- * assert(metrics.rows.length === 0);
+ * metrics.log = () => {}; // prints each row unless told otherwise
+ * const learn = new TrainLearner(new Linear(1, 2), dls, {
+ *   lossFunc: F.crossEntropy,
+ *   cbs: [new DeviceCB(), metrics],
+ * });
+ * await learn.fit(30);
+ * assert(metrics.rows.length === 60 && metrics.rows.at(-1)!.accuracy === 1);
  * ```
  */
 export class MetricsCB extends Callback {

@@ -22,8 +22,21 @@ export interface MixedPrecisionOptions {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { MixedPrecision } from "../mod.ts";
- * assert(new MixedPrecision({ scale: 1024 }).options.scale === 1024);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   MixedPrecision,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const lines: string[] = [], mixed = new MixedPrecision({ log: (line) => lines.push(line) });
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), mixed] }).fit(1);
+ * assert(lines.length === 1 && await mixed.scale() === null); // this is WASM
  * ```
  */
 export class MixedPrecision extends Callback {

@@ -12,8 +12,23 @@ const SHOW_EVERY = 500;
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { MetricsCB, ProgressCB } from "../mod.ts";
- * assert(new ProgressCB().order > new MetricsCB().order);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   MetricsCB,
+ *   ProgressCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const table: string[] = [];
+ * const cbs = [new DeviceCB(), new MetricsCB(), new ProgressCB((line) => table.push(line))];
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs }).fit(1);
+ * assert(table.length === 3); // head, training, evaluation
  * ```
  */
 export class ProgressCB extends Callback {

@@ -13,9 +13,21 @@ const READ_EVERY = 64;
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { RecorderCB } from "../mod.ts";
- * const recorder = new RecorderCB({ lr: (learn) => learn.opt!.paramGroups[0].lr });
- * assert(recorder.values.lr.length === 0);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   RecorderCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const recorder = new RecorderCB({ loss: (learn) => learn.loss, lr: (learn) => learn.opt!.paramGroups[0].lr });
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), recorder] }).fit(2);
+ * assert(recorder.values.loss.length === 4); // a number a batch
  * ```
  */
 export class RecorderCB extends Callback {

@@ -27,9 +27,25 @@ abstract class SchedCB extends Callback {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { BatchSchedCB, OneCycleLR } from "../mod.ts";
- * const cb = new BatchSchedCB((opt) => new OneCycleLR(opt, { maxLr: 5e-3, totalSteps: 2345 }));
- * assert(cb.order === 0);
+ * import {
+ *   BatchSchedCB,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   OneCycleLR,
+ *   RecorderCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const sched = new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.1, totalSteps }));
+ * const rates = new RecorderCB({ lr: (learn) => learn.opt!.paramGroups[0].lr });
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), rates, sched] }).fit(5);
+ * const { lr } = rates.values;
+ * assert(lr[0] < 0.005 && Math.max(...lr) === lr[2] && lr.at(-1)! < 1e-6);
  * ```
  */
 export class BatchSchedCB extends SchedCB {
@@ -48,9 +64,24 @@ export class BatchSchedCB extends SchedCB {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { EpochSchedCB, OneCycleLR } from "../mod.ts";
- * const cb = new EpochSchedCB((opt, epochs) => new OneCycleLR(opt, { maxLr: 1e-2, totalSteps: epochs }));
- * assert(cb.order === 0);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   EpochSchedCB,
+ *   HostArray,
+ *   Linear,
+ *   OneCycleLR,
+ *   RecorderCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const sched = new EpochSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.1, totalSteps }));
+ * const rates = new RecorderCB({ lr: (learn) => learn.opt!.paramGroups[0].lr });
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), rates, sched] }).fit(5);
+ * assert(new Set(rates.values.lr).size === 5); // one for the two batches of an epoch
  * ```
  */
 export class EpochSchedCB extends SchedCB {

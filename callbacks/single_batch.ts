@@ -15,8 +15,22 @@ export function tensorsIn(x: unknown): Tensor[] {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { SingleBatchCB } from "../mod.ts";
- * assert(new SingleBatchCB().order === 1);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   SingleBatchCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
+ * await learn.fit(1, { cbs: [new SingleBatchCB()] });
+ * assert(learn.batch[0].shape[0] === 2 && learn.preds.shape[0] === 2);
+ * learn.dispose();
  * ```
  */
 export class SingleBatchCB extends Callback {

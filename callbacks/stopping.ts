@@ -20,8 +20,24 @@ export interface EarlyStoppingOptions {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { EarlyStoppingCB } from "../mod.ts";
- * assert(new EarlyStoppingCB({ metric: "accuracy", mode: "max" }).best === -Infinity);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   EarlyStoppingCB,
+ *   HostArray,
+ *   Linear,
+ *   MetricsCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const metrics = new MetricsCB(), stopper = new EarlyStoppingCB({ patience: 2 });
+ * metrics.log = () => {};
+ * const learn = new TrainLearner(new Linear(1, 1), dls, { lr: 0, cbs: [new DeviceCB(), metrics, stopper] });
+ * await learn.fit(100);
+ * assert(learn.epoch === 3); // the first is the best, the next three no better
  * ```
  */
 export class EarlyStoppingCB extends Callback {
@@ -81,8 +97,21 @@ function rowsOf(learn: Learner): MetricsRow[] {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { TerminateOnNaNCB } from "../mod.ts";
- * assert(new TerminateOnNaNCB().problem === undefined);
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   TerminateOnNaNCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const guard = new TerminateOnNaNCB(() => {});
+ * await new TrainLearner(new Linear(1, 1), dls, { lr: 1e20, cbs: [new DeviceCB(), guard] }).fit(5);
+ * assert(/^The loss is (Infinity|NaN) in epoch 0, \w+ batch \d: /.test(guard.problem!));
  * ```
  */
 export class TerminateOnNaNCB extends Callback {

@@ -13,8 +13,25 @@ export function isDropout(module: Module): boolean {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { Dropout2d, isDropout, ReLU } from "../mod.ts";
- * assert(isDropout(new Dropout2d(0.1)) && !isDropout(new ReLU()));
+ * import {
+ *   DataLoaders,
+ *   DeviceCB,
+ *   Dropout,
+ *   HostArray,
+ *   Linear,
+ *   Sequential,
+ *   TestTimeDropoutCB,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const model = new Sequential(new Linear(1, 64), new Dropout(0.5), new Linear(64, 1));
+ * const learn = new TrainLearner(model, dls, { cbs: [new DeviceCB()] });
+ * const [first] = await learn.capturePreds([new TestTimeDropoutCB()]);
+ * const [second] = await learn.capturePreds([new TestTimeDropoutCB()]);
+ * assert(first.data.every((v, i) => v !== second.data[i])); // two thinned networks
  * ```
  */
 export class TestTimeDropoutCB extends Callback {

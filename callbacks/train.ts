@@ -8,8 +8,14 @@ import { Callback, HostArray, type Learner } from "../core/mod.ts";
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { TrainCB } from "../mod.ts";
- * assert(new TrainCB(2).nInp === 2);
+ * import { DataLoaders, DeviceCB, HostArray, Learner, Linear, tf, TrainCB, useDevice } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const learn = new Learner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), new TrainCB()] });
+ * await learn.fit(50);
+ * const [y] = await learn.model.call(tf.tensor2d([[2]])).data();
+ * assert(Math.abs(y - 2) < 0.1);
  * ```
  */
 export class TrainCB extends Callback {
