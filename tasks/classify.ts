@@ -66,7 +66,7 @@ function makeClassifier(config: ClassifyConfig): Module {
 
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { passes: number }>();
-  const run = await chooseRun<ClassifyConfig>(options, "classify", () => makeConfig(options.preset));
+  const run = await chooseRun<ClassifyConfig>(command, "classify", makeConfig);
   const { config, files } = run;
   const dls = await prepare(options, config, {
     transform: compose(toFloat(), normalize(0.28, 0.35)),

@@ -52,7 +52,7 @@ function makeConfig(preset: string): TrainConfig {
 
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { samples: number }>();
-  const run = await chooseRun<TrainConfig>(options, "train", () => makeConfig(options.preset));
+  const run = await chooseRun<TrainConfig>(command, "train", makeConfig);
   const { config, name, files } = run;
   const fit = config.fit === "resize" ? resizeBilinear(config.size) : padZeros((config.size - 28) / 2);
   const dls = await prepare(options, config, { transform: compose(toFloat(), fit) });

@@ -80,27 +80,36 @@ export interface Run<C extends RunConfig> {
   files: ReturnType<typeof runFiles>;
 }
 
-/** The run that the options mean; `make` gives a new one its config. */
+/**
+ * The run that the command line means; `make` gives a new one its config.
+ * @throws UserError for a name that cannot be, no run to resume, or an option that would change the one resumed.
+ */
 export async function chooseRun<C extends RunConfig>(
-  options: TrainingOptions,
+  command: Command,
   task: C["task"],
-  make: () => C,
+  make: (preset: string) => C,
 ): Promise<Run<C>> {
-  const { runs, preset, resume } = options;
+  const { runs, preset, resume, name: wanted } = command.opts<TrainingOptions>();
   if (resume !== undefined) {
     const name = resume === true ? (await listRuns(runs, task))[0] : resume;
     if (!name) throw new UserError(`There is no run of \`deno task ${task}\` in ${runs} to resume`);
     const config = await readConfig<C>(runs, name, task);
+    const asked = overlay(command, config);
+    for (const key of Object.keys(config) as (keyof C & string)[]) {
+      if (String(asked[key]) === String(config[key])) continue;
+      const { long } = command.options.find((o) => o.attributeName() === key)!;
+      throw new UserError(`${long} ${asked[key]}: run ${name} goes on with its own ${config[key]}`);
+    }
     return { name, config, resume: true, files: runFiles(runs, name) };
   }
   const stamp = new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
-  const name = options.name ?? `${preset}-${stamp}`;
+  const name = wanted ?? `${preset}-${stamp}`;
   if (!/^[\w.-]+$/.test(name)) throw new UserError(`--name ${name}: letters, digits, ".", "_" and "-" only`);
   const files = runFiles(runs, name);
   if (await Deno.stat(files.config).catch(() => null)) {
     throw new UserError(`${files.dir} exists: give another --name, or --resume ${name}`);
   }
-  return { name, config: make(), resume: false, files };
+  return { name, config: make(preset), resume: false, files };
 }
 
 /** Starts the device, fixes the random numbers and loads the data. */

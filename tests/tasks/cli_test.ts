@@ -271,12 +271,23 @@ cliTest("--help tells every option, with exit code 0", async (dir) => {
   }
 });
 
-cliTest("a run is never overwritten", async (dir) => {
-  const args = [...TINY, "--epochs", "1", "--samples", "0", "--name", "once"];
-  assertEquals((await run("train", dir, ...args)).code, 0);
-  const { code, err } = await run("train", dir, ...args);
+cliTest("a run is never overwritten, nor changed by going on with it", async (dir) => {
+  const args = [...TINY, "--epochs", "1", "--samples", "0"];
+  assertEquals((await run("train", dir, ...args, "--name", "once")).code, 0);
+  const { code, err } = await run("train", dir, ...args, "--name", "once");
   assertEquals(code, 1);
   assert(err.includes("once exists: give another --name, or --resume once"), err);
+  assertEquals((await run("train", dir, ...args, "--resume", "once")).code, 0);
+  for (
+    const [args, message] of [
+      [["--epochs", "3"], "--epochs 3: run once goes on with its own 1"],
+      [["--channels", "8,16"], "--channels 8,16: run once goes on with its own 8,8"],
+    ] as const
+  ) {
+    const { code, err } = await run("train", dir, ...args, "--resume", "once");
+    assertEquals(code, 1);
+    assert(err.includes(message), err);
+  }
 });
 
 /** The loss of every step, from a checkpoint. */
