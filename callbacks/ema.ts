@@ -1,5 +1,5 @@
 /** EMACB. */
-import { Callback, type Learner, noGrad, type Parameter, type Tensor, tf } from "../core/mod.ts";
+import { Callback, copyOf, type Learner, noGrad, type Parameter, type Tensor, tf } from "../core/mod.ts";
 
 /**
  * Keeps an exponential moving average of the parameters and evaluates with it (Polyak averaging; Ho et al. 2020 use
@@ -32,7 +32,7 @@ export class EMACB extends Callback {
 
   beforeFit(learn: Learner): void {
     if (this.#average.size) return;
-    for (const p of learn.model.parameters()) this.#average.set(p, tf.keep(copy(p)));
+    for (const p of learn.model.parameters()) this.#average.set(p, tf.keep(copyOf(p)));
   }
 
   afterStep(): void {
@@ -48,8 +48,8 @@ export class EMACB extends Callback {
   beforeEpoch(learn: Learner): void {
     if (learn.training) return;
     for (const [p, average] of this.#average) {
-      this.#own.set(p, tf.keep(copy(p)));
-      p.assign(copy(average));
+      this.#own.set(p, tf.keep(copyOf(p)));
+      p.assign(copyOf(average));
     }
   }
 
@@ -78,13 +78,13 @@ export class EMACB extends Callback {
         throw new Error("EMACB: the checkpoint holds no average of this model");
       }
       average.dispose();
-      this.#average.set(p, tf.keep(copy(saved)));
+      this.#average.set(p, tf.keep(copyOf(saved)));
     });
   }
 
   /** Makes the average the model's parameters. */
   apply(): void {
-    for (const [p, average] of this.#average) p.assign(copy(average));
+    for (const [p, average] of this.#average) p.assign(copyOf(average));
   }
 
   /** Frees the average. */
@@ -93,5 +93,3 @@ export class EMACB extends Callback {
     this.#average.clear();
   }
 }
-
-const copy = (x: Tensor): Tensor => noGrad(() => tf.tidy(() => tf.add(x, 0)));

@@ -1,5 +1,5 @@
 /** Callbacks between the backward pass and the step: AccumulateGradCB, GradientClipCB. */
-import { Callback, type Json, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { Callback, copyOf, type Json, type Learner, type Tensor, tf } from "../core/mod.ts";
 
 /** A learner's step, replaced for a fit. */
 type Step = () => void | Promise<void>;
@@ -82,7 +82,7 @@ export class AccumulateGradCB extends Callback {
   }
   loadTensors(tensors: Record<string, Tensor>, learn: Learner): void {
     for (const [name, p] of learn.model.namedParameters()) {
-      if (tensors[name]) p.setGrad(tf.add(tensors[name], 0));
+      if (tensors[name]) p.setGrad(copyOf(tensors[name]));
     }
   }
 

@@ -1,5 +1,5 @@
 /** MixedPrecision. */
-import { Callback, currentGpu, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { Callback, copyOf, currentGpu, type Learner, type Tensor, tf } from "../core/mod.ts";
 import { runKernel } from "../core/tf.ts";
 import { wrapStep } from "./grads.ts";
 
@@ -109,7 +109,7 @@ export class MixedPrecision extends Callback {
   loadTensors({ scale, good }: Record<string, Tensor>, learn: Learner): void {
     if (!this.#state || !scale) return;
     tf.dispose([this.#state.scale, this.#state.good]);
-    Object.assign(this.#state, { scale: tf.keep(tf.add(scale, 0)), good: tf.keep(tf.add(good, 0)) });
+    Object.assign(this.#state, { scale: tf.keep(copyOf(scale)), good: tf.keep(copyOf(good)) });
     learn.seed = this.#state.scale;
   }
 
@@ -125,7 +125,7 @@ function ownGradients(learn: Learner, seed: Tensor): Tensor[] {
   const seen = new Set<object>([seed.dataId]);
   return learn.model.parameters().flatMap((p) => {
     if (!p.grad) return [];
-    if (seen.has(p.grad.dataId)) p.setGrad(tf.tidy(() => tf.add(p.grad!, 0)));
+    if (seen.has(p.grad.dataId)) p.setGrad(copyOf(p.grad));
     seen.add(p.grad.dataId);
     return [p.grad];
   });

@@ -9,7 +9,7 @@ export * from "./device/device.ts";
 export * from "./device/constants.ts";
 export { breathe } from "./event_loop.ts";
 export * from "./random.ts";
-export { grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
+export { copyOf, grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
 export * from "./nn/mod.ts";
 export * from "./optim/mod.ts";
 export * from "./data/array.ts";

@@ -277,3 +277,20 @@ export function noGrad<T>(body: () => T): T {
     engine.state.gradientDepth = depth;
   }
 }
+
+/**
+ * A tensor of the same shape and values in memory of its own, not recorded; `tf.clone` shares the memory.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { copyOf, tf, useDevice } from "../../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = tf.tensor1d([1, 2]), y = copyOf(x);
+ * x.dispose();
+ * assert((await y.data())[1] === 2);
+ * ```
+ */
+export function copyOf(x: Tensor): Tensor {
+  return noGrad(() => tf.tidy(() => tf.add(x, 0)));
+}

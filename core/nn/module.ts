@@ -1,7 +1,7 @@
 /** The base of every model and layer. */
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-import { Parameter } from "../autograd/tape.ts";
+import { copyOf, Parameter } from "../autograd/tape.ts";
 
 /** A tensor that a model keeps but does not train, such as a running mean. */
 export class Buffer {
@@ -155,9 +155,8 @@ export abstract class Module<In extends any[] = any[], Out = any> {
       if (unexpected.length) problems.push(`not in the model: ${unexpected.join(", ")}`);
     }
     if (problems.length) throw new Error(`The state dict does not fit. ${problems.join("; ")}`);
-    const copy = (x: Tensor) => tf.tidy(() => tf.add(x, 0));
-    for (const [name, p] of this.namedParameters()) if (name in state) p.assign(copy(state[name]));
-    for (const [name, b] of this.namedBuffers()) if (name in state) b.value = copy(state[name]);
+    for (const [name, p] of this.namedParameters()) if (name in state) p.assign(copyOf(state[name]));
+    for (const [name, b] of this.namedBuffers()) if (name in state) b.value = copyOf(state[name]);
     return { missing, unexpected };
   }
 

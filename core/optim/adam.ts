@@ -1,7 +1,7 @@
 /** Adam and AdamW. */
 import { runKernel, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-import type { Parameter } from "../autograd/tape.ts";
+import { copyOf, type Parameter } from "../autograd/tape.ts";
 import { Buffer } from "../nn/module.ts";
 import { Optimizer, type ParamGroup } from "./optimizer.ts";
 
@@ -87,8 +87,8 @@ export class Adam extends Optimizer {
 
   protected override restore(p: Parameter, { exp_avg, exp_avg_sq }: Record<string, Tensor>): void {
     const { m, v } = this.#momentsOf(p);
-    m.value = tf.tidy(() => tf.add(exp_avg, 0));
-    v.value = tf.tidy(() => tf.add(exp_avg_sq, 0));
+    m.value = copyOf(exp_avg);
+    v.value = copyOf(exp_avg_sq);
   }
 
   override dispose(): void {

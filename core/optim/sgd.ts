@@ -1,7 +1,7 @@
 /** Stochastic gradient descent. */
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-import type { Parameter } from "../autograd/tape.ts";
+import { copyOf, type Parameter } from "../autograd/tape.ts";
 import { Buffer } from "../nn/module.ts";
 import { Optimizer, type ParamGroup } from "./optimizer.ts";
 
@@ -58,7 +58,7 @@ export class SGD extends Optimizer {
 
   protected override restore(p: Parameter, { momentum_buffer }: Record<string, Tensor>): void {
     this.#velocity.get(p)?.dispose();
-    this.#velocity.set(p, new Buffer(tf.tidy(() => tf.add(momentum_buffer, 0))));
+    this.#velocity.set(p, new Buffer(copyOf(momentum_buffer)));
   }
 
   override dispose(): void {
