@@ -4,7 +4,7 @@ import {
   encodeGif,
   encodePng,
   type Generator,
-  HostArray,
+  type HostArray,
   imageGrid,
   initDdpm,
   linearSchedule,

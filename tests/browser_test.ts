@@ -1,21 +1,10 @@
 /** The page of examples/browser/ in headless Chromium: the bundle of mod.ts draws there what it draws under Deno. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import puppeteer, { type Page } from "npm:puppeteer-core@25.16.0";
-import { Generator, HostArray, imageGrid, pretrained, respace, sample } from "../mod.ts";
-import { tinyLosses } from "./tiny.ts";
+import { chromium, inPage, serveFolder, WEBGPU } from "./chromium.ts";
+import { drawPretrained, tinyLosses } from "./tiny.ts";
 import { wasmOnly } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
-
-/** Chromium, where it is installed. */
-function findChromium(): string | undefined {
-  for (const name of ["chromium", "chromium-browser", "google-chrome"]) {
-    const { stdout } = new Deno.Command("sh", { args: ["-c", `command -v ${name}`] }).outputSync();
-    if (stdout.length) return new TextDecoder().decode(stdout).trim();
-  }
-}
-
-const chromium = wasmOnly.ignore ? undefined : findChromium();
 
 /** Bundles a script with the line of the README. */
 async function bundle(path: string, script: string): Promise<void> {
@@ -26,23 +15,6 @@ async function bundle(path: string, script: string): Promise<void> {
   );
   const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
   assert(success, new TextDecoder().decode(stderr));
-}
-
-/** Flags that give Chromium WebGPU on a processor. */
-const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
-
-/** Runs a function with a browser's page. */
-async function inPage<T>(flags: string[], f: (page: Page) => Promise<T>): Promise<T> {
-  const browser = await puppeteer.launch({
-    executablePath: chromium,
-    // No sandbox: CI may run as root.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags],
-  });
-  try {
-    return await f(await browser.newPage());
-  } finally {
-    await browser.close();
-  }
 }
 
 /** What a browser shows at an address: every picture that was put on the canvas, and the page's texts. */
@@ -67,20 +39,6 @@ function visit(url: string, flags: string[] = []) {
   });
 }
 
-/** The pixels that Deno draws, after each step. */
-async function drawn(n: number, steps: number, seed: number): Promise<number[][]> {
-  const { model, schedule, size } = await pretrained();
-  const pictures: number[][] = [];
-  await sample(model, [n, size, size, 1], {
-    ...{ schedule: respace(schedule, steps), generator: new Generator(seed), keep: () => false },
-    async onStep(_, x) {
-      pictures.push(Array.from(imageGrid(await HostArray.from(x), { scale: 2, invert: true }).data));
-    },
-  });
-  model.dispose();
-  return pictures;
-}
-
 /** Fails unless the pixels are equal but for rounding. */
 function assertSame(shown: number[], expected: number[]): void {
   assertEquals(shown.length, expected.length);
@@ -95,7 +53,7 @@ function nearest(picture: number[], pictures: number[][]): number {
 
 Deno.test({
   name: "deno task browser: the page draws Deno's images, and a bundle trains",
-  ignore: !chromium,
+  ignore: wasmOnly.ignore || !chromium,
   async fn(t) {
     const dir = await Deno.makeTempDir();
     const child = new Deno.Command(Deno.execPath(), {
@@ -104,14 +62,7 @@ Deno.test({
       env: { NO_COLOR: "1" },
       stdout: "piped",
     }).spawn();
-    const plain = Deno.serve({ hostname: "localhost", port: 0, onListen() {} }, async (request) => {
-      const { pathname } = new URL(request.url);
-      const path = pathname === "/" ? "/index.html" : pathname;
-      const body = await Deno.readFile(dir + path).catch(() => null);
-      const types: Record<string, string> = { html: "text/html", js: "text/javascript" };
-      const type = types[path.split(".").at(-1)!] ?? "application/octet-stream";
-      return new Response(body, { status: body ? 200 : 404, headers: { "content-type": type } });
-    });
+    const plain = serveFolder(dir);
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     try {
       let text = "";
@@ -127,7 +78,7 @@ Deno.test({
         assertMatch(device, /^wasm \([2-9]\d* threads/);
         assert(isolated);
         // How many steps pass between two pictures is the machine's affair.
-        const steps = await drawn(4, 24, 3);
+        const steps = await drawPretrained(4, 24, 3);
         const shown = pictures.map((p) => nearest(p, steps));
         pictures.forEach((p, i) => assertSame(p, steps[shown[i]]));
         assertEquals([shown[0], shown.at(-1)], [0, 23]);
@@ -135,16 +86,16 @@ Deno.test({
       });
       await t.step("not isolated: one thread, the same picture", async () => {
         const { pictures, isolated, device } = await visit(
-          `http://localhost:${plain.addr.port}/?n=1&steps=3&seed=5&device=wasm`,
+          `${plain.url}?n=1&steps=3&seed=5&device=wasm`,
         );
         assertMatch(device, /^wasm \(1 thread,.*cross-origin isolation/);
         assert(!isolated);
-        assertSame(pictures.at(-1)!, (await drawn(1, 3, 5)).at(-1)!);
+        assertSame(pictures.at(-1)!, (await drawPretrained(1, 3, 5)).at(-1)!);
       });
       await t.step("WebGPU: the same picture", async () => {
         const { pictures, device, status } = await visit(`${url}?n=1&steps=3&seed=5&device=webgpu`, WEBGPU);
         assertMatch(device, /^webgpu \(/, status);
-        assertSame(pictures.at(-1)!, (await drawn(1, 3, 5)).at(-1)!);
+        assertSame(pictures.at(-1)!, (await drawPretrained(1, 3, 5)).at(-1)!);
       });
       await t.step("a bundled script trains to Deno's losses, on WASM and on WebGPU", async () => {
         await bundle(`${dir}/tiny.js`, "tests/tiny.ts");

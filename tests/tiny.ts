@@ -16,17 +16,22 @@ import {
   EMACB,
   F,
   Flatten,
+  Generator,
   GradientClipCB,
   HostArray,
+  imageGrid,
   initDdpm,
   Linear,
   linearSchedule,
   MetricsCB,
   MixedPrecision,
   OneCycleLR,
+  pretrained,
   ProgressCB,
   RecorderCB,
   ResBlock,
+  respace,
+  sample,
   Sequential,
   setSeed,
   TrainLearner,
@@ -108,4 +113,20 @@ export async function tinyLosses(device: DeviceChoice): Promise<number[]> {
     losses.push(...recorder.values.loss);
   }
   return losses;
+}
+
+/** The pixels of n images that the shipped model draws on the device in use, after each step. */
+export async function drawPretrained(n: number, steps: number, seed: number): Promise<number[][]> {
+  const { model, schedule, size } = await pretrained();
+  const pictures: number[][] = [];
+  await sample(model, [n, size, size, 1], {
+    schedule: respace(schedule, steps),
+    generator: new Generator(seed),
+    keep: () => false,
+    async onStep(_, x) {
+      pictures.push(Array.from(imageGrid(await HostArray.from(x), { scale: 2, invert: true }).data));
+    },
+  });
+  model.dispose();
+  return pictures;
 }

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type Augment,
   augmentAll,
-  DataLoader,
+  type DataLoader,
   DataLoaders,
   flipHorizontal,
   Generator,
