@@ -11,6 +11,7 @@
  * ```
  */
 export * from "./core/mod.ts";
+export * from "./datasets/mod.ts";
 export * from "./callbacks/mod.ts";
 export * from "./models/unet/mod.ts";
 export * from "./models/ddpm/mod.ts";

@@ -33,7 +33,7 @@ interface Record_ {
   epoch: number;
   iter: number;
   random: GeneratorState;
-  order: GeneratorState;
+  order: Json;
   optimizer: Omit<OptimizerState, "tensors">;
   callbacks: Json[];
 }
@@ -78,7 +78,7 @@ export class CheckpointCB extends Callback {
   stopped = false;
   #stopping = false;
   #loaded: Record_ | null = null;
-  #orderState!: GeneratorState;
+  #orderState!: Json;
 
   constructor(readonly options: CheckpointOptions) {
     super();
@@ -97,7 +97,7 @@ export class CheckpointCB extends Callback {
   async beforeEpoch(learn: Learner): Promise<void> {
     if (!learn.training) return;
     await this.#putBack(learn);
-    this.#orderState = learn.dls.train.generator.state;
+    this.#orderState = learn.dls.train.state?.() ?? null;
   }
 
   /** Where no epoch is left, callbacks still get what they had. */
@@ -109,7 +109,7 @@ export class CheckpointCB extends Callback {
     const saved = this.#loaded;
     if (!saved) return;
     this.#loaded = null;
-    learn.dls.train.generator.state = saved.order;
+    if (saved.order !== null) learn.dls.train.loadState?.(saved.order);
     defaultGenerator.state = saved.random;
     for (const [i, cb] of this.#others(learn).entries()) {
       if (saved.callbacks[i] !== null) await methodsOf(cb).loadState?.(saved.callbacks[i], learn);
@@ -128,8 +128,8 @@ export class CheckpointCB extends Callback {
   }
 
   async afterEpoch(learn: Learner): Promise<void> {
-    if (learn.training) await this.#save(learn, learn.epoch, learn.dl.length, this.#orderState);
-    else await this.#save(learn, learn.epoch + 1, 0, learn.dls.train.generator.state);
+    if (learn.training) await this.#save(learn, learn.epoch, learn.iter, this.#orderState);
+    else await this.#save(learn, learn.epoch + 1, 0, learn.dls.train.state?.() ?? null);
   }
 
   #others(learn: Learner): Callback[] {
@@ -141,7 +141,7 @@ export class CheckpointCB extends Callback {
     return learn.cbs.filter((cb) => methodsOf(cb).stateTensors).map((cb, i) => [`${CALLBACK}${i}.`, cb]);
   }
 
-  async #save(learn: Learner, epoch: number, iter: number, order: GeneratorState): Promise<void> {
+  async #save(learn: Learner, epoch: number, iter: number, order: Json): Promise<void> {
     const { tensors, ...optimizer } = learn.opt!.state();
     const kept: Record<string, Tensor> = {};
     const keep = (prefix: string, tensors: Record<string, Tensor>) => {

@@ -87,7 +87,7 @@ export class AccumulateGradCB extends Callback {
   }
 
   #due(learn: Learner): boolean {
-    return this.#waiting >= this.batches || learn.iter === learn.dl.length - 1;
+    return this.#waiting >= this.batches || learn.iter + 1 === learn.dl.length;
   }
 
   cleanupFit(): void {

@@ -86,7 +86,7 @@ export interface MetricsRow {
 }
 
 /** Items in a batch, from its first tensor. */
-function batchSize(batch: unknown): number {
+export function batchSize(batch: unknown): number {
   for (let x = batch; x; x = (x as unknown[])[0]) {
     const { shape } = x as { shape?: number[] };
     if (shape) return shape[0];

@@ -1,6 +1,6 @@
 /** ProgressCB. */
 import { Callback, type Learner, type ProgressBar, progressBar, type Tensor, tf } from "../core/mod.ts";
-import { formatRow, MetricsCB, type MetricsRow } from "./metrics.ts";
+import { batchSize, formatRow, MetricsCB, type MetricsRow } from "./metrics.ts";
 
 /** The loss is read from the device for display at most this often, in ms. */
 const SHOW_EVERY = 500;
@@ -78,10 +78,7 @@ export class ProgressCB extends Callback {
       this.#shown = now;
     }
     if (learn.training) {
-      this.#images += Math.min(
-        learn.dl.options.batchSize,
-        learn.dl.size - learn.iter * learn.dl.options.batchSize,
-      );
+      this.#images += batchSize(learn.batch);
       this.#seconds += (performance.now() - this.#started) / 1000;
     }
     const rate = learn.training ? `, ${this.imagesPerSecond.toFixed(1)} images/s` : "";

@@ -50,7 +50,13 @@ abstract class SchedCB extends Callback {
  */
 export class BatchSchedCB extends SchedCB {
   protected totalSteps(learn: Learner): number {
-    return learn.nEpochs * learn.dls.train.length;
+    const { length } = learn.dls.train;
+    if (length === undefined) {
+      throw new Error(
+        "BatchSchedCB needs the number of batches in an epoch: the training loader has no length",
+      );
+    }
+    return learn.nEpochs * length;
   }
   afterBatch(learn: Learner): void {
     if (learn.training) this.schedule.step();

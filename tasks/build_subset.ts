@@ -1,7 +1,7 @@
 /** Makes the embedded subset of Fashion-MNIST from the full data: `deno task build:subset`. */
-import { fashionMnist, Generator, type HostArray } from "../core/mod.ts";
+import { fashionMnist, Generator, type HostArray } from "../mod.ts";
 
-const OUT = new URL("../core/data/fashion_mnist_subset.gen.ts", import.meta.url);
+const OUT = new URL("../datasets/fashion_mnist_subset.gen.ts", import.meta.url);
 
 /** The first `per` items of each class in a seeded order, then shuffled. */
 function stratify(labels: HostArray, per: number, generator: Generator): Int32Array {
@@ -27,7 +27,8 @@ async function idx(rows: Uint8Array[], shape: number[]): Promise<string> {
 const { train, test } = await fashionMnist();
 const generator = new Generator(2026);
 const files: Record<string, string> = {};
-for (const [name, { images, labels }, per] of [["train", train, 500], ["test", test, 100]] as const) {
+for (const [name, { arrays }, per] of [["train", train, 500], ["test", test, 100]] as const) {
+  const [images, labels] = arrays;
   const chosen = [...stratify(labels, per, generator)];
   const pixels = images.data as Uint8Array;
   files[`${name}Images`] = await idx(

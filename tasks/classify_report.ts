@@ -6,6 +6,7 @@ import {
   type ConfidenceBin,
   confusionMatrix,
   confusionPlot,
+  type DataLoader,
   type DataLoaders,
   DeviceCB,
   F,
@@ -49,7 +50,11 @@ function errorRatio([least, ...rest]: ConfidenceBin[]): number {
 }
 
 /** Predicts the evaluation data in every way, prints the figures, and writes report.md, report.json and the plots. */
-export async function reportOn(model: Module, dls: DataLoaders, options: ReportOptions): Promise<void> {
+export async function reportOn(
+  model: Module,
+  dls: DataLoaders<DataLoader>,
+  options: ReportOptions,
+): Promise<void> {
   const { dir, tta } = options;
   const learn = new TrainLearner(model, dls, {
     lossFunc: F.crossEntropy,
@@ -83,7 +88,8 @@ export async function reportOn(model: Module, dls: DataLoaders, options: ReportO
   );
   for (const [what, figure] of figures) console.log(`${what}: ${figure}`);
 
-  const { images } = dls.valid.dataset;
+  const { dataset } = dls.valid;
+  const [images] = await dataset.items(Int32Array.from({ length: dataset.length }, (_, i) => i));
   const picture = (which: number[]) => showPredictions(images, labels, sure, which, FASHION_MNIST_CLASSES);
   const files: Record<string, string> = {
     "confusion.svg": await confusionPlot(matrix, FASHION_MNIST_CLASSES),

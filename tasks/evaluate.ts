@@ -68,9 +68,9 @@ await main(async () => {
       bar.update(++done);
     }
     bar.stop();
-    losses.push(sum / test.images.shape[0]);
+    losses.push(sum / test.length);
   }
   const mean = losses.reduce((a, b) => a + b) / losses.length;
   console.log(`${title}: ${losses.map((l) => l.toFixed(5)).join(", ")}`);
-  console.log(`mean over ${losses.length} draws of ${test.images.shape[0]} test images: ${mean.toFixed(5)}`);
+  console.log(`mean over ${losses.length} draws of ${test.length} test images: ${mean.toFixed(5)}`);
 });

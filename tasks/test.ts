@@ -33,7 +33,7 @@ async function step(title: string, args: string[], env: Record<string, string> =
   total.failed += Math.max(Number(failed ?? 0), success || atExit ? 0 : 1);
 }
 
-const DOCS = ["mod.ts", "core", "callbacks", "models", "docs"];
+const DOCS = ["mod.ts", "core", "datasets", "callbacks", "models", "docs"];
 const flags = Deno.args;
 const chosen = flags.includes("--device") ? [flags[flags.indexOf("--device") + 1]] : ["wasm", "webgpu"];
 
@@ -43,6 +43,7 @@ await step("types", [
   "check",
   "--quiet",
   "mod.ts",
+  "datasets",
   "tasks",
   "tests",
   "bench",

@@ -4,6 +4,7 @@ import {
   BatchSchedCB,
   Callback,
   CheckpointCB,
+  type DataLoader,
   type DataLoaderOptions,
   DataLoaders,
   DeviceCB,
@@ -117,7 +118,7 @@ export async function prepare(
   { device, data: dir }: TrainingOptions,
   { limit, testLimit, seed, batch }: RunConfig,
   more: Pick<DataLoaderOptions, "transform" | "augment">,
-): Promise<DataLoaders> {
+): Promise<DataLoaders<DataLoader>> {
   await useDevice(device);
   const data = await fashionMnist({ dir });
   setSeed(seed);
@@ -132,7 +133,7 @@ export async function prepare(
 /** What a fit of a run needs besides its config. */
 export interface Fit<C extends RunConfig> extends Run<C> {
   model: Module;
-  dls: DataLoaders;
+  dls: DataLoaders<DataLoader>;
   /** Default the mean squared error. */
   lossFunc?: LossFunc;
   /** Adam or AdamW. */

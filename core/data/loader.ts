@@ -1,94 +1,135 @@
-/** Batches from datasets. */
-import { Generator } from "../random.ts";
-import { HostArray } from "./array.ts";
+/** Batches for the Learner: the interface, the one that batches a dataset, and one from any stream. */
+import type { Json } from "../learner/callback.ts";
+import { Generator, type GeneratorState } from "../random.ts";
+import type { HostArray } from "./array.ts";
 import type { Augment } from "./augment.ts";
+import { ArrayDataset, type Dataset } from "./dataset.ts";
 import type { ImageTransform } from "./transforms.ts";
 
-/** Images and their labels, in memory. */
-export interface Dataset {
-  /** [N,H,W,C], bytes 0…255 or floats. */
-  images: HostArray;
-  /** [N], class numbers. */
-  labels: HostArray;
+/** A batch: arrays from the loader, tensors once a callback has moved them; nested as the loss wants it. */
+// deno-lint-ignore no-explicit-any
+export type Batch = any[];
+
+/** What the Learner draws batches from; see {@link DataLoader} and {@link loaderOf}, or write another. */
+export interface Loader {
+  /** A pass over the data; `skip` leaves out its first batches. Default 0. */
+  batches(skip?: number): AsyncIterable<Batch>;
+  /** Batches in a pass; undefined where that is not known before its end. */
+  readonly length?: number;
+  /** Items in a pass; undefined where that is not known. */
+  readonly size?: number;
+  /** What a checkpoint must keep so that the next pass is the one that an unbroken run would have. */
+  state?(): Json;
+  /** Goes on from what {@link state} gave. */
+  loadState?(state: Json): void;
 }
+
+/** From the arrays of a batch to the batch that the Learner gets; random numbers come from the generator. */
+export type Collate = (arrays: HostArray[], generator: Generator) => Batch | Promise<Batch>;
 
 /** Options of {@link DataLoader}. */
 export interface DataLoaderOptions {
+  /** Items in a batch, at least 1. */
   batchSize: number;
   /** Whether each pass has a new order; default false. */
   shuffle?: boolean;
-  /** Fixes the orders; default 0. */
+  /** Fixes the orders and the random numbers of `augment` and `collate`; default 0. */
   seed?: number;
   /** Whether a last, smaller batch is left out; default false. */
   dropLast?: boolean;
-  /** Batches made ahead of the one in use; default 1. */
+  /** Batches made ahead of the one in use, at least 0; default 1. */
   prefetch?: number;
-  /** Applied to the images of each batch. */
+  /** Applied to the first array of each batch. */
   transform?: ImageTransform;
-  /** Applied after `transform`, with random numbers that the loader's seed, the pass and the batch fix. */
+  /** Applied to the first array after `transform`, with random numbers fixed by the seed, the pass and the batch. */
   augment?: Augment;
+  /** Applied to the whole batch at last, with random numbers fixed like those of `augment`. */
+  collate?: Collate;
 }
 
-/** The rows of an array at these indices. */
-function gather({ data, shape }: HostArray, indices: Int32Array): HostArray {
-  const width = data.length / shape[0];
-  const out = data instanceof Float32Array
-    ? new Float32Array(indices.length * width)
-    : data instanceof Int32Array
-    ? new Int32Array(indices.length * width)
-    : new Uint8Array(indices.length * width);
-  indices.forEach((from, to) => out.set(data.subarray(from * width, (from + 1) * width), to * width));
-  return new HostArray(out, [indices.length, ...shape.slice(1)]);
-}
-
-/** The first n items of a dataset. */
-export function take({ images, labels }: Dataset, n: number): Dataset {
-  const first = Int32Array.from({ length: Math.min(n, images.shape[0]) }, (_, i) => i);
-  return { images: gather(images, first), labels: gather(labels, first) };
-}
-
-/** Gives a dataset as batches `[images, labels]` of host arrays. */
-export class DataLoader {
-  readonly options:
-    & Required<Omit<DataLoaderOptions, "transform" | "augment">>
-    & Pick<DataLoaderOptions, "transform" | "augment">;
-  /** Draws the orders; its state belongs in a checkpoint. */
+/**
+ * Gives a dataset as batches of host arrays.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { ArrayDataset, DataLoader, HostArray } from "../mod.ts";
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]);
+ * const loader = new DataLoader(new ArrayDataset(x, x), { batchSize: 3, shuffle: true });
+ * const sizes: number[] = [];
+ * for await (const [inputs] of loader) sizes.push(inputs.shape[0]);
+ * assert(sizes.join() === "3,1");
+ * ```
+ */
+export class DataLoader implements Loader {
+  readonly dataset: Dataset;
+  readonly batchSize: number;
+  readonly shuffle: boolean;
+  readonly dropLast: boolean;
+  readonly prefetch: number;
+  readonly transform?: ImageTransform;
+  readonly augment?: Augment;
+  readonly collate?: Collate;
+  /** Draws the orders. */
   readonly generator: Generator;
 
-  /** @throws RangeError for an empty dataset or a batch size below 1. */
-  constructor(readonly dataset: Dataset, options: DataLoaderOptions) {
-    this.options = { shuffle: false, seed: 0, dropLast: false, prefetch: 1, ...options };
-    const { batchSize } = this.options;
+  /**
+   * @param dataset or its arrays by name, which make an {@link ArrayDataset} in their order
+   * @throws RangeError for an empty dataset, a batch size that is no whole number ≥ 1, or a prefetch that is none ≥ 0.
+   */
+  constructor(dataset: Dataset | Record<string, HostArray>, options: DataLoaderOptions) {
+    const { batchSize, shuffle = false, seed = 0, dropLast = false, prefetch = 1 } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new RangeError(`A batch size is a positive whole number, not ${batchSize}`);
     }
+    if (!Number.isInteger(prefetch) || prefetch < 0) {
+      throw new RangeError(`prefetch is a whole number of batches from 0 on, not ${prefetch}`);
+    }
+    this.dataset = isDataset(dataset) ? dataset : new ArrayDataset(...Object.values(dataset));
     if (this.size === 0) throw new RangeError("The dataset is empty");
-    this.generator = new Generator(this.options.seed);
+    this.batchSize = batchSize;
+    this.shuffle = shuffle;
+    this.dropLast = dropLast;
+    this.prefetch = prefetch;
+    this.transform = options.transform;
+    this.augment = options.augment;
+    this.collate = options.collate;
+    this.generator = new Generator(seed);
   }
 
   /** Items in the dataset. */
   get size(): number {
-    return this.dataset.images.shape[0];
+    return this.dataset.length;
   }
 
   /** Batches in a pass. */
   get length(): number {
-    const { batchSize, dropLast } = this.options;
-    return dropLast ? Math.floor(this.size / batchSize) : Math.ceil(this.size / batchSize);
+    const batches = this.size / this.batchSize;
+    return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
+  }
+
+  /** Seed and place of the generator that draws the orders. */
+  state(): Json {
+    return { ...this.generator.state };
+  }
+
+  loadState(state: Json): void {
+    this.generator.state = state as unknown as GeneratorState;
   }
 
   /** A pass over the data. The order is drawn when it begins; `skip` leaves out its first batches. */
-  async *batches(skip = 0): AsyncGenerator<[HostArray, HostArray]> {
-    const { shuffle, prefetch, augment } = this.options;
-    const order = shuffle
+  async *batches(skip = 0): AsyncGenerator<Batch> {
+    const order = this.shuffle
       ? this.generator.permutation(this.size)
       : Int32Array.from({ length: this.size }, (_, i) => i);
-    const seed = augment && this.generator.fork().seed;
-    const ahead: Promise<[HostArray, HostArray]>[] = [];
+    const seed = this.augment || this.collate ? this.generator.fork().seed : 0;
+    const ahead: Promise<Batch>[] = [];
     let next = skip;
     while (true) {
-      while (next < this.length && ahead.length <= prefetch) {
-        ahead.push(Promise.resolve(next++).then((i) => this.#batch(order, i, seed)));
+      while (next < this.length && ahead.length <= this.prefetch) {
+        const batch = this.#batch(order, next++, seed);
+        batch.catch(() => {}); // whoever awaits it in its turn gets the error
+        ahead.push(batch);
       }
       const batch = ahead.shift();
       if (!batch) return;
@@ -97,33 +138,86 @@ export class DataLoader {
   }
 
   /** The batches of a pass, in order of use. */
-  [Symbol.asyncIterator](): AsyncGenerator<[HostArray, HostArray]> {
+  [Symbol.asyncIterator](): AsyncGenerator<Batch> {
     return this.batches();
   }
 
-  #batch(order: Int32Array, i: number, seed?: number): [HostArray, HostArray] {
-    const { batchSize, transform, augment } = this.options;
-    const indices = order.subarray(i * batchSize, (i + 1) * batchSize);
-    let images = gather(this.dataset.images, indices);
-    if (transform) images = transform(images);
-    if (augment) {
-      // A stream for each batch, so that a resumed pass draws what an unbroken one does.
-      const generator = new Generator(seed);
-      generator.state = { seed: seed!, counter: i * 2 ** 32 };
-      images = augment(images, generator);
-    }
-    return [images, gather(this.dataset.labels, indices)];
+  async #batch(order: Int32Array, i: number, seed: number): Promise<Batch> {
+    const { batchSize, transform, augment, collate } = this;
+    const arrays = await this.dataset.items(order.subarray(i * batchSize, (i + 1) * batchSize));
+    // A stream for each batch, so that a resumed pass draws what an unbroken one does.
+    const generator = new Generator(seed);
+    generator.state = { seed, counter: i * 2 ** 32 };
+    let [first, ...rest] = arrays;
+    if (transform) first = transform(first);
+    if (augment) first = augment(first, generator);
+    return collate ? await collate([first, ...rest], generator) : [first, ...rest];
   }
 }
 
-/** A loader to train on and one to evaluate on. */
-export class DataLoaders {
-  constructor(readonly train: DataLoader, readonly valid: DataLoader) {}
+function isDataset(x: Dataset | Record<string, HostArray>): x is Dataset {
+  return typeof x.items === "function";
+}
 
-  /** Loaders of two datasets: the first shuffled and augmented, the second in order, none left out. */
-  static from(train: Dataset, valid: Dataset, options: DataLoaderOptions): DataLoaders {
+/** What is known of a stream's passes. */
+export interface StreamOptions {
+  /** Batches in a pass; default unknown. */
+  length?: number;
+  /** Items in a pass; default unknown. */
+  size?: number;
+}
+
+/**
+ * A loader whose batches come from a generator or any other stream.
+ * @param pass begins a pass; called anew for each
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { DataLoaders, DeviceCB, HostArray, Linear, loaderOf, TrainLearner, useDevice } from "../../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const lines = loaderOf(function* () {
+ *   for (let i = 0; i < 30; i++) {
+ *     const x = Float32Array.of(Math.random(), Math.random());
+ *     yield [new HostArray(x, [2, 1]), new HostArray(x.map((v) => 3 * v), [2, 1])];
+ *   }
+ * });
+ * const learn = new TrainLearner(new Linear(1, 1), new DataLoaders(lines, lines), { cbs: [new DeviceCB()] });
+ * await learn.fit(2);
+ * assert(learn.iter === 30);
+ * ```
+ */
+export function loaderOf(
+  pass: () => Iterable<Batch> | AsyncIterable<Batch>,
+  { length, size }: StreamOptions = {},
+): Loader {
+  async function* batches(skip = 0): AsyncGenerator<Batch> {
+    let i = 0;
+    for await (const batch of pass()) if (i++ >= skip) yield batch;
+  }
+  return { batches, length, size };
+}
+
+/** A loader to train on and one to evaluate on. */
+export class DataLoaders<L extends Loader = Loader> {
+  /**
+   * @param train drawn from in each epoch's training half
+   * @param valid drawn from in its evaluation
+   */
+  constructor(readonly train: L, readonly valid: L) {}
+
+  /**
+   * Loaders of two datasets: the first shuffled (unless the options say not to) and augmented, the second in order, none
+   * left out.
+   */
+  static from(
+    train: Dataset | Record<string, HostArray>,
+    valid: Dataset | Record<string, HostArray>,
+    options: DataLoaderOptions,
+  ): DataLoaders<DataLoader> {
+    const { shuffle = true } = options;
     return new DataLoaders(
-      new DataLoader(train, { shuffle: true, ...options }),
+      new DataLoader(train, { ...options, shuffle }),
       new DataLoader(valid, { ...options, shuffle: false, dropLast: false, augment: undefined }),
     );
   }

@@ -3,7 +3,7 @@ import { breathe } from "../event_loop.ts";
 import { engine, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { Tape } from "../autograd/tape.ts";
-import type { DataLoader, DataLoaders } from "../data/loader.ts";
+import type { Batch, DataLoaders, Loader } from "../data/loader.ts";
 import * as F from "../nn/functional.ts";
 import type { Module } from "../nn/module.ts";
 import type { OptFunc, Optimizer } from "../optim/optimizer.ts";
@@ -11,9 +11,6 @@ import { SGD } from "../optim/sgd.ts";
 import { type Callback, type LearnerEvent, type LearnerPhase, methodsOf } from "./callback.ts";
 import { CancelBatchException, CancelEpochException, CancelFitException } from "./cancel.ts";
 
-/** A batch: arrays from the loader, tensors once a callback has moved them; nested as the loss wants it. */
-// deno-lint-ignore no-explicit-any
-export type Batch = any[];
 /** From predictions and the rest of the batch to a scalar. */
 // deno-lint-ignore no-explicit-any
 export type LossFunc = (preds: any, ...targets: any[]) => Tensor;
@@ -67,7 +64,7 @@ export class Learner {
   /** Whether the current epoch trains. */
   training = false;
   /** The current loader. */
-  dl!: DataLoader;
+  dl!: Loader;
   /** Batches of the first epoch that are done already; set by a callback that resumes. */
   skip = 0;
   /** The number of the batch in its epoch. */

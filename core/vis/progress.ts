@@ -17,6 +17,8 @@ const LINE_EVERY = 20_000;
 /**
  * Starts a bar with the time left. On a terminal it is one line that goes away; on a pipe a plain line now and
  * then; in a browser nothing.
+ * @param title what is counted
+ * @param total how many there will be; where that is unknown, they are counted alone
  *
  * @example
  * ```ts
@@ -26,10 +28,12 @@ const LINE_EVERY = 20_000;
  * bar.stop();
  * ```
  */
-export function progressBar(title: string, total: number): ProgressBar {
+export function progressBar(title: string, total?: number): ProgressBar {
   if (!cliProgress) return { update() {}, stop() {} };
   const bar = new cliProgress.SingleBar({
-    format: `${title} {bar} {value}/{total}, {eta_formatted} left  {note}`,
+    format: total === undefined
+      ? `${title} {value}  {note}`
+      : `${title} {bar} {value}/{total}, {eta_formatted} left  {note}`,
     clearOnComplete: true,
     hideCursor: null,
     noTTYOutput: true,
@@ -38,7 +42,7 @@ export function progressBar(title: string, total: number): ProgressBar {
     etaBuffer: 50,
     linewrap: true,
   }, cliProgress.Presets.shades_classic);
-  bar.start(total, 0, { note: "" });
+  bar.start(total ?? 0, 0, { note: "" });
   let running = true;
   return {
     update: (done, note) => running && bar.update(done, note === undefined ? {} : { note }),

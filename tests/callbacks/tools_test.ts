@@ -6,6 +6,7 @@ import {
   BatchTransformCB,
   Callback,
   CapturePreds,
+  type DataLoader,
   DataLoaders,
   DeviceCB,
   Dropout,
@@ -197,7 +198,9 @@ Deno.test("CapturePreds and learn.capturePreds: every prediction and target in o
   const before = await weights(learn);
   const [preds, targets] = await learn.capturePreds();
   assertEquals([preds.shape, targets.shape], [[8, 1], [8, 1]]);
-  const { images, labels } = learn.dls.valid.dataset;
+  const [images, labels] = await (learn.dls.valid as DataLoader).dataset.items(
+    Int32Array.from({ length: 8 }, (_, i) => i),
+  );
   await assertClose(preds.data, await numbers(learn.model.call(images.toTensor())), 1e-5);
   assertEquals(Array.from(targets.data), Array.from(labels.data));
   assertEquals([await weights(learn), learn.cbs.length], [before, 1]);

@@ -5,6 +5,7 @@ import {
   CancelBatchException,
   CancelEpochException,
   CancelFitException,
+  type DataLoader,
   DataLoaders,
   DeviceCB,
   F,
@@ -23,7 +24,7 @@ import {
 import { assertClose, numbers, random } from "../support.ts";
 
 /** Eight points of y = 2·x₀ − x₁ in batches of four, four to evaluate on. */
-async function loaders(batchSize = 4): Promise<DataLoaders> {
+async function loaders(batchSize = 4): Promise<DataLoaders<DataLoader>> {
   const set = async (n: number, seed: number) => {
     const x = await numbers(random([n, 2], seed));
     const y = Float32Array.from({ length: n }, (_, i) => 2 * x[2 * i] - x[2 * i + 1]);
@@ -153,7 +154,9 @@ Deno.test("MomentumLearner keeps 0.85 of the gradient", async () => {
   const dls = await loaders(8);
   await new MomentumLearner(model, dls, { lr: 0.1, cbs: [new DeviceCB()] }).fit(2, { valid: false });
   // By hand: w ← w − lr·(g + 0.85·previous)
-  const x = dls.train.dataset.images.data, y = dls.train.dataset.labels.data;
+  const [x, y] = (await dls.train.dataset.items(Int32Array.from({ length: 8 }, (_, i) => i))).map((a) =>
+    a.data
+  );
   const w = [0, 0];
   let v = [0, 0];
   for (let i = 0; i < 2; i++) {

@@ -1,26 +1,13 @@
 /** The IDX format of MNIST and its kin: two zero bytes, type, rank, big-endian sizes, then the numbers. */
-import { HostArray } from "./array.ts";
+import { HostArray } from "../core/mod.ts";
+import { gunzip } from "./files.ts";
 
 const UINT8 = 0x08;
 
-/** Inflates gzip; other bytes pass through. @throws Error that names the file where the data is damaged. */
-export async function gunzip(bytes: Uint8Array, name: string): Promise<Uint8Array> {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  try {
-    const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream()
-      .pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  } catch (cause) {
-    throw new Error(`${name}: the gzip data is damaged or truncated (${(cause as Error).message})`, {
-      cause,
-    });
-  }
-}
-
 /**
  * Reads an IDX file of bytes, gzipped or not.
- * @param name what to call it in errors
- * @param rank the number of axes it must have, if that is known
+ * @param name what to call it in errors; default `IDX file`
+ * @param rank the number of axes it must have; default any, at least 1
  * @throws Error for a wrong magic number, another element type or rank, or a length that does not fit the sizes.
  */
 export async function readIdx(

@@ -1,0 +1,101 @@
+/** What can be trained on: anything that gives items by their index. */
+import type { TypedArray } from "../tf.ts";
+import { HostArray } from "./array.ts";
+
+/**
+ * Items by index, each a tuple of arrays: inputs and targets, any number of them, such as an image and its label.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { DataLoader, type Dataset, HostArray } from "../mod.ts";
+ * const squares: Dataset = {
+ *   length: 1000,
+ *   items(indices) {
+ *     const x = Float32Array.from(indices), shape = [indices.length, 1];
+ *     return [new HostArray(x, shape), new HostArray(x.map((v) => v * v), shape)];
+ *   },
+ * };
+ * for await (const [x, y] of new DataLoader(squares, { batchSize: 500 })) assert(y.data[3] === x.data[3] ** 2);
+ * ```
+ */
+export interface Dataset {
+  /** How many items there are. */
+  readonly length: number;
+  /**
+   * The items at these indices, joined: each array of the tuple has them along its first axis, in the order of the
+   * indices.
+   * @param indices whole numbers from 0 to length − 1
+   */
+  items(indices: Int32Array): HostArray[] | Promise<HostArray[]>;
+}
+
+/** The rows of an array at these indices. */
+function gather({ data, shape }: HostArray, indices: Int32Array): HostArray {
+  const width = data.length / shape[0];
+  const out = new (data.constructor as new (length: number) => TypedArray)(indices.length * width);
+  indices.forEach((from, to) => {
+    if (!(from >= 0 && from < shape[0])) throw outside("items", from, shape[0]);
+    out.set(data.subarray(from * width, (from + 1) * width), to * width);
+  });
+  return new HostArray(out, [indices.length, ...shape.slice(1)]);
+}
+
+function outside(where: string, index: number, length: number): RangeError {
+  return new RangeError(`${where}: a dataset of ${length} items has none at ${index}`);
+}
+
+/**
+ * Arrays in memory: item i is row i of each.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { ArrayDataset, HostArray } from "../mod.ts";
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [2, 2]), y = new HostArray(Uint8Array.of(5, 6), [2]);
+ * const [rows, labels] = new ArrayDataset(x, y).items(Int32Array.of(1));
+ * assert(rows.data.join() === "2,3" && labels.data[0] === 6);
+ * ```
+ */
+export class ArrayDataset implements Dataset {
+  readonly length: number;
+  readonly arrays: readonly HostArray[];
+
+  /**
+   * @param arrays one or more, each [N,…]
+   * @throws RangeError if there is none, one has no axis, or their first axes differ.
+   */
+  constructor(...arrays: HostArray[]) {
+    const sizes = arrays.map(({ shape }) => shape[0]);
+    if (sizes.length === 0 || sizes.some((n) => n === undefined || n !== sizes[0])) {
+      const shapes = arrays.map(({ shape }) => `[${shape}]`).join(", ");
+      throw new RangeError(`ArrayDataset takes arrays with one first axis, not ${shapes || "none"}`);
+    }
+    this.arrays = arrays;
+    this.length = sizes[0];
+  }
+
+  items(indices: Int32Array): HostArray[] {
+    return this.arrays.map((array) => gather(array, indices));
+  }
+}
+
+/**
+ * Some items of a dataset, which is not copied.
+ * @param indices which, in the order in which the new dataset has them
+ * @throws RangeError for an index outside the dataset.
+ */
+export function subset(dataset: Dataset, indices: Int32Array): Dataset {
+  const wrong = indices.find((i) => !(i >= 0 && i < dataset.length));
+  if (wrong !== undefined) throw outside("subset", wrong, dataset.length);
+  return {
+    length: indices.length,
+    items: (which) => dataset.items(which.map((i) => indices[i])),
+  };
+}
+
+/** The first n items of a dataset, or all where it has fewer. @throws RangeError unless n is a whole number ≥ 0. */
+export function take(dataset: Dataset, n: number): Dataset {
+  if (!Number.isInteger(n) || n < 0) throw new RangeError(`take: n is a whole number from 0 on, not ${n}`);
+  return subset(dataset, Int32Array.from({ length: Math.min(n, dataset.length) }, (_, i) => i));
+}

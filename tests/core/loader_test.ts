@@ -1,0 +1,184 @@
+/** Loaders: orders, what is made ahead, streams. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  ArrayDataset,
+  type Batch,
+  DataLoader,
+  type DataLoaderOptions,
+  DataLoaders,
+  type Dataset,
+  DeviceCB,
+  HostArray,
+  Linear,
+  type Loader,
+  loaderOf,
+  take,
+  TrainLearner,
+} from "../../mod.ts";
+import "../support.ts";
+
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+
+/** n items: a pair of pixels that tells its number, and the number. */
+const dataset = (n: number): Dataset =>
+  new ArrayDataset(
+    new HostArray(Uint8Array.from(range(n * 2)), [n, 1, 2, 1]),
+    new HostArray(Uint8Array.from(range(n)), [n]),
+  );
+
+/** The numbers of the items of each batch. */
+async function labels(loader: Loader, skip?: number): Promise<number[][]> {
+  const out: number[][] = [];
+  for await (const [, y] of loader.batches(skip)) out.push([...y.data]);
+  return out;
+}
+
+Deno.test("a loader gives every item once, the last batch smaller or dropped, in a seeded order", async () => {
+  const plain = new DataLoader(dataset(7), { batchSize: 3 });
+  assertEquals([plain.length, await labels(plain)], [3, [[0, 1, 2], [3, 4, 5], [6]]]);
+  const dropping = new DataLoader(dataset(7), { batchSize: 3, dropLast: true });
+  assertEquals([dropping.length, await labels(dropping)], [2, [[0, 1, 2], [3, 4, 5]]]);
+  const make = (seed: number) => new DataLoader(dataset(50), { batchSize: 8, shuffle: true, seed });
+  const a = make(1), first = await labels(a), second = await labels(a);
+  assertEquals(first.flat().toSorted((x, y) => x - y), range(50));
+  assert(first.join() !== second.join(), "each pass must have an order of its own");
+  assertEquals(await labels(make(1)), first);
+  assert((await labels(make(2))).join() !== first.join());
+});
+
+Deno.test("a pass can begin in its middle; images and labels stay together whatever is fetched ahead", async () => {
+  for (const prefetch of [0, 1, 5]) {
+    const make = () => new DataLoader(dataset(20), { batchSize: 3, shuffle: true, prefetch });
+    const whole = await labels(make());
+    assertEquals(await labels(make(), 2), whole.slice(2));
+    for await (const [x, y] of make()) {
+      assertEquals([...x.data], [...y.data].flatMap((i) => [2 * i, 2 * i + 1]));
+    }
+  }
+});
+
+Deno.test("loaders: training shuffled, evaluation in order; take limits", async () => {
+  const dls = DataLoaders.from(dataset(20), take(dataset(9), 4), { batchSize: 10, dropLast: true });
+  assertEquals(await labels(dls.valid), [[0, 1, 2, 3]]);
+  assert((await labels(dls.train)).flat().join() !== range(20).join());
+  assertThrows(() => new DataLoader(dataset(3), { batchSize: 0 }), RangeError, "not 0");
+  assertThrows(() => new DataLoader(take(dataset(3), 0), { batchSize: 1 }), RangeError, "empty");
+  assertThrows(() => new DataLoader(dataset(3), { batchSize: 1, prefetch: -1 }), RangeError, "not -1");
+});
+
+Deno.test("options given as undefined are left out", async () => {
+  const left: DataLoaderOptions = {
+    batchSize: 4,
+    shuffle: undefined,
+    seed: undefined,
+    dropLast: undefined,
+    prefetch: undefined,
+    transform: undefined,
+    augment: undefined,
+    collate: undefined,
+  };
+  assertEquals(
+    await labels(new DataLoader(dataset(9), left)),
+    await labels(new DataLoader(dataset(9), { batchSize: 4 })),
+  );
+  const [a, b] = [left, { batchSize: 4 }].map((options) => DataLoaders.from(dataset(9), dataset(9), options));
+  assertEquals(await labels(a.train), await labels(b.train));
+});
+
+Deno.test("arrays by name are a dataset of them in that order", async () => {
+  const y = new HostArray(Int32Array.of(7, 8), [2]), x = new HostArray(Float32Array.of(1, 2), [2, 1]);
+  const [batch] = await Array.fromAsync(new DataLoader({ x, y, w: x }, { batchSize: 2 }));
+  assertEquals(batch, [x, y, x]);
+});
+
+Deno.test("collate makes the batch of all its arrays, with random numbers fixed by pass and batch", async () => {
+  const collate = ([x, y]: HostArray[], generator: { uniformArray(n: number): Float32Array }) =>
+    Promise.resolve([[x, y], generator.uniformArray(1)[0]]);
+  const make = () => new DataLoader(dataset(6), { batchSize: 2, collate });
+  const first = await Array.fromAsync(make());
+  assertEquals(first.map(([[, y]]) => [...y.data]), [[0, 1], [2, 3], [4, 5]]);
+  assertEquals(new Set(first.map(([, draw]) => draw)).size, 3);
+  assertEquals(await Array.fromAsync(make().batches(1)), first.slice(1));
+});
+
+Deno.test("a dataset of any kind: computed, any number of arrays, from a promise", async () => {
+  const asked: number[][] = [];
+  const squares: Dataset = {
+    length: 5,
+    async items(indices) {
+      asked.push([...indices]);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      const x = Float32Array.from(indices), shape = [indices.length];
+      return [x, x.map((v) => v * v), x.map((v) => v ** 3)].map((data) => new HostArray(data, shape));
+    },
+  };
+  const batches = await Array.fromAsync(new DataLoader(squares, { batchSize: 3 }));
+  assertEquals(batches.map((arrays) => arrays.map((a: HostArray) => [...a.data])), [
+    [[0, 1, 2], [0, 1, 4], [0, 1, 8]],
+    [[3, 4], [9, 16], [27, 64]],
+  ]);
+  assertEquals(asked, [[0, 1, 2], [3, 4]]);
+});
+
+Deno.test("an error in a batch made ahead comes out in its turn, and the loader can be used again", async () => {
+  let broken = true;
+  const transform = (x: HostArray) => {
+    if (broken && x.data.includes(9)) throw new Error("bad image");
+    return x;
+  };
+  const unreadable: Dataset = { length: 8, items: () => Promise.reject(new Error("bad file")) };
+  const wait = () => new Promise((resolve) => setTimeout(resolve, 5));
+  for (const prefetch of [0, 1, 5]) {
+    const loader = new DataLoader(dataset(8), { batchSize: 2, prefetch, transform });
+    const seen: Batch[] = [];
+    broken = true;
+    await assertRejects(
+      async () => {
+        for await (const batch of loader) {
+          seen.push(batch);
+          await wait();
+        }
+      },
+      Error,
+      "bad image",
+    );
+    assertEquals(seen.length, 2);
+    for await (const _ of loader) break; // what was made ahead is dropped, its errors too
+    await wait();
+    broken = false;
+    assertEquals((await labels(loader)).flat(), range(8));
+    await assertRejects(
+      () => labels(new DataLoader(unreadable, { batchSize: 2, prefetch })),
+      Error,
+      "bad file",
+    );
+  }
+});
+
+Deno.test("loaderOf: a stream of unknown length trains, anew each epoch; a pass can begin in its middle", async () => {
+  let passes = 0;
+  async function* stream(): AsyncGenerator<Batch> {
+    passes++;
+    for (let i = 0; i < 5; i++) {
+      await Promise.resolve();
+      const x = new HostArray(Float32Array.of(i, i + 1), [2, 1]);
+      yield [x, x];
+    }
+  }
+  const loader = loaderOf(stream);
+  assertEquals([loader.length, loader.size, loaderOf(stream, { length: 5, size: 10 }).length], [
+    undefined,
+    undefined,
+    5,
+  ]);
+  assertEquals(await labels(loader, 3), [[3, 4], [4, 5]]);
+  passes = 0;
+  const learn = new TrainLearner(new Linear(1, 1), new DataLoaders(loader, loader), {
+    lr: 0.01,
+    cbs: [new DeviceCB()],
+  });
+  await learn.fit(3);
+  assertEquals([passes, learn.iter, learn.opt!.state().step], [6, 5, 15]);
+  const list = [[new HostArray(Float32Array.of(1), [1]), new HostArray(Float32Array.of(2), [1])]];
+  assertEquals(await labels(loaderOf(() => list)), [[2]]);
+});
