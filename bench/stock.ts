@@ -1,8 +1,7 @@
 /** Our fused kernels written with stock tfjs ops: what a model costs on WebGPU without kernels of its own. */
 import { tf } from "../core/tf.ts";
 import type { Tensor, TensorInfo } from "../core/tf.ts";
-import { threefry } from "../core/random.ts";
-import type { AdamEntry } from "../core/optim/adam.ts";
+import { type AdamEntry, threefry } from "../core/ops/mod.ts";
 
 type KernelConfig = Parameters<typeof tf.registerKernel>[0];
 

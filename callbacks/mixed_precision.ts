@@ -1,6 +1,5 @@
 /** MixedPrecision. */
-import { Callback, copyOf, currentGpu, type Learner, type Tensor, tf } from "../core/mod.ts";
-import { runKernel } from "../core/tf.ts";
+import { Callback, copyOf, currentGpu, type Learner, ops, Parameter, type Tensor, tf } from "../core/mod.ts";
 import { wrapStep } from "./grads.ts";
 
 /** Options of {@link MixedPrecision}. */
@@ -43,7 +42,7 @@ export class MixedPrecision extends Callback {
   override order = -5;
   readonly options: Required<MixedPrecisionOptions>;
   /** Scalars on the device: the scale, good steps in a row, and whether this step overflowed. */
-  #state: { scale: Tensor; good: Tensor; bad: Tensor } | null = null;
+  #state: { scale: Parameter; good: Parameter; bad: Parameter } | null = null;
   #restore: (() => void) | null = null;
 
   /** @throws RangeError unless scale and every are positive. */
@@ -68,15 +67,15 @@ export class MixedPrecision extends Callback {
       return;
     }
     const { scale, every } = this.options;
-    const scalar = (v: number) => tf.keep(tf.scalar(v));
+    const scalar = (v: number) => new Parameter(tf.scalar(v));
     const state = this.#state ??= { scale: scalar(scale), good: scalar(0), bad: scalar(0) };
     learn.seed = state.scale;
     if (learn.opt) learn.opt.skip = state.bad;
     this.#restore = wrapStep(learn, (step) => async () => {
-      const grads = ownGradients(learn, state.scale);
-      runKernel("UnscaleGrads", {}, { grads, scale: state.scale, bad: state.bad });
+      const params = withOwnGradients(learn, state.scale);
+      ops.run(ops.UnscaleGrads, {}, { params, scale: state.scale, bad: state.bad });
       await step();
-      runKernel("UpdateLossScale", {}, { ...state, every });
+      ops.run(ops.UpdateLossScale, {}, { ...state, every });
     });
   }
 
@@ -109,7 +108,7 @@ export class MixedPrecision extends Callback {
   loadTensors({ scale, good }: Record<string, Tensor>, learn: Learner): void {
     if (!this.#state || !scale) return;
     tf.dispose([this.#state.scale, this.#state.good]);
-    Object.assign(this.#state, { scale: tf.keep(copyOf(scale)), good: tf.keep(copyOf(good)) });
+    Object.assign(this.#state, { scale: new Parameter(copyOf(scale)), good: new Parameter(copyOf(good)) });
     learn.seed = this.#state.scale;
   }
 
@@ -120,13 +119,13 @@ export class MixedPrecision extends Callback {
   }
 }
 
-/** The gradients, each made its own where it shares memory with another or with the seed: they are changed in place. */
-function ownGradients(learn: Learner, seed: Tensor): Tensor[] {
+/** Parameters with gradients, each made its own where it shares memory with another or the seed: they change in place. */
+function withOwnGradients(learn: Learner, seed: Tensor): Parameter[] {
   const seen = new Set<object>([seed.dataId]);
   return learn.model.parameters().flatMap((p) => {
     if (!p.grad) return [];
     if (seen.has(p.grad.dataId)) p.setGrad(copyOf(p.grad));
     seen.add(p.grad.dataId);
-    return [p.grad];
+    return [p];
   });
 }

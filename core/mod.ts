@@ -9,6 +9,7 @@ export * from "./device/device.ts";
 export * from "./device/constants.ts";
 export { breathe } from "./event_loop.ts";
 export * from "./random.ts";
+export * as ops from "./ops/mod.ts";
 export { copyOf, grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
 export * from "./nn/mod.ts";
 export * from "./optim/mod.ts";

@@ -1,5 +1,6 @@
 /** Seeded random numbers: one generator object behind data order, noise, timesteps, dropout and initial weights. */
-import { runKernel, type Tensor, tf } from "./tf.ts";
+import { Random, run, threefry, threefryBlock } from "./ops/mod.ts";
+import { type Tensor, tf } from "./tf.ts";
 
 /** Where a {@link Generator} stands; plain data, so that a checkpoint can hold it. */
 export interface GeneratorState {
@@ -10,46 +11,6 @@ export interface GeneratorState {
 /** @throws RangeError unless a whole number lies in [low, high). */
 function requireRange(low: number, high: number): void {
   if (!(high > low)) throw new RangeError(`No whole number lies in [${low}, ${high})`);
-}
-
-const UNIT = 2 ** -24;
-const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]];
-
-/** Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). */
-function block(k0: number, k1: number, c0: number, c1: number): [number, number] {
-  const ks = [k0, k1, k0 ^ k1 ^ 0x1bd11bda];
-  let x0 = (c0 + k0) | 0, x1 = (c1 + k1) | 0;
-  for (let g = 0; g < 5; g++) {
-    for (const r of ROTATIONS[g & 1]) {
-      x0 = (x0 + x1) | 0;
-      x1 = ((x1 << r) | (x1 >>> (32 - r))) ^ x0;
-    }
-    x0 = (x0 + ks[(g + 1) % 3]) | 0;
-    x1 = (x1 + ks[(g + 2) % 3] + g + 1) | 0;
-  }
-  return [x0 >>> 0, x1 >>> 0];
-}
-
-/**
- * n numbers from counter on, two a counter: uniform in [0, 1), or standard normal by Box–Muller. The slow reference of
- * the devices' kernels, and what small host-side draws use.
- */
-export function threefry(
-  n: number,
-  key: [number, number],
-  counter: number,
-  normal: boolean,
-): Float32Array {
-  const out = new Float32Array(n);
-  for (let i = 0; i < n; i += 2) {
-    const c = counter + i / 2;
-    const [a, b] = block(key[0], key[1], c >>> 0, Math.floor(c / 2 ** 32));
-    const u = a >>> 8, w = (b >>> 8) * UNIT;
-    const r = Math.sqrt(-2 * Math.log((u + 1) * UNIT));
-    out[i] = normal ? r * Math.cos(2 * Math.PI * w) : u * UNIT;
-    if (i + 1 < n) out[i + 1] = normal ? r * Math.sin(2 * Math.PI * w) : w;
-  }
-  return out;
 }
 
 /**
@@ -113,12 +74,12 @@ export class Generator {
 
   #hostWords(blocks: number): [number, number] {
     const c = this.#take(blocks * 2);
-    return block(...this.#key, c >>> 0, Math.floor(c / 2 ** 32));
+    return threefryBlock(...this.#key, c >>> 0, Math.floor(c / 2 ** 32));
   }
 
   #device(shape: number[], normal: boolean): Tensor {
     const n = shape.reduce((a, b) => a * b, 1);
-    return runKernel("Random", {}, { shape, key: this.#key, counter: this.#take(n), normal });
+    return run(Random, {}, { shape, key: this.#key, counter: this.#take(n), normal }).y;
   }
 
   /** Standard normal numbers, float32, made on the device. */

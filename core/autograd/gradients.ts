@@ -2,6 +2,7 @@
  * The derivatives of the kernels that models are made of. tfjs-core registers none by itself; a kernel that is missing
  * here can be given one with `tf.registerGradient`, which the tape finds in the same registry.
  */
+import { LogSoftmaxGrad, run, SoftmaxGrad } from "../ops/mod.ts";
 import { runKernel, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 
@@ -150,10 +151,10 @@ const RULES: Record<string, Rule> = {
       tf.cast(tf.logicalAnd(tf.greaterEqual(x, clipValueMin), tf.lessEqual(x, clipValueMax)), "float32"),
     )
   ),
-  Softmax: { outputs: [true], grad: (dy, [y]) => ({ logits: () => runKernel("SoftmaxGrad", { y, dy }) }) },
+  Softmax: { outputs: [true], grad: (dy, [y]) => ({ logits: () => run(SoftmaxGrad, { y, dy }, {}).dx }) },
   LogSoftmax: {
     outputs: [true],
-    grad: (dy, [y]) => ({ logits: () => runKernel("LogSoftmaxGrad", { y, dy }) }),
+    grad: (dy, [y]) => ({ logits: () => run(LogSoftmaxGrad, { y, dy }, {}).dx }),
   },
   Select: {
     inputs: ["condition"],
@@ -260,58 +261,6 @@ const RULES: Record<string, Rule> = {
       bias: () => tf.sum(dy, allButLast(dy)),
       residual: () => dy,
     }),
-  },
-
-  GroupNorm: {
-    inputs: ["x", "gamma", "beta"],
-    outputs: [false, true, true],
-    grad: ([dy], [x, gamma, beta, mean, rstd], { groups, silu }) =>
-      shared(
-        ["x", "gamma", "beta"],
-        () => runKernel("GroupNormGrad", { x, gamma, beta, mean, rstd, dy }, { groups, silu }),
-      ),
-  },
-  Attention: {
-    inputs: ["q", "k", "v"],
-    outputs: [true, true],
-    grad: ([dy], [q, k, v, y, stats], { heads, scale }) =>
-      shared(["q", "k", "v"], () => runKernel("AttentionGrad", { q, k, v, y, stats, dy }, { heads, scale })),
-  },
-  BatchNorm: {
-    inputs: ["x", "gamma"],
-    outputs: [false, true, false, true],
-    // Only y carries a gradient: mean and variance are for the running statistics.
-    grad: ([dy], [x, gamma, mean, rstd]) =>
-      shared(["x", "gamma", "beta"], () => runKernel("BatchNormGrad", { x, gamma, mean, rstd, dy })),
-  },
-  ChannelAffine: {
-    inputs: ["x", "scale"],
-    grad: (dy, [x, scale]) => ({
-      x: () => runKernel("ChannelAffine", { x: dy, scale, shift: tf.zerosLike(scale) }),
-      scale: () => tf.sum(tf.mul(dy, x), allButLast(dy)),
-      shift: () => tf.sum(dy, allButLast(dy)),
-    }),
-  },
-  MseLoss: {
-    inputs: ["input", "target"],
-    grad: (dy, [input, target]) => ({
-      input: () => runKernel("MseLossGrad", { input, target, dy }),
-      target: () => runKernel("MseLossGrad", { input: target, target: input, dy }),
-    }),
-  },
-  CrossEntropy: {
-    inputs: ["logits", "labels"],
-    outputs: [false, true],
-    grad: ([dy], [logits, labels, logSums]) => ({
-      logits: () => runKernel("CrossEntropyGrad", { logits, labels, logSums, dy }),
-    }),
-  },
-  Silu: ofInput((dy, x) => runKernel("SiluGrad", { x, dy })),
-  AddChannels: { grad: (dy) => ({ x: () => dy, b: () => runKernel("SumPixels", { x: dy }) }) },
-  GeneralRelu: ofInput((dy, x, { leak }) => runKernel("GeneralReluGrad", { x, dy }, { leak })),
-  AveragePool: ofShape((dy, shape, { factor }) => runKernel("AveragePoolGrad", { dy }, { factor, shape })),
-  Upsample: {
-    grad: (dy, _saved, { factor }) => ({ x: () => runKernel("UpsampleGrad", { dy }, { factor }) }),
   },
 };
 

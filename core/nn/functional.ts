@@ -1,9 +1,12 @@
 /** Operations as functions: what layers call, and what a model may call by itself. Images are NHWC. */
 import { constant } from "../device/constants.ts";
 import "../autograd/gradients.ts";
+import * as ops from "../ops/mod.ts";
 import { runKernel, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
+
+export { requireGroups } from "../ops/mod.ts";
 
 /** Options of {@link conv2d}. */
 export interface Conv2dOptions {
@@ -104,8 +107,7 @@ export function groupNorm(
   beta: Tensor,
   { eps = 1e-5, silu = false }: { eps?: number; silu?: boolean } = {},
 ): Tensor {
-  requireGroups(groups, x.shape.at(-1)!);
-  return runKernel<Tensor[]>("GroupNorm", { x, gamma, beta }, { groups, eps, silu })[0];
+  return ops.run(ops.GroupNorm, { x, gamma, beta }, { groups, eps, silu }).y;
 }
 
 /**
@@ -119,23 +121,12 @@ export function batchNorm(
   beta: Tensor,
   eps = 1e-5,
 ): { y: Tensor; mean: Tensor; variance: Tensor } {
-  if (x.size / gamma.size < 2) throw new Error("Batch norm needs more than one value a channel in training");
-  const [y, mean, variance] = runKernel<Tensor[]>("BatchNorm", { x, gamma, beta }, { eps });
-  return { y, mean, variance };
+  return ops.run(ops.BatchNorm, { x, gamma, beta }, { eps });
 }
 
 /** x·scale + shift a channel; x […,C], scale and shift [C]. */
 export function channelAffine(x: Tensor, scale: Tensor, shift: Tensor): Tensor {
-  return runKernel("ChannelAffine", { x, scale, shift });
-}
-
-/** @throws Error unless `groups` divides `channels`. */
-export function requireGroups(groups: number, channels: number): void {
-  if (Number.isInteger(groups) && groups > 0 && channels % groups === 0) return;
-  throw new Error(
-    `${channels} channels do not divide into ${groups} groups: ` +
-      `the number of groups (norm_num_groups) must divide the channels`,
-  );
+  return ops.run(ops.ChannelAffine, { x, scale, shift }, {}).y;
 }
 
 /**
@@ -144,26 +135,20 @@ export function requireGroups(groups: number, channels: number): void {
  * @param scale default 1/√(C/heads)
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale?: number): Tensor {
-  const c = q.shape[2]!;
-  if (c % heads !== 0) throw new Error(`${c} channels do not divide into ${heads} attention heads`);
-  return runKernel<Tensor[]>("Attention", { q, k, v }, {
+  return ops.run(ops.Attention, { q, k, v }, {
     heads,
-    scale: scale ?? 1 / Math.sqrt(c / heads),
-  })[0];
+    scale: scale ?? 1 / Math.sqrt(q.shape.at(-1)! / heads),
+  }).y;
 }
 
 /** Adds a number a channel to every pixel of its image: x [N,H,W,C] + b [N,C]. */
 export function addChannels(x: Tensor, b: Tensor): Tensor {
-  const [n, c] = b.shape;
-  if (x.shape[0] !== n || x.shape[3] !== c) {
-    throw new Error(`addChannels: [${x.shape}] and [${b.shape}] do not fit`);
-  }
-  return runKernel("AddChannels", { x, b });
+  return ops.run(ops.AddChannels, { x, b }, {}).y;
 }
 
 /** x·sigmoid(x) (Hendrycks & Gimpel 2016). */
 export function silu(x: Tensor): Tensor {
-  return runKernel("Silu", { x });
+  return ops.run(ops.Silu, { x }, {}).y;
 }
 
 /** max(x, 0). */
@@ -173,7 +158,7 @@ export function relu(x: Tensor): Tensor {
 
 /** max(x, leak·x) − sub: a leaky ReLU whose outputs can have mean 0; source: miniai 12_activations. */
 export function generalRelu(x: Tensor, leak = 0, sub = 0): Tensor {
-  return runKernel("GeneralRelu", { x }, { leak, sub });
+  return ops.run(ops.GeneralRelu, { x }, { leak, sub }).y;
 }
 
 /**
@@ -182,12 +167,12 @@ export function generalRelu(x: Tensor, leak = 0, sub = 0): Tensor {
  * @returns [N,⌈H/factor⌉,⌈W/factor⌉,C]
  */
 export function averagePool(x: Tensor, factor = 2): Tensor {
-  return runKernel("AveragePool", { x }, { factor });
+  return ops.run(ops.AveragePool, { x }, { factor }).y;
 }
 
 /** Repeats each pixel factor × factor times. [N,H,W,C] to [N,H·factor,W·factor,C]. */
 export function upsampleNearest(x: Tensor, factor = 2): Tensor {
-  return runKernel("Upsample", { x }, { factor });
+  return ops.run(ops.Upsample, { x }, { factor }).y;
 }
 
 /**
@@ -209,10 +194,7 @@ export function dropout(
 
 /** Mean of (input − target)² over all elements; a scalar. @throws Error if the shapes differ. */
 export function mseLoss(input: Tensor, target: Tensor): Tensor {
-  if (!tf.util.arraysEqual(input.shape, target.shape)) {
-    throw new Error(`mseLoss: shapes [${input.shape}] and [${target.shape}] differ`);
-  }
-  return runKernel("MseLoss", { input, target });
+  return ops.run(ops.MseLoss, { input, target }, {}).loss;
 }
 
 /**
@@ -222,9 +204,6 @@ export function mseLoss(input: Tensor, target: Tensor): Tensor {
  * @throws Error for other shapes.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  if (logits.shape.length !== 2 || labels.shape.length !== 1 || labels.shape[0] !== logits.shape[0]) {
-    throw new Error(`crossEntropy takes [N,classes] and [N], not [${logits.shape}] and [${labels.shape}]`);
-  }
   const whole = labels.dtype === "int32" ? labels : tf.cast(labels, "int32");
-  return runKernel<Tensor[]>("CrossEntropy", { logits, labels: whole })[0];
+  return ops.run(ops.CrossEntropy, { logits, labels: whole }, {}).loss;
 }

@@ -1,5 +1,6 @@
 /** Adam and AdamW. */
-import { runKernel, tf } from "../tf.ts";
+import { type AdamEntry, AdamStep, run } from "../ops/mod.ts";
+import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { copyOf, type Parameter } from "../autograd/tape.ts";
 import { Buffer } from "../nn/module.ts";
@@ -15,26 +16,6 @@ export interface AdamOptions {
   eps?: number;
   /** L2 penalty in Adam (default 0), decoupled decay in AdamW (default 0.01). */
   weightDecay?: number;
-}
-
-/** One parameter's share of a step, as the devices' `AdamStep` kernels take it. */
-export interface AdamEntry {
-  param: Parameter;
-  grad: Tensor;
-  m: Buffer;
-  v: Buffer;
-  lr: number;
-  beta1: number;
-  beta2: number;
-  eps: number;
-  /** √(1 − β2ᵗ). */
-  rootCorrection2: number;
-  /** lr/(1 − β1ᵗ). */
-  rate: number;
-  /** Decoupled weight decay. */
-  decay: number;
-  /** L2 penalty. */
-  l2: number;
 }
 
 /**
@@ -67,7 +48,7 @@ export class Adam extends Optimizer {
         grad: param.grad!,
       }));
     });
-    tf.tidy(() => void runKernel("AdamStep", {}, { entries, skip: this.skip }));
+    tf.tidy(() => void run(AdamStep, {}, { entries, skip: this.skip }));
   }
 
   #momentsOf(p: Parameter): { m: Buffer; v: Buffer } {

@@ -378,7 +378,7 @@ Deno.test("crossEntropy does not overflow, and says which shapes it takes", asyn
   assertThrows(
     () => F.crossEntropy(x, tf.tensor1d([0], "int32")),
     Error,
-    "[N,classes] and [N], not [2,3] and [1]",
+    "labels has shape [1], logits of [2,3] need one a row, [2]",
   );
 });
 

@@ -1,6 +1,7 @@
 /** The random generator: known answers, the same numbers everywhere, moments. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Generator, threefry } from "../../core/mod.ts";
+import { Generator } from "../../core/mod.ts";
+import { threefry } from "../../core/ops/mod.ts";
 import { assertClose, numbers } from "../support.ts";
 
 Deno.test("randint: whole numbers of the range, all of them, the same again, and from the stream's next place", async () => {

@@ -1,6 +1,6 @@
 /** Adam's step in place, as many parameters a dispatch as the device has bindings for. */
 import type { TensorInfo } from "../../tf.ts";
-import type { AdamEntry } from "../../optim/adam.ts";
+import type { AdamEntry } from "../../ops/mod.ts";
 import type { Gpu } from "./gpu.ts";
 
 const THREADS = 64;

@@ -1,4 +1,5 @@
 /** Dynamic loss scaling without reading anything back (Micikevicius et al. 2018). */
+import type { Parameter } from "../../autograd/tape.ts";
 import type { Tensor, TensorInfo } from "../../tf.ts";
 import type { Gpu } from "./gpu.ts";
 
@@ -10,7 +11,8 @@ export function registerScale(gpu: Gpu): void {
   /** Divides gradients by scale[0] in place; bad[0] becomes 1 if one of them is infinite or no number. */
   gpu.register(
     "UnscaleGrads",
-    (_, { grads, scale, bad }: { grads: Tensor[]; scale: TensorInfo; bad: TensorInfo }) => {
+    (_, { params, scale, bad }: { params: Parameter[]; scale: TensorInfo; bad: TensorInfo }) => {
+      const grads = params.flatMap(({ grad }) => grad ?? []);
       const most = gpu.limits.maxStorageBuffersPerShaderStage - 2;
       for (let i = 0; i < grads.length; i += most) unscale(gpu, grads.slice(i, i + most), scale, bad);
       return [];

@@ -2,7 +2,7 @@
 import type { TensorInfo } from "../../../tf.ts";
 import { Float, Kernel } from "../pool.ts";
 import { CHUNK, type Context, size } from "./context.ts";
-import type { AdamEntry } from "../../../optim/adam.ts";
+import type { AdamEntry } from "../../../ops/mod.ts";
 
 /** Numbers of the elementwise maps, as the module's `map` switches on them. */
 export const MapOp = {

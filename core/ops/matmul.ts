@@ -1,0 +1,38 @@
+/** The matrix product of linear layers. */
+import { tf } from "../tf.ts";
+import type { Tensor } from "../tf.ts";
+import { requireLayout, requireShape, requireType } from "./check.ts";
+import type { Op } from "./op.ts";
+
+/** x·weightᵀ + bias + residual. x [rows,in], weight [out,in], bias [out], residual and y [rows,out]. */
+export const Linear: Op<
+  { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor },
+  Record<never, never>,
+  { y: Tensor }
+> = {
+  name: "Linear",
+  outputs: ["y"],
+  check({ x, weight, bias, residual }) {
+    requireType("Linear", { x, weight, bias, residual });
+    requireLayout("Linear", "x", x.shape, "[rows,in]");
+    requireLayout("Linear", "weight", weight.shape, "[out,in]");
+    const [outs, ins] = weight.shape;
+    requireShape("Linear", "x", x, [x.shape[0], ins], "the weight takes");
+    requireShape("Linear", "bias", bias, [outs], "the output's features are");
+    requireShape("Linear", "residual", residual, [x.shape[0], outs], "the output");
+  },
+  reference({ x, weight, bias, residual }) {
+    let y: Tensor = tf.matMul(x, weight, false, true);
+    if (bias) y = tf.add(y, bias);
+    return { y: residual ? tf.add(y, residual) : y };
+  },
+  gradient: {
+    saves: ["x", "weight"],
+    rule: (dy, { x, weight }) => ({
+      x: () => tf.matMul(dy, weight),
+      weight: () => tf.matMul(dy, x, true),
+      bias: () => tf.sum(dy, 0),
+      residual: () => dy,
+    }),
+  },
+};

@@ -1,0 +1,146 @@
+/**
+ * What an operation of ours is: its types and checks, a reference body in plain tfjs ops, and a gradient rule. Kernels
+ * of a device are speed: an op that a device has none for runs its reference.
+ */
+import { runKernel, tf } from "../tf.ts";
+import type { Tensor, TensorInfo } from "../tf.ts";
+
+/** No inputs, no attributes, or no outputs. */
+export type None = Record<never, never>;
+
+/**
+ * One of our own operations, of inputs I, attributes A and outputs O: I and O name tensors, those of I may be
+ * optional.
+ */
+export interface Op<I, A, O> {
+  /** Its name in tfjs's registries, and in errors. */
+  readonly name: string;
+  /** The names of its outputs, in the order in which kernels give them to tfjs. */
+  readonly outputs: readonly (keyof O & string)[];
+  /**
+   * Runs once, before any kernel, on every device.
+   * @throws TypeError for a dtype, RangeError for an attribute, Error for ranks and sizes that do not fit.
+   */
+  check(inputs: I, attrs: A): void;
+  /** The definition, in tfjs's ops; a device without a kernel runs it. */
+  reference(inputs: I, attrs: A): O;
+  /** Null where nothing flows through: random numbers, steps in place, gradients themselves. */
+  readonly gradient: Gradient<I, A, O> | null;
+}
+
+/** How the gradient flows back through an op. Only its first output carries one. */
+export interface Gradient<I, A, O> {
+  /** Inputs and outputs that the tape keeps for the rule. */
+  readonly saves: readonly ((keyof I | keyof O) & string)[];
+  /**
+   * The gradients of the inputs, each computed when it is asked for; null for an input without one.
+   * @param dy the gradient of the first output
+   * @param saved what {@link saves} names, and nothing else
+   * @param shapes the shapes of the inputs that were given
+   */
+  rule(
+    dy: Tensor,
+    saved: I & O,
+    attrs: A,
+    shapes: { readonly [K in keyof I]: number[] },
+  ): { readonly [K in keyof I]-?: (() => Tensor) | null };
+}
+
+/** Tensors as kernels see them. */
+export type Infos<T> = { readonly [K in keyof T]: TensorInfo };
+
+/** A device's fast body of an op. What it is given has passed the op's check. */
+export type Kernel<I, A, O> = (inputs: Infos<I>, attrs: A) => Infos<O>;
+
+/** The devices' names in tfjs's registry. */
+export type Backend = "wasm" | "webgpu";
+
+// deno-lint-ignore no-explicit-any
+type Any = any;
+/** An op of any types, for lists. */
+export type AnyOp = Op<Any, Any, Any>;
+
+/** A kernel under one of tfjs's own names. */
+export type PlainKernel = (inputs: Record<string, TensorInfo>, attrs: Any) => TensorInfo | TensorInfo[];
+
+/**
+ * Checks the inputs, and runs the device's kernel of an op or its reference; recorded where a tape is on.
+ * @throws what the op's check throws
+ */
+export function run<I, A, O>(op: Op<I, A, O>, inputs: I, attrs: A): O {
+  op.check(inputs, attrs);
+  const outputs = runKernel<Tensor | Tensor[]>(op.name, inputs as Any, attrs as Any);
+  const list = Array.isArray(outputs) ? outputs : [outputs];
+  return Object.fromEntries(op.outputs.map((name, i) => [name, list[i]])) as O;
+}
+
+/** Registers a device's kernel of an op, in place of one that is there. */
+export function registerKernel<I, A, O>(backend: Backend, op: Op<I, A, O>, kernel: Kernel<I, A, O>): void {
+  if (tf.getKernel(op.name, backend)) tf.unregisterKernel(op.name, backend);
+  tf.registerKernel({
+    kernelName: op.name,
+    backendName: backend,
+    kernelFunc: ({ inputs, attrs }) => {
+      const outputs = kernel(inputs as Infos<I>, attrs as A);
+      return op.outputs.map((name) => outputs[name]);
+    },
+  });
+}
+
+/** Registers an op's reference as a device's kernel. */
+export function registerReference(backend: Backend, op: AnyOp): void {
+  registerKernel(backend, op, (inputs, attrs) => tf.tidy(() => op.reference(inputs, attrs)));
+}
+
+/**
+ * Registers a kernel under one of tfjs's own names, such as "Conv2D".
+ * @param make gives it, from the one of that name that was there, which throws if there was none
+ */
+export function replaceKernel(
+  backend: Backend,
+  name: string,
+  make: (original: PlainKernel) => PlainKernel,
+): void {
+  const old = tf.getKernel(name, backend);
+  if (old) tf.unregisterKernel(name, backend);
+  const original: PlainKernel = (inputs, attrs) => {
+    if (!old) throw new Error(`${name}: tfjs has no kernel for these inputs on ${backend}`);
+    return old.kernelFunc({ inputs, attrs, backend: tf.backend() } as Any) as TensorInfo | TensorInfo[];
+  };
+  const kernel = make(original);
+  tf.registerKernel({
+    ...old, // with its setup, which tfjs calls when the device starts
+    kernelName: name,
+    backendName: backend,
+    kernelFunc: ({ inputs, attrs }) => kernel(inputs as Record<string, TensorInfo>, attrs),
+  });
+}
+
+/** Tells tfjs's engine what to keep of an op's run, and our tape its rule. */
+export function registerGradient(op: AnyOp): void {
+  const { gradient } = op;
+  if (!gradient) return;
+  const kept = gradient.saves.filter((name) => !op.outputs.includes(name));
+  const keptOutputs = op.outputs.filter((name) => gradient.saves.includes(name));
+  tf.registerGradient({
+    kernelName: op.name,
+    inputsToSave: kept,
+    outputsToSave: op.outputs.map((name) => keptOutputs.includes(name)),
+    gradFunc: ((dys: Tensor | Tensor[], tensors: Tensor[], attrs: Any, given: Record<string, Tensor>) => {
+      const [dy, ...others] = Array.isArray(dys) ? dys : [dys];
+      const at = dy ? others.findIndex(Boolean) + 1 : 1;
+      if (at > 0 && others.length > 0) {
+        throw new Error(`${op.name}: no gradient flows through its output "${op.outputs[at]}"`);
+      }
+      const saved = Object.fromEntries([...kept, ...keptOutputs].map((name, i) => [name, tensors[i]]));
+      const shapes = Object.fromEntries(Object.entries(given).map(([name, x]) => [name, x.shape]));
+      return gradient.rule(dy, saved, attrs, shapes);
+    }) as Any,
+  });
+}
+
+/** The gradients of several inputs from one computation, which runs when the first is asked for. */
+export function together<O>(compute: () => O): (name: keyof O) => () => O[keyof O] {
+  let results: O | undefined;
+  return (name) => () => (results ??= compute())[name];
+}

@@ -1,0 +1,64 @@
+/** All of our operations, in one list. */
+import { tf } from "../tf.ts";
+import { AdamStep } from "./adam.ts";
+import { Attention, AttentionGrad } from "./attention.ts";
+import { BatchNorm, BatchNormGrad, ChannelAffine } from "./batchnorm.ts";
+import { Conv2d, Conv2dFilterGrad, Conv2dInputGrad } from "./conv.ts";
+import { AddChannels, GeneralRelu, GeneralReluGrad, Silu, SiluGrad } from "./elementwise.ts";
+import { GroupNorm, GroupNormGrad } from "./groupnorm.ts";
+import { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "./loss.ts";
+import { UnscaleGrads, UpdateLossScale } from "./loss_scale.ts";
+import { Linear } from "./matmul.ts";
+import { type AnyOp, type Backend, registerGradient, registerReference } from "./op.ts";
+import { Random } from "./random.ts";
+import { SumPixels } from "./reduce.ts";
+import { AveragePool, AveragePoolGrad, Upsample, UpsampleGrad } from "./resample.ts";
+import { LogSoftmaxGrad, SoftmaxGrad } from "./softmax.ts";
+
+/** Every op by its name. */
+export const OPS = {
+  Conv2d,
+  Conv2dInputGrad,
+  Conv2dFilterGrad,
+  Linear,
+  GroupNorm,
+  GroupNormGrad,
+  BatchNorm,
+  BatchNormGrad,
+  ChannelAffine,
+  Attention,
+  AttentionGrad,
+  Silu,
+  SiluGrad,
+  GeneralRelu,
+  GeneralReluGrad,
+  AddChannels,
+  SumPixels,
+  AveragePool,
+  AveragePoolGrad,
+  Upsample,
+  UpsampleGrad,
+  SoftmaxGrad,
+  LogSoftmaxGrad,
+  MseLoss,
+  MseLossGrad,
+  CrossEntropy,
+  CrossEntropyGrad,
+  AdamStep,
+  UnscaleGrads,
+  UpdateLossScale,
+  Random,
+} satisfies Record<string, AnyOp>;
+
+for (const op of Object.values<AnyOp>(OPS)) registerGradient(op);
+
+/**
+ * Makes a device whole: every op that it has no kernel of gets its reference. A device calls it after it has
+ * registered its kernels.
+ * @returns the names of those ops
+ */
+export function registerReferences(backend: Backend): readonly string[] {
+  const lacking = Object.values<AnyOp>(OPS).filter(({ name }) => !tf.getKernel(name, backend));
+  for (const op of lacking) registerReference(backend, op);
+  return lacking.map(({ name }) => name);
+}
