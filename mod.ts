@@ -16,3 +16,5 @@ export * from "./callbacks/mod.ts";
 export * from "./models/unet/mod.ts";
 export * from "./models/ddpm/mod.ts";
 export * from "./models/resnet/mod.ts";
+/** The classifiers of the lesson, and reports on what they predict. */
+export * as resnet from "./models/resnet/mod.ts";

@@ -4,7 +4,6 @@ import {
   Adam,
   AdamW,
   BatchNorm1d,
-  batchNorm2d,
   BatchSchedCB,
   type Callback,
   DataLoaders,
@@ -29,7 +28,7 @@ import {
   pretrained,
   ProgressCB,
   RecorderCB,
-  ResBlock,
+  resnet,
   respace,
   sample,
   Sequential,
@@ -85,9 +84,9 @@ export function tinyClassifier(cbs: Callback[] = [], batches = 4) {
     labels: new HostArray(Int32Array.from({ length: n }, (_, i) => i % 10), [n]),
   };
   const model = new Sequential(
-    new ResBlock(1, 8, { norm: batchNorm2d }),
+    new resnet.ResBlock(1, 8, { norm: resnet.normBn }),
     new Dropout2d(0.2),
-    new ResBlock(8, 8, { stride: 2, norm: batchNorm2d }),
+    new resnet.ResBlock(8, 8, { stride: 2, norm: resnet.normBn }),
     ...[new Flatten(), new Dropout(0.1), new Linear(8 * 16, 10), new BatchNorm1d(10)],
   );
   return new TrainLearner(model, DataLoaders.from(set, set, { batchSize: 4 }), {

@@ -18,7 +18,10 @@ export function confusionPlot(matrix: number[][], classes: readonly string[]): P
     y: { field: "actual", ...axis("actual") },
   };
   return renderPlot({
-    ...{ width: 640, height: 360, data: { values }, encoding },
+    width: 640,
+    height: 360,
+    data: { values },
+    encoding,
     layer: [
       {
         mark: "rect",
@@ -58,7 +61,8 @@ export function calibrationPlot(bins: ConfidenceBin[]): Promise<string> {
   };
   const perfect = [low, 1].map((v) => ({ confidence: v, accuracy: v }));
   return renderPlot({
-    ...{ width: 360, height: 360 },
+    width: 360,
+    height: 360,
     layer: [
       { data: { values: perfect }, mark: { type: "line", strokeDash: [4, 4], color: "gray" }, encoding },
       { data: { values: bins }, mark: { type: "line", point: { filled: true, size: 50 } }, encoding },
@@ -66,7 +70,13 @@ export function calibrationPlot(bins: ConfidenceBin[]): Promise<string> {
   });
 }
 
-/** Some items with what they are, what they were taken for and how surely, as SVG. */
+/**
+ * Some items with what they are, what they were taken for and how surely, as SVG.
+ * @param images [N,H,W,C], bytes or numbers in [0, 1]
+ * @param labels classes, [N]
+ * @param which items, by number
+ * @param classes names by number
+ */
 export function showPredictions(
   images: HostArray,
   labels: ArrayLike<number>,
@@ -90,12 +100,19 @@ export function showPredictions(
   });
 }
 
-/** The n items of lowest confidence, lowest first. */
+/**
+ * The items of lowest confidence, lowest first.
+ * @param n how many
+ */
 export function leastConfident({ confidence }: Pick<Prediction, "confidence">, n: number): number[] {
   return lowest(confidence, n);
 }
 
-/** The n items whose own class got the lowest probability, lowest first: those with the highest loss. */
+/**
+ * The items whose own class got the lowest probability, lowest first: those with the highest loss.
+ * @param labels classes, [N]
+ * @param n how many
+ */
 export function mostWrong(
   { probabilities }: Pick<Prediction, "probabilities">,
   labels: ArrayLike<number>,

@@ -55,7 +55,10 @@ export function predict(logits: HostArray[]): Prediction {
   return { probabilities: new HostArray(probabilities, [n, classes]), predicted, confidence, spread };
 }
 
-/** Predictions of the evaluation data in n passes with every dropout layer on, and the targets (lesson notebook 14). */
+/**
+ * Predictions of the validation data in n passes with every dropout layer on, and the targets (miniai notebook 14).
+ * @param n passes, at least 1; default 10
+ */
 export async function testTimeDropout(
   learn: Learner,
   n = 10,
@@ -70,7 +73,12 @@ export async function testTimeDropout(
   return [predict(passes), targets];
 }
 
-/** How often class r was taken for class c, as `matrix[r][c]`. */
+/**
+ * How often class r was taken for class c, as `matrix[r][c]`.
+ * @param predicted classes, [N]
+ * @param labels classes, [N]
+ * @param classes how many there are
+ */
 export function confusionMatrix(
   predicted: ArrayLike<number>,
   labels: ArrayLike<number>,
@@ -81,7 +89,10 @@ export function confusionMatrix(
   return matrix;
 }
 
-/** The share of each class's items that were taken for it; NaN for a class without items. */
+/**
+ * The share of each class's items that were taken for it; NaN for a class without items.
+ * @param matrix as {@link confusionMatrix} gives it
+ */
 export function classAccuracy(matrix: number[][]): number[] {
   return matrix.map((row, r) => row[r] / row.reduce((a, b) => a + b, 0));
 }
@@ -92,12 +103,14 @@ export interface ConfidenceBin {
   confidence: number;
   /** The share that is right. */
   accuracy: number;
+  /** How many items. */
   count: number;
 }
 
 /**
- * Splits items into equal parts from the least confident on.
- * @param bins how many; default 10
+ * Splits items into equal parts, from the least confident on.
+ * @param labels classes, [N]
+ * @param bins how many parts; default 10
  */
 export function calibration(
   { predicted, confidence }: Pick<Prediction, "predicted" | "confidence">,

@@ -1,45 +1,65 @@
 /** The parts of the U-Net, named as in Diffusers v0.11 so that weights go both ways. Images are NHWC. */
 import { Conv2d, F, GroupNorm, Linear, Module, type Tensor, tf } from "../../core/mod.ts";
 
-/** What every block needs to know. */
-export interface BlockOptions {
-  /** Channels of the time embedding. */
-  tembChannels: number;
-  /** Groups of the norms. */
+/** What the norms of a block are made with. */
+export interface NormOptions {
+  /** Groups of the norms; they divide the channels. */
   groups: number;
   /** Epsilon of the norms. */
   eps: number;
-  /** Channels of an attention head; null for one head. */
-  headDim: number | null;
-  /** Padding of the downsampling convolutions. */
-  downsamplePadding: number;
+}
+
+/** What a {@link ResnetBlock2D} is made with. */
+export interface ResnetBlockOptions extends NormOptions {
+  /** Channels of the input. */
+  inChannels: number;
+  /** Channels of the output. */
+  outChannels: number;
+  /** Channels of the time embedding. */
+  tembChannels: number;
+  /** What the output is divided by; default 1. */
+  outputScaleFactor?: number;
 }
 
 /** conv(silu(norm)) twice, the time embedding added between, plus the input (Ho et al. 2020, appendix B). */
 export class ResnetBlock2D extends Module<[Tensor, Tensor], Tensor> {
+  /** Norm and SiLU of the input. */
   norm1: GroupNorm;
+  /** To the output's channels. */
   conv1: Conv2d;
+  /** Of the time embedding, to the output's channels. */
   time_emb_proj: Linear;
+  /** Norm and SiLU of the sum. */
   norm2: GroupNorm;
+  /** The last convolution. */
   conv2: Conv2d;
+  /** Of the input, where the channels change; else null. */
   conv_shortcut: Conv2d | null;
+  /** What the output is divided by. */
+  readonly outputScaleFactor: number;
 
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    { tembChannels, groups, eps }: BlockOptions,
-    readonly outputScaleFactor = 1,
-  ) {
+  /**
+   * Makes the parts with random weights.
+   * @throws Error unless the groups divide both numbers of channels.
+   */
+  constructor(options: ResnetBlockOptions) {
     super();
+    const { inChannels, outChannels, tembChannels, groups, eps, outputScaleFactor = 1 } = options;
     this.norm1 = new GroupNorm(groups, inChannels, { eps, silu: true });
     this.conv1 = new Conv2d(inChannels, outChannels, 3, { padding: 1 });
     this.time_emb_proj = new Linear(tembChannels, outChannels);
     this.norm2 = new GroupNorm(groups, outChannels, { eps, silu: true });
     this.conv2 = new Conv2d(outChannels, outChannels, 3, { padding: 1 });
     this.conv_shortcut = inChannels === outChannels ? null : new Conv2d(inChannels, outChannels, 1);
+    this.outputScaleFactor = outputScaleFactor;
   }
 
-  /** @param x [N,H,W,in] @param temb [N,tembChannels], after SiLU @returns [N,H,W,out] */
+  /**
+   * The block's output.
+   * @param x [N,H,W,inChannels]
+   * @param temb [N,tembChannels], after SiLU
+   * @returns [N,H,W,outChannels]
+   */
   override forward(x: Tensor, temb: Tensor): Tensor {
     let h = this.conv1.call(this.norm1.call(x));
     h = F.addChannels(h, this.time_emb_proj.call(temb));
@@ -48,25 +68,44 @@ export class ResnetBlock2D extends Module<[Tensor, Tensor], Tensor> {
   }
 }
 
+/** What an {@link AttentionBlock} is made with. */
+export interface AttentionBlockOptions extends NormOptions {
+  /** Channels of the image. */
+  channels: number;
+  /** Channels of an attention head, a divisor of `channels`; null for one head. */
+  headDim: number | null;
+  /** What the output is divided by; default 1. */
+  rescaleOutputFactor?: number;
+}
+
 /** Self-attention over the pixels, plus the input (Diffusers' `AttentionBlock`). */
 export class AttentionBlock extends Module<[Tensor], Tensor> {
+  /** Norm of the input. */
   group_norm: GroupNorm;
+  /** What each pixel looks for. */
   query: Linear;
+  /** What each pixel is found by. */
   key: Linear;
+  /** What each pixel gives. */
   value: Linear;
+  /** Of what the pixels are given. */
   proj_attn: Linear;
+  /** Attention heads. */
   readonly heads: number;
+  /** What the output is divided by. */
+  readonly rescaleOutputFactor: number;
 
-  constructor(
-    channels: number,
-    { groups, eps, headDim }: BlockOptions,
-    readonly rescaleOutputFactor = 1,
-  ) {
+  /**
+   * Makes the parts with random weights.
+   * @throws Error unless the heads and the groups divide the channels.
+   */
+  constructor({ channels, headDim, groups, eps, rescaleOutputFactor = 1 }: AttentionBlockOptions) {
     super();
     if (headDim !== null && channels % headDim !== 0) {
       throw new Error(`${channels} channels do not divide into heads of ${headDim} (attention_head_dim)`);
     }
     this.heads = headDim === null ? 1 : channels / headDim;
+    this.rescaleOutputFactor = rescaleOutputFactor;
     this.group_norm = new GroupNorm(groups, channels, { eps });
     this.query = new Linear(channels, channels);
     this.key = new Linear(channels, channels);
@@ -74,7 +113,11 @@ export class AttentionBlock extends Module<[Tensor], Tensor> {
     this.proj_attn = new Linear(channels, channels);
   }
 
-  /** @param x [N,H,W,C] @returns the same shape */
+  /**
+   * What the pixels are given, plus x.
+   * @param x [N,H,W,channels]
+   * @returns x's shape
+   */
   override forward(x: Tensor): Tensor {
     const [n, h, w, c] = x.shape;
     const tokens = tf.reshape(this.group_norm.call(x), [n, h * w, c]);
@@ -85,13 +128,30 @@ export class AttentionBlock extends Module<[Tensor], Tensor> {
   }
 }
 
-/** Halves the image by a strided convolution; with padding 0, one row and column of zeros follow the last. */
+/** Halves the image by a convolution of stride 2. */
 export class Downsample2D extends Module<[Tensor], Tensor> {
+  /** The convolution. */
   conv: Conv2d;
-  constructor(channels: number, readonly padding: number) {
+
+  /** Zeros around the image; with 0, one row and column of zeros follow the last. */
+  readonly padding: number;
+
+  /**
+   * Makes the convolution with random weights.
+   * @param channels of the image
+   * @param padding zeros around the image; with 0, one row and column of zeros follow the last
+   */
+  constructor(channels: number, padding: number) {
     super();
+    this.padding = padding;
     this.conv = new Conv2d(channels, channels, 3, { stride: 2, padding });
   }
+
+  /**
+   * The halved image.
+   * @param x [N,H,W,channels]
+   * @returns [N,H/2,W/2,channels]
+   */
   override forward(x: Tensor): Tensor {
     return this.conv.call(this.padding ? x : tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]]));
   }
@@ -99,40 +159,84 @@ export class Downsample2D extends Module<[Tensor], Tensor> {
 
 /** Doubles the image by repeating pixels, then a convolution. */
 export class Upsample2D extends Module<[Tensor], Tensor> {
+  /** The convolution. */
   conv: Conv2d;
+
+  /**
+   * Makes the convolution with random weights.
+   * @param channels of the image
+   */
   constructor(channels: number) {
     super();
     this.conv = new Conv2d(channels, channels, 3, { padding: 1 });
   }
+
+  /**
+   * The doubled image.
+   * @param x [N,H,W,channels]
+   * @returns [N,2H,2W,channels]
+   */
   override forward(x: Tensor): Tensor {
     return this.conv.call(F.upsampleNearest(x));
   }
 }
 
-/** Residual blocks, attention after each where asked, then a downsampler unless it is the last block. */
+/** What {@link DownBlock} and {@link UpBlock} are made with. */
+export interface BlockOptions extends NormOptions {
+  /** Channels of the input; of an up block, those of the last skip connection. */
+  inChannels: number;
+  /** Channels of the output. */
+  outChannels: number;
+  /** Channels of the time embedding. */
+  tembChannels: number;
+  /** Residual blocks. */
+  layers: number;
+  /** Whether attention follows each residual block. */
+  addAttention: boolean;
+  /** Channels of an attention head; null for one head. */
+  headDim: number | null;
+}
+
+/** What a {@link DownBlock} is made with. */
+export interface DownBlockOptions extends BlockOptions {
+  /** Whether a downsampler comes last. */
+  addDownsample: boolean;
+  /** Zeros around the image that the downsampler halves. */
+  downsamplePadding: number;
+}
+
+/** Residual blocks, attention after each where asked, then a downsampler where asked. */
 export class DownBlock extends Module<[Tensor, Tensor], Tensor[]> {
+  /** Residual blocks. */
   resnets: ResnetBlock2D[];
+  /** Attention after each of them, or none. */
   attentions: AttentionBlock[];
+  /** One, or none. */
   downsamplers: Downsample2D[];
 
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    layers: number,
-    addDownsample: boolean,
-    addAttention: boolean,
-    options: BlockOptions,
-  ) {
+  /**
+   * Makes the parts with random weights.
+   * @throws Error unless groups and heads divide the channels.
+   */
+  constructor({ inChannels, outChannels, layers, ...options }: DownBlockOptions) {
     super();
     const each = Array.from({ length: layers });
     this.resnets = each.map((_, i) =>
-      new ResnetBlock2D(i === 0 ? inChannels : outChannels, outChannels, options)
+      new ResnetBlock2D({ ...options, inChannels: i === 0 ? inChannels : outChannels, outChannels })
     );
-    this.attentions = addAttention ? each.map(() => new AttentionBlock(outChannels, options)) : [];
-    this.downsamplers = addDownsample ? [new Downsample2D(outChannels, options.downsamplePadding)] : [];
+    const attention = () => new AttentionBlock({ ...options, channels: outChannels });
+    this.attentions = options.addAttention ? each.map(attention) : [];
+    this.downsamplers = options.addDownsample
+      ? [new Downsample2D(outChannels, options.downsamplePadding)]
+      : [];
   }
 
-  /** @returns the output of every layer, for the skip connections; the last one is the block's own. */
+  /**
+   * The outputs of all layers, for the skip connections.
+   * @param x [N,H,W,inChannels]
+   * @param temb [N,tembChannels], after SiLU
+   * @returns the last one is the block's own
+   */
   override forward(x: Tensor, temb: Tensor): Tensor[] {
     const states: Tensor[] = [];
     this.resnets.forEach((resnet, i) => {
@@ -145,33 +249,47 @@ export class DownBlock extends Module<[Tensor, Tensor], Tensor[]> {
   }
 }
 
-/** Residual blocks that each take one skip connection, attention where asked, an upsampler unless it is the last. */
+/** What an {@link UpBlock} is made with. */
+export interface UpBlockOptions extends BlockOptions {
+  /** Channels of what comes from the block before. */
+  prevOutputChannel: number;
+  /** Whether an upsampler comes last. */
+  addUpsample: boolean;
+}
+
+/** Residual blocks that each take one skip connection, attention where asked, then an upsampler where asked. */
 export class UpBlock extends Module<[Tensor, Tensor[], Tensor], Tensor> {
+  /** Residual blocks. */
   resnets: ResnetBlock2D[];
+  /** Attention after each of them, or none. */
   attentions: AttentionBlock[];
+  /** One, or none. */
   upsamplers: Upsample2D[];
 
-  constructor(
-    inChannels: number,
-    prevOutputChannel: number,
-    outChannels: number,
-    layers: number,
-    addUpsample: boolean,
-    addAttention: boolean,
-    options: BlockOptions,
-  ) {
+  /**
+   * Makes the parts with random weights.
+   * @throws Error unless groups and heads divide the channels.
+   */
+  constructor({ inChannels, prevOutputChannel, outChannels, layers, ...options }: UpBlockOptions) {
     super();
     const each = Array.from({ length: layers });
     this.resnets = each.map((_, i) => {
       const skip = i === layers - 1 ? inChannels : outChannels;
       const from = i === 0 ? prevOutputChannel : outChannels;
-      return new ResnetBlock2D(from + skip, outChannels, options);
+      return new ResnetBlock2D({ ...options, inChannels: from + skip, outChannels });
     });
-    this.attentions = addAttention ? each.map(() => new AttentionBlock(outChannels, options)) : [];
-    this.upsamplers = addUpsample ? [new Upsample2D(outChannels)] : [];
+    const attention = () => new AttentionBlock({ ...options, channels: outChannels });
+    this.attentions = options.addAttention ? each.map(attention) : [];
+    this.upsamplers = options.addUpsample ? [new Upsample2D(outChannels)] : [];
   }
 
-  /** @param skips as many states as there are residual blocks; the last is used first */
+  /**
+   * The block's output.
+   * @param x [N,H,W,prevOutputChannel]
+   * @param skips as many states as there are residual blocks; the last is used first
+   * @param temb [N,tembChannels], after SiLU
+   * @returns [N,H,W,outChannels], or of twice the size
+   */
   override forward(x: Tensor, skips: Tensor[], temb: Tensor): Tensor {
     this.resnets.forEach((resnet, i) => {
       x = resnet.call(tf.concat([x, skips[skips.length - 1 - i]], -1), temb);
@@ -182,17 +300,51 @@ export class UpBlock extends Module<[Tensor, Tensor[], Tensor], Tensor> {
   }
 }
 
-/** A residual block, attention, a residual block. */
+/** What a {@link UNetMidBlock2D} is made with. */
+export interface MidBlockOptions extends NormOptions {
+  /** Channels of the image. */
+  channels: number;
+  /** Channels of the time embedding. */
+  tembChannels: number;
+  /** Whether there is attention between the residual blocks. */
+  addAttention: boolean;
+  /** Channels of an attention head; null for one head. */
+  headDim: number | null;
+  /** What each part's output is divided by. */
+  scaleFactor: number;
+}
+
+/** A residual block, attention where asked, a residual block. */
 export class UNetMidBlock2D extends Module<[Tensor, Tensor], Tensor> {
+  /** The first and the last part. */
   resnets: ResnetBlock2D[];
+  /** One, or none. */
   attentions: AttentionBlock[];
 
-  constructor(channels: number, addAttention: boolean, scale: number, options: BlockOptions) {
+  /**
+   * Makes the parts with random weights.
+   * @throws Error unless groups and heads divide the channels.
+   */
+  constructor({ channels, addAttention, scaleFactor, ...options }: MidBlockOptions) {
     super();
-    this.resnets = [1, 2].map(() => new ResnetBlock2D(channels, channels, options, scale));
-    this.attentions = addAttention ? [new AttentionBlock(channels, options, scale)] : [];
+    const resnet = () =>
+      new ResnetBlock2D({
+        ...options,
+        inChannels: channels,
+        outChannels: channels,
+        outputScaleFactor: scaleFactor,
+      });
+    this.resnets = [resnet(), resnet()];
+    const attention = () => new AttentionBlock({ ...options, channels, rescaleOutputFactor: scaleFactor });
+    this.attentions = addAttention ? [attention()] : [];
   }
 
+  /**
+   * The middle's output.
+   * @param x [N,H,W,channels]
+   * @param temb [N,tembChannels], after SiLU
+   * @returns x's shape
+   */
   override forward(x: Tensor, temb: Tensor): Tensor {
     x = this.resnets[0].call(x, temb);
     for (const attention of this.attentions) x = attention.call(x);

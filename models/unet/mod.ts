@@ -1,3 +1,20 @@
-/** UNet2DModel and its blocks. */
-export * from "./blocks.ts";
-export * from "./unet.ts";
+/** UNet2DModel and its parts, with the names of Diffusers. Images are NHWC. */
+export {
+  AttentionBlock,
+  type AttentionBlockOptions,
+  type BlockOptions,
+  DownBlock,
+  type DownBlockOptions,
+  Downsample2D,
+  type MidBlockOptions,
+  type NormOptions,
+  ResnetBlock2D,
+  type ResnetBlockOptions,
+  UNetMidBlock2D,
+  UpBlock,
+  type UpBlockOptions,
+  Upsample2D,
+} from "./blocks.ts";
+export { type DownBlockType, UNET2D_DEFAULTS, type UNet2DConfig, type UpBlockType } from "./config.ts";
+export { TimestepEmbedding, timestepEmbedding, type TimestepEmbeddingOptions } from "./embedding.ts";
+export { UNet2D, UNet2DModel } from "./unet.ts";

@@ -92,6 +92,14 @@ Deno.test("getDropModel has both dropouts in their places; without a rate it is 
   assertEquals(getDropModel(0).layers.length, layers.length - 2);
 });
 
+Deno.test("norm null leaves no norm, after the linear layer neither; act null no activation", () => {
+  const kinds = (model: Module) => [...model.namedModules()].map(([, m]) => m.constructor.name);
+  const plain = getModel4({ norm: null });
+  assert(!kinds(plain).some((name) => name.startsWith("BatchNorm")), kinds(plain).join());
+  assert((plain.layers.at(-1) as Linear).bias !== null);
+  assert(!kinds(new ResBlock(2, 2, { act: null })).includes("GeneralRelu"));
+});
+
 Deno.test("ResBlock by hand: act(convs(x) + idconv(pool(x)))", async () => {
   const block = new ResBlock(3, 5, { stride: 2 }), x = random([2, 7, 7, 3], 4);
   const sum = tf.add(block.convs.call(x), block.idconv!.call(F.averagePool(x))) as Tensor;

@@ -1,0 +1,62 @@
+/** How the network is told the timestep. */
+import { constant, F, Linear, Module, type Tensor, tf } from "../../core/mod.ts";
+
+/** Options of {@link timestepEmbedding}. */
+export interface TimestepEmbeddingOptions {
+  /** Cosines before sines; default false. */
+  flipSinToCos?: boolean;
+  /** Subtracted from the number of frequencies in the exponent; default 0. */
+  freqShift?: number;
+  /** The longest period is 2π times this; default 10000. */
+  maxPeriod?: number;
+}
+
+/**
+ * Sinusoidal embedding of timesteps (Vaswani et al. 2017, section 3.5; Diffusers' `get_timestep_embedding`).
+ * @param t timesteps [N]
+ * @param dim numbers for each; the last one of an odd `dim` is 0
+ * @returns [N,dim]
+ */
+export function timestepEmbedding(
+  t: Tensor,
+  dim: number,
+  { flipSinToCos = false, freqShift = 0, maxPeriod = 10000 }: TimestepEmbeddingOptions = {},
+): Tensor {
+  const half = Math.floor(dim / 2);
+  const frequencies = constant(`frequencies ${half} ${freqShift} ${maxPeriod}`, () => {
+    const powers = Array.from({ length: half }, (_, i) => -Math.log(maxPeriod) * i / (half - freqShift));
+    return tf.tensor2d(powers.map(Math.exp), [1, half]);
+  });
+  const angles = tf.mul(tf.reshape(tf.cast(t, "float32"), [-1, 1]), frequencies);
+  const [sin, cos] = [tf.sin(angles), tf.cos(angles)];
+  const both = tf.concat(flipSinToCos ? [cos, sin] : [sin, cos], 1);
+  return dim % 2 ? tf.pad(both, [[0, 0], [0, 1]]) : both;
+}
+
+/** What the blocks are told of an embedded timestep: linear, SiLU, linear. */
+export class TimestepEmbedding extends Module<[Tensor], Tensor> {
+  /** From the embedding. */
+  linear_1: Linear;
+  /** To the blocks. */
+  linear_2: Linear;
+
+  /**
+   * Makes the layers with random weights.
+   * @param channels of the embedding
+   * @param embedDim channels of the output
+   */
+  constructor(channels: number, embedDim: number) {
+    super();
+    this.linear_1 = new Linear(channels, embedDim);
+    this.linear_2 = new Linear(embedDim, embedDim);
+  }
+
+  /**
+   * What the blocks are told.
+   * @param x [N,channels]
+   * @returns [N,embedDim]
+   */
+  override forward(x: Tensor): Tensor {
+    return this.linear_2.call(F.silu(this.linear_1.call(x)));
+  }
+}
