@@ -1,7 +1,8 @@
 /** Training a model of noise: both of the lesson's forms. */
 import { Callback, type Generator, type Learner } from "../../core/mod.ts";
 import { DeviceCB, TrainCB } from "../../callbacks/mod.ts";
-import { linearSchedule, noisify, type Schedule } from "./schedule.ts";
+import { noisify } from "./noisify.ts";
+import { linearSchedule, type Schedule } from "./schedule.ts";
 
 /** Options of both callbacks. */
 export interface DDPMOptions {

@@ -1,6 +1,14 @@
 /** Denoising diffusion: schedules, noising, training callbacks, samplers. */
-export * from "./schedule.ts";
-export * from "./model.ts";
-export * from "./callbacks.ts";
-export * from "./sample.ts";
-export * from "./pretrained.ts";
+export { linearSchedule, type LinearScheduleOptions, respace, type Schedule } from "./schedule.ts";
+export { type Noised, type NoiseDraw, noisify } from "./noisify.ts";
+export { initDdpm, UNet } from "./model.ts";
+export { DDPMCB, type DDPMOptions, DDPMTrainCB } from "./callbacks.ts";
+export {
+  ddpmStep,
+  type NoiseModel,
+  sample,
+  type SampleOptions,
+  type SampleStep,
+  type StepInputs,
+} from "./sample.ts";
+export { type Pretrained, pretrained } from "./pretrained.ts";

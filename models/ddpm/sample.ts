@@ -1,4 +1,4 @@
-/** Drawing images. */
+/** Drawing images: one loop, and a function for each sampler's step. */
 import {
   breathe,
   defaultGenerator,
@@ -15,30 +15,58 @@ import type { Schedule } from "./schedule.ts";
 // deno-lint-ignore no-explicit-any
 export type NoiseModel = Module<[Tensor, any], any>;
 
+/** What a step knows. */
+export interface StepInputs {
+  /** The images xₜ, [N,H,W,C]. */
+  x: Tensor;
+  /** The number of the step, from nSteps − 1 down to 0. */
+  t: number;
+  schedule: Schedule;
+  /** The noise ε that the model sees in images at a step of the schedule. */
+  predict(x: Tensor, t: number): Tensor;
+  /** Standard normal noise of the images' shape, new at each call. */
+  noise(): Tensor;
+  /** Clamps an estimate of x₀. */
+  clip(x: Tensor): Tensor;
+}
+
+/** A step of a sampler: from xₜ to xₜ₋₁. It is run in a `tf.tidy`, without recording, the model in evaluation mode. */
+export type SampleStep = (inputs: StepInputs) => Tensor;
+
 /** Options of {@link sample}. */
 export interface SampleOptions {
   schedule: Schedule;
-  /** Default the shared generator. */
+  /** The sampler; default {@link ddpmStep}. */
+  step?: SampleStep;
+  /** Draws the noise; default the shared generator. */
   generator?: Generator;
-  /** Where to begin; default noise. */
+  /** Where to begin, of the size asked for; default noise. It stays the caller's. */
   xT?: Tensor;
-  /** The noise added at step t > 0; default drawn. */
+  /** The noise that step t asks for, in place of drawn one. */
   noise?: (t: number) => Tensor;
   /** Which xₜ₋₁ to return, by the t of the step that makes them; default every one. */
   keep?: (t: number) => boolean;
-  /** Clamp of x̂₀; default [−1, 1]. */
-  clip?: [number, number];
-  /** Called after each step. */
+  /** Range that x̂₀ is clamped to; default [−1, 1]. */
+  clip?: [low: number, high: number];
+  /** Called after each step with the images it made, which are freed after the next. */
   onStep?: (t: number, x: Tensor) => void | Promise<void>;
 }
 
-const predictNoise = (model: NoiseModel, x: Tensor, t: number): Tensor => {
-  const out = model.call(x, t);
-  return out.sample ?? out;
-};
+/** Ancestral sampling (paper, algorithm 2, in the form of eq. 7 with x̂₀ clamped; lesson notebook 15). */
+export function ddpmStep({ x, t, schedule: { β, α, ᾱ, σ }, predict, noise, clip }: StepInputs): Tensor {
+  const ᾱ_prev = t > 0 ? ᾱ[t - 1] : 1;
+  const ε = predict(x, t);
+  const x̂0 = clip(tf.div(tf.sub(x, tf.mul(ε, Math.sqrt(1 - ᾱ[t]))), Math.sqrt(ᾱ[t])));
+  const μ = tf.add(
+    tf.mul(x̂0, Math.sqrt(ᾱ_prev) * β[t] / (1 - ᾱ[t])),
+    tf.mul(x, Math.sqrt(α[t]) * (1 - ᾱ_prev) / (1 - ᾱ[t])),
+  );
+  return t > 0 ? tf.add(μ, tf.mul(noise(), σ[t])) : μ;
+}
 
 /**
- * Draws images by ancestral sampling (paper, algorithm 2, in the form of eq. 7 with x̂₀ clamped; lesson notebook 15).
+ * Draws images with a model of noise. The model is put in evaluation mode for each step alone, so that it may be trained
+ * or sampled beside this.
  * @param size [N,H,W,C]
  * @returns the kept images on the host, in the order they were made; the last one is x₀
  *
@@ -64,39 +92,37 @@ export async function sample(
   size: [number, number, number, number],
   options: SampleOptions,
 ): Promise<HostArray[]> {
-  const { β, α, ᾱ, σ, nSteps, timesteps } = options.schedule;
-  const { generator = defaultGenerator, keep = () => true, clip = [-1, 1] } = options;
-  const z = options.noise ?? (() => generator.normal(size));
+  const { schedule, step = ddpmStep, generator = defaultGenerator, xT, keep = () => true } = options;
+  const { noise = () => generator.normal(size), clip: [low, high] = [-1, 1], onStep } = options;
+  const predict = (x: Tensor, t: number): Tensor => {
+    const output = model.call(x, schedule.timesteps[t]);
+    return output.sample ?? output;
+  };
+  const clip = (x: Tensor) => tf.clipByValue(x, low, high);
   const kept: HostArray[] = [];
-  const wasTraining = model.training;
-  model.eval();
-  let x = options.xT ? tf.clone(options.xT) : generator.normal(size);
+  let x = xT ? tf.clone(xT) : generator.normal(size);
   try {
-    for (let t = nSteps - 1; t >= 0; t--) {
-      const ᾱ_prev = t > 0 ? ᾱ[t - 1] : 1;
-      const next = noGrad(() =>
-        tf.tidy(() => {
-          const ε = predictNoise(model, x, timesteps[t]);
-          const x̂0 = tf.clipByValue(
-            tf.div(tf.sub(x, tf.mul(ε, Math.sqrt(1 - ᾱ[t]))), Math.sqrt(ᾱ[t])),
-            ...clip,
-          );
-          const mean = tf.add(
-            tf.mul(x̂0, Math.sqrt(ᾱ_prev) * β[t] / (1 - ᾱ[t])),
-            tf.mul(x, Math.sqrt(α[t]) * (1 - ᾱ_prev) / (1 - ᾱ[t])),
-          );
-          return t > 0 ? tf.add(mean, tf.mul(z(t), σ[t])) : mean;
-        })
-      );
-      x.dispose();
+    for (let t = schedule.nSteps - 1; t >= 0; t--) {
+      const inputs = { x, t, schedule, predict, clip, noise: () => noise(t) };
+      const next = withMode(model, false, () => noGrad(() => tf.tidy(() => step(inputs))));
+      if (next !== x) x.dispose();
       x = next;
       if (keep(t)) kept.push(await HostArray.from(x));
-      await options.onStep?.(t, x);
+      await onStep?.(t, x);
       await breathe();
     }
   } finally {
     x.dispose();
-    model.train(wasTraining);
   }
   return kept;
+}
+
+function withMode<T>(model: NoiseModel, training: boolean, body: () => T): T {
+  const before = Array.from(model.namedModules(), ([, module]) => [module, module.training] as const);
+  model.train(training);
+  try {
+    return body();
+  } finally {
+    for (const [module, mode] of before) module.train(mode);
+  }
 }

@@ -1,0 +1,77 @@
+/** The lesson's ways to train a model of noise. */
+import { assert } from "@std/assert";
+import {
+  Adam,
+  ArrayDataset,
+  DataLoaders,
+  DDPMCB,
+  DDPMTrainCB,
+  DeviceCB,
+  F,
+  HostArray,
+  Learner,
+  linearSchedule,
+  MetricsCB,
+  setSeed,
+  TrainCB,
+  TrainLearner,
+  UNet,
+  UNet2DModel,
+} from "../../../mod.ts";
+import { assertClose } from "../../support.ts";
+import { TINY } from "./tiny.ts";
+
+/** Striped images of 8×8. */
+function stripes(): DataLoaders {
+  const set = (n: number) =>
+    new ArrayDataset(
+      new HostArray(Float32Array.from({ length: n * 64 }, (_, i) => (i % 4) / 3), [n, 8, 8, 1]),
+      new HostArray(new Uint8Array(n), [n]),
+    );
+  return DataLoaders.from(set(16), set(8), { batchSize: 8 });
+}
+
+Deno.test("both of the lesson's forms train to the same losses, which fall", async () => {
+  const schedule = linearSchedule({ nSteps: 50 });
+  const start = new UNet(TINY).stateDict();
+  const rows: number[][] = [];
+  for (const form of ["TrainCB", "Callback"] as const) {
+    setSeed(5);
+    const model = form === "TrainCB" ? new UNet2DModel(TINY) : new UNet(TINY);
+    model.loadStateDict(start);
+    const metrics = Object.assign(new MetricsCB(), { log: () => {} });
+    const options = {
+      lr: 5e-3,
+      lossFunc: F.mseLoss,
+      optFunc: (params: ConstructorParameters<typeof Adam>[0], lr: number) =>
+        new Adam(params, { lr, eps: 1e-5 }),
+    };
+    const learn = form === "TrainCB"
+      ? new Learner(model, stripes(), {
+        ...options,
+        cbs: [new DeviceCB(), new DDPMTrainCB({ schedule }), metrics],
+      })
+      : new TrainLearner(model, stripes(), {
+        ...options,
+        cbs: [new DeviceCB(), new DDPMCB({ schedule }), metrics],
+      });
+    await learn.fit(6);
+    rows.push(metrics.rows.map((r) => r.loss));
+  }
+  await assertClose(rows[0], rows[1], 1e-5);
+  const train = rows[0].filter((_, i) => i % 2 === 0);
+  assert(train.at(-1)! < 0.8 * train[0], `losses ${train}`);
+});
+
+Deno.test("a plain Learner with TrainCB takes DDPMCB's batch too", async () => {
+  setSeed(1);
+  const metrics = Object.assign(new MetricsCB(), { log: () => {} });
+  const cbs = [
+    new DeviceCB(),
+    new DDPMCB({ schedule: linearSchedule({ nSteps: 20 }) }),
+    new TrainCB(),
+    metrics,
+  ];
+  await new Learner(new UNet(TINY), stripes(), { lr: 1e-3, cbs }).fit(1);
+  assert(metrics.rows.every((r) => Number.isFinite(r.loss)));
+});

@@ -1,0 +1,187 @@
+/** Sampling against reference tensors (tests/golden/schedules.safetensors), and a sampler of one's own. */
+import { assert, assertEquals } from "@std/assert";
+import {
+  ddpmStep,
+  decodeSafetensors,
+  Dropout,
+  Generator,
+  linearSchedule,
+  Module,
+  respace,
+  sample,
+  type SampleStep,
+  type Tensor,
+  tf,
+  UNet,
+  UNet2DModel,
+} from "../../../mod.ts";
+import { startWasm } from "../../../core/device/wasm/start.ts";
+import { assertClose, device, numbers, random, wasmOnly } from "../../support.ts";
+import { TINY } from "./tiny.ts";
+
+const { tensors: golden } = decodeSafetensors(
+  await Deno.readFile(new URL("../../golden/schedules.safetensors", import.meta.url)),
+);
+
+/** A model of noise that is a formula. */
+class Formula extends Module<[Tensor, number], Tensor> {
+  constructor(readonly f: (x: Tensor, t: number) => Tensor) {
+    super();
+  }
+  override forward(x: Tensor, t: number): Tensor {
+    return this.f(x, t);
+  }
+}
+
+Deno.test("sample: algorithm 2 by hand, step by step", async () => {
+  const schedule = linearSchedule({ nSteps: 6, betaMin: 0.05, betaMax: 0.3 });
+  const { β, α, ᾱ, σ } = schedule;
+  const model = new Formula((x, t) => tf.mul(tf.tanh(x), 0.3 + 0.1 * t));
+  const xT = random([1, 2, 2, 1], 5), zs = [0, 1, 2, 3, 4, 5].map((t) => random([1, 2, 2, 1], 20 + t));
+  const images = await sample(model, [1, 2, 2, 1], { schedule, xT, noise: (t) => tf.clone(zs[t]) });
+  let x = await numbers(xT);
+  const made: number[][] = [];
+  for (let t = 5; t >= 0; t--) {
+    const z = await numbers(zs[t]), prev = t ? ᾱ[t - 1] : 1;
+    x = x.map((v, i) => {
+      const ε = Math.tanh(v) * (0.3 + 0.1 * t);
+      const x0 = Math.max(-1, Math.min(1, (v - Math.sqrt(1 - ᾱ[t]) * ε) / Math.sqrt(ᾱ[t])));
+      const mean = x0 * Math.sqrt(prev) * β[t] / (1 - ᾱ[t]) + v * Math.sqrt(α[t]) * (1 - prev) / (1 - ᾱ[t]);
+      return mean + (t ? σ[t] * z[i] : 0);
+    });
+    made.push(x);
+  }
+  assertEquals(images.length, 6);
+  for (const [i, image] of images.entries()) await assertClose(image.data, made[i], 1e-4, `step ${i}`);
+});
+
+Deno.test("golden: 50 steps of sampling, the model of noise being x·(t+1)/1000", async () => {
+  const nhwc = (data: ArrayLike<number>, from = 0) =>
+    tf.tensor(Array.from(data).slice(from, from + 128), [2, 8, 8, 1]); // one channel: NCHW is NHWC
+  const images = await sample(new Formula((x, t) => tf.mul(x, (t + 1) / 1000)), [2, 8, 8, 1], {
+    schedule: linearSchedule({ nSteps: 50 }),
+    xT: nhwc(golden["sample.x_T"].data),
+    noise: (t) => nhwc(golden["sample.z"].data, (49 - t) * 128), // in the order of use
+  });
+  await assertClose(images[24].data, golden["sample.x_25"].data, 1e-4);
+  // The reference's ᾱ are float32: near t = 0 its 1 − ᾱ has four good digits.
+  await assertClose(images[49].data, golden["sample.x_0"].data, 5e-4);
+});
+
+Deno.test("sample: the same seed draws the same, only what is kept is returned, nothing leaks, the mode stays", async () => {
+  const model = new UNet2DModel(TINY), schedule = linearSchedule({ nSteps: 8 });
+  const draw = (seed: number) =>
+    sample(model, [2, 8, 8, 1], { schedule, generator: new Generator(seed), keep: (t) => t % 4 === 0 });
+  const a = await draw(3), before = tf.memory().numTensors;
+  const b = await draw(3), c = await draw(4);
+  assertEquals(tf.memory().numTensors, before);
+  assertEquals([a.length, a.at(-1)!.shape, model.training], [2, [2, 8, 8, 1], true]);
+  assertEquals(b, a);
+  assert(c[0].data.join() !== a[0].data.join());
+});
+
+Deno.test({
+  name: "a thousand sampling steps allocate no more than a hundred",
+  ...wasmOnly,
+  async fn() {
+    const { pool } = await startWasm(device.threads);
+    const model = new UNet({
+      ...{
+        in_channels: 1,
+        out_channels: 1,
+        block_out_channels: [8, 16],
+        layers_per_block: 1,
+        norm_num_groups: 4,
+      },
+      down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+      up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+    });
+    const used: Record<number, unknown> = {};
+    await sample(model, [2, 16, 16, 1], {
+      schedule: linearSchedule(),
+      keep: () => false,
+      onStep(t) {
+        const { numTensors, numBytes, numDataBuffers } = tf.memory();
+        used[t] = [numTensors, numBytes, numDataBuffers, pool.memory.buffer.byteLength];
+      },
+    });
+    assertEquals(used[0], used[900]);
+    model.dispose();
+  },
+});
+
+/** DDIM with η = 0 (Song et al. 2020, eq. 12): the next image has the same noise. */
+const ddim: SampleStep = ({ x, t, schedule: { ᾱ }, predict }) => {
+  const ᾱ_prev = t > 0 ? ᾱ[t - 1] : 1;
+  const ε = predict(x, t);
+  const x̂0 = tf.div(tf.sub(x, tf.mul(ε, Math.sqrt(1 - ᾱ[t]))), Math.sqrt(ᾱ[t]));
+  return tf.add(tf.mul(x̂0, Math.sqrt(ᾱ_prev)), tf.mul(ε, Math.sqrt(1 - ᾱ_prev)));
+};
+
+Deno.test("a sampler of one's own is one function: DDIM goes straight to the image that a perfect model means", async () => {
+  const full = linearSchedule({ nSteps: 100 });
+  const image = random([2, 4, 4, 1], 3), ε = random([2, 4, 4, 1], 4);
+  const perfect = new Formula((x, t) =>
+    tf.div(tf.sub(x, tf.mul(image, Math.sqrt(full.ᾱ[t]))), Math.sqrt(1 - full.ᾱ[t]))
+  );
+  const mix = (t: number) => tf.add(tf.mul(image, Math.sqrt(full.ᾱ[t])), tf.mul(ε, Math.sqrt(1 - full.ᾱ[t])));
+  for (const nSteps of [2, 10]) {
+    const schedule = respace(full, nSteps);
+    const images = await sample(perfect, [2, 4, 4, 1], { schedule, step: ddim, xT: mix(99) });
+    for (const [i, { data }] of images.entries()) {
+      const t = schedule.timesteps[nSteps - 2 - i];
+      await assertClose(
+        data,
+        await numbers(t === undefined ? image : mix(t)),
+        1e-4,
+        `${nSteps} steps, image ${i}`,
+      );
+    }
+  }
+});
+
+Deno.test("a step may look at the model twice, return what it was given, and leaves nothing behind", async () => {
+  const schedule = linearSchedule({ nSteps: 4 });
+  const seen: number[] = [];
+  const model = new Formula((x, t) => {
+    seen.push(t);
+    return tf.mul(x, 0.5);
+  });
+  const step: SampleStep = (inputs) => {
+    const { x, t, predict } = inputs;
+    if (t === 2) return x;
+    predict(x, Math.max(0, t - 1));
+    return ddpmStep(inputs);
+  };
+  const before = tf.memory().numTensors;
+  const images = await sample(model, [1, 2, 2, 1], { schedule, step });
+  assertEquals([seen, images[1]], [[2, 3, 0, 1, 0, 0], images[0]]);
+  assertEquals(tf.memory().numTensors, before);
+});
+
+/** A network with dropout behind it. */
+class Dropping extends Module<[Tensor, number], Tensor> {
+  unet = new UNet(TINY);
+  drop = new Dropout(0.3);
+  override forward(x: Tensor, t: number): Tensor {
+    return this.drop.call(this.unet.call(x, t));
+  }
+}
+
+Deno.test("samplings of one model at once draw as each alone, and leave the model's mode", async () => {
+  const model = new Dropping();
+  model.unet.eval();
+  const draw = async (seed: number, nSteps: number) => {
+    const schedule = linearSchedule({ nSteps });
+    return (await sample(model, [1, 8, 8, 1], { schedule, generator: new Generator(seed) })).at(-1);
+  };
+  const alone = [await draw(1, 3), await draw(2, 8)];
+  assertEquals(await Promise.all([draw(1, 3), draw(2, 8)]), alone);
+  assertEquals([model.training, model.unet.training, model.drop.training], [true, false, true]);
+  const failing: SampleStep = () => {
+    throw new Error("no step");
+  };
+  const schedule = linearSchedule({ nSteps: 3 });
+  await sample(model, [1, 8, 8, 1], { schedule, step: failing }).catch(() => {});
+  assertEquals([model.training, model.unet.training, model.drop.training], [true, false, true]);
+});
