@@ -183,7 +183,10 @@ export class ActivationStats extends HooksCallback {
         })
       )
     );
-    return imageGrid(new HostArray(data, [all.length, BINS, batches, 1]), { scale, range: [0, highest] });
+    return imageGrid(new HostArray(data, [all.length, BINS, batches, 1]), {
+      scale,
+      range: [0, highest || 1],
+    });
   }
 
   /** The share of activations in the lowest bin over the batches, as SVG. */

@@ -109,7 +109,7 @@ async function downloadInto(dir: string): Promise<void> {
  * for it are there), and last a stratified subset that ships with this package (5,000 and 1,000 images), which is
  * announced.
  *
- * @throws Error if `dir` lacks a file, or a file is damaged.
+ * @throws Error that begins with the directory, if `dir` lacks a file, or a file is damaged.
  *
  * @example
  * ```ts
@@ -126,7 +126,7 @@ export async function fashionMnist(options: FashionMnistOptions = {}): Promise<F
     const data = await fromDirectory(dir, log);
     if (data) return data;
     const names = Object.values(FILES).map(({ name }) => `${name}.gz`).join(", ");
-    throw new Error(`fashionMnist: the directory ${dir} does not hold all of ${names}`);
+    throw new Error(`${dir} does not hold all of ${names}`);
   }
   for (const place of [cache, SYSTEM]) {
     const data = place && await fromDirectory(place, log);

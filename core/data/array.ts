@@ -4,8 +4,16 @@ import type { Tensor, TypedArray } from "../tf.ts";
 
 /** A typed array with a shape. */
 export class HostArray<T extends TypedArray = TypedArray> {
-  /** @throws Error if the shape does not hold as many elements as the data. */
+  /**
+   * @param data a Float32Array, Int32Array or Uint8Array; not copied
+   * @param shape sizes of the axes, none for a single number
+   * @throws TypeError for another array. Error if the shape does not hold as many elements as the data.
+   */
   constructor(readonly data: T, readonly shape: number[]) {
+    if (!(data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array)) {
+      const kind = (data as object)?.constructor?.name ?? String(data);
+      throw new TypeError(`A HostArray holds a Float32Array, Int32Array or Uint8Array, not ${kind}`);
+    }
     const size = shape.reduce((a, b) => a * b, 1);
     if (size !== data.length) {
       throw new Error(`${data.length} numbers do not fill the shape [${shape}] of ${size}`);

@@ -18,7 +18,9 @@ interface Entry {
 }
 
 /** The format's own limit on a header. */
-const MAX_HEADER = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
+/** Where a header has the free text. */
+const METADATA = "__metadata__";
 
 /** Readers by dtype: bytes an element, and the array of ours that holds it. */
 const READERS: Record<string, { bytes: number; read: (buffer: ArrayBuffer) => TypedArray }> = {
@@ -34,6 +36,10 @@ const READERS: Record<string, { bytes: number; read: (buffer: ArrayBuffer) => Ty
   U8: { bytes: 1, read: (b) => new Uint8Array(b) },
   BOOL: { bytes: 1, read: (b) => new Uint8Array(b) },
 };
+
+function isRecord(x: unknown): boolean {
+  return typeof x === "object" && x !== null && !Array.isArray(x);
+}
 
 function halfToFloat(h: number): number {
   const sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, fraction = h & 1023;
@@ -60,7 +66,9 @@ export function decodeSafetensors(bytes: Uint8Array): SafeTensors {
   if (bytes.length < 8) fail(`${bytes.length} bytes are too few for a header`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
-  if (length > MAX_HEADER) fail(`its header claims ${length} bytes, over the limit of ${MAX_HEADER}`);
+  if (length > MAX_HEADER_BYTES) {
+    fail(`its header claims ${length} bytes, over the limit of ${MAX_HEADER_BYTES}`);
+  }
   if (8 + length > bytes.length) {
     fail(`truncated: its header needs ${8 + length} bytes, there are ${bytes.length}`);
   }
@@ -70,12 +78,16 @@ export function decodeSafetensors(bytes: Uint8Array): SafeTensors {
   } catch (cause) {
     fail(`its header is no JSON (${(cause as Error).message})`);
   }
-  if (header === null || typeof header !== "object" || Array.isArray(header)) fail("its header is no object");
-  const { __metadata__: metadata = {}, ...entries } = header;
+  if (!isRecord(header)) fail("its header is no object");
+  const { [METADATA]: metadata = {}, ...entries } = header;
+  if (!isRecord(metadata) || Object.values(metadata).some((text) => typeof text !== "string")) {
+    fail(`its ${METADATA} is not text by name`);
+  }
   const data = bytes.subarray(8 + length);
   const tensors: Record<string, HostArray> = {};
   const ranges: [number, number, string][] = [];
   for (const [name, entry] of Object.entries(entries) as [string, Entry][]) {
+    if (!isRecord(entry)) fail(`"${name}" is described by ${JSON.stringify(entry)}`);
     const { dtype, shape, data_offsets } = entry;
     const reader = READERS[dtype] ??
       fail(`"${name}" has dtype ${dtype}; known are ${Object.keys(READERS).join(", ")}`);
@@ -113,13 +125,22 @@ export function decodeSafetensors(bytes: Uint8Array): SafeTensors {
   return { tensors, metadata: metadata as Record<string, string> };
 }
 
-/** The bytes of a file with these tensors, in that order. Float32Array is F32, Int32Array I32, Uint8Array U8. */
+/**
+ * The bytes of a file with these tensors. Float32Array is F32, Int32Array I32, Uint8Array U8.
+ * @param metadata text by name; default none
+ * @throws Error for a tensor of the name `__metadata__`, or metadata that is no text.
+ */
 export function encodeSafetensors(
   tensors: Record<string, HostArray>,
   metadata: Record<string, string> = {},
 ): Uint8Array<ArrayBuffer> {
+  if (METADATA in tensors) throw new Error(`encodeSafetensors: no tensor may be called "${METADATA}"`);
+  const wrong = Object.keys(metadata).find((name) => typeof metadata[name] !== "string");
+  if (wrong !== undefined) {
+    throw new Error(`encodeSafetensors: metadata is text; "${wrong}" is ${JSON.stringify(metadata[wrong])}`);
+  }
   const header: Record<string, unknown> = {};
-  if (Object.keys(metadata).length) header.__metadata__ = metadata;
+  if (Object.keys(metadata).length) header[METADATA] = metadata;
   // The widest elements first, so that every tensor is aligned.
   const order = Object.entries(tensors).sort(([, a], [, b]) =>
     b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT

@@ -33,7 +33,11 @@ export function fromTorch(arrays: Record<string, HostArray>): StateDict {
   );
 }
 
-/** Writes a model's parameters and buffers as safetensors that PyTorch reads. */
+/**
+ * Writes a model's parameters and buffers as safetensors that PyTorch reads.
+ * @param metadata text by name that goes with them; default none
+ * @throws Error as {@link writeFile}.
+ */
 export async function saveWeights(
   model: Module,
   path: string,
@@ -45,6 +49,8 @@ export async function saveWeights(
 /**
  * Loads a safetensors file in PyTorch's layout into a model.
  * @param source the path, or the bytes
+ * @param strict whether missing and unknown tensors are errors; default true
+ * @returns what was missing, unknown or of another shape
  * @throws Error for an unreadable or invalid file, and as {@link Module.loadStateDict} where it does not fit.
  */
 export async function loadWeights(

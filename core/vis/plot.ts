@@ -14,15 +14,22 @@ export interface LinePlot {
   x: string;
   /** Title of the y axis. */
   y: string;
+  /** Above the plot; default none. */
   title?: string;
-  /** Scales; default linear. */
+  /** Scale of the x axis; default linear. */
   xScale?: "linear" | "log";
+  /** Scale of the y axis; default linear. */
   yScale?: "linear" | "log";
+  /** Pixels of the axes' width; default 560. */
   width?: number;
+  /** Pixels of the axes' height; default 320. */
   height?: number;
 }
 
-/** Renders a Vega-Lite specification as SVG. */
+/**
+ * Renders a Vega-Lite specification as SVG, on white unless the specification has another background.
+ * @throws Error as Vega-Lite does for a specification that is none.
+ */
 export async function renderPlot(spec: Record<string, unknown>): Promise<string> {
   const [vega, lite] = await Promise.all([
     import("npm:vega@6.2.0"),
@@ -38,13 +45,26 @@ export async function renderPlot(spec: Record<string, unknown>): Promise<string>
   }
 }
 
-/** A line plot as SVG; series of fewer than 50 points get their points marked. */
+/** Lines of fewer points get them marked. */
+const FEW_POINTS = 50;
+
+/**
+ * A line plot as SVG. Points that are not finite are left out; lines of fewer than 50 points get their points marked.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { linePlot } from "./plot.ts";
+ * const svg = await linePlot({ series: { loss: [{ x: 0, y: 1 }, { x: 1, y: 0.5 }] }, x: "batch", y: "loss" });
+ * assert(svg.startsWith("<svg"));
+ * ```
+ */
 export function linePlot(plot: LinePlot): Promise<string> {
   const { series, x, y, title, xScale = "linear", yScale = "linear", width = 560, height = 320 } = plot;
   const values = Object.entries(series).flatMap(([name, points]) =>
     points.filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y)).map((p) => ({ ...p, name }))
   );
-  const few = Object.entries(series).filter(([, points]) => points.length < 50).map(([name]) => name);
+  const few = Object.entries(series).filter(([, points]) => points.length < FEW_POINTS).map(([name]) => name);
   const encoding = {
     x: { field: "x", type: "quantitative", title: x, scale: { type: xScale, nice: false } },
     y: {
@@ -56,7 +76,9 @@ export function linePlot(plot: LinePlot): Promise<string> {
     color: { field: "name", type: "nominal", title: null, sort: Object.keys(series) },
   };
   return renderPlot({
-    ...{ width, height, title },
+    width,
+    height,
+    title,
     data: { values },
     layer: [
       { mark: { type: "line", strokeWidth: 1.2 }, encoding },

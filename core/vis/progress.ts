@@ -11,8 +11,8 @@ export interface ProgressBar {
   stop(): void;
 }
 
-/** On a pipe or a file, a line this often, in ms. */
-const LINE_EVERY = 20_000;
+/** On a pipe or a file, a line this often. */
+const LINE_EVERY_MS = 20_000;
 
 /**
  * Starts a bar with the time left. On a terminal it is one line that goes away; on a pipe a plain line now and
@@ -37,7 +37,7 @@ export function progressBar(title: string, total?: number): ProgressBar {
     clearOnComplete: true,
     hideCursor: null,
     noTTYOutput: true,
-    notTTYSchedule: LINE_EVERY,
+    notTTYSchedule: LINE_EVERY_MS,
     barsize: 24,
     etaBuffer: 50,
     linewrap: true,

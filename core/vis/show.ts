@@ -4,20 +4,20 @@ import { encodePng, imageGrid } from "./image.ts";
 
 /** Options of {@link showImages}. */
 export interface ShowOptions {
-  /** One for each image, above it. */
+  /** One for each image, above it; default none. */
   titles?: readonly string[];
-  /** Images a row; default the square root of their number. */
+  /** Images in a row, at least 1; default the square root of their number, rounded up. */
   columns?: number;
   /** Screen pixels a pixel; default as many as make an image about 96 wide. */
   scale?: number;
-  /** Values shown as black and white; default [0, 1]. */
-  range?: [number, number];
-  /** Dark on light; default false. */
+  /** Values shown as black and white, the first below the second; default [0, 1]. */
+  range?: [low: number, high: number];
+  /** Whether dark and light change places; default false. */
   invert?: boolean;
 }
 
 const ESCAPES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-const GAP = 6, LINE = 16;
+const GAP_PIXELS = 6, TITLE_PIXELS = 16, IMAGE_PIXELS = 96;
 
 /**
  * Lays images out in a grid, each with its title. Source: miniai's `show_images`.
@@ -39,13 +39,13 @@ export function showImages(images: HostArray, options: ShowOptions = {}): string
   if (titles && titles.length !== n) {
     throw new Error(`showImages got ${titles.length} titles for ${n} images`);
   }
-  const scale = options.scale ?? Math.max(1, Math.round(96 / w));
-  const head = titles ? LINE : 0;
-  const [cellWidth, cellHeight] = [w * scale + GAP, h * scale + head + GAP];
+  const scale = options.scale ?? Math.max(1, Math.round(IMAGE_PIXELS / w));
+  const head = titles ? TITLE_PIXELS : 0;
+  const cellWidth = w * scale + GAP_PIXELS, cellHeight = h * scale + head + GAP_PIXELS;
   const cells = Array.from({ length: n }, (_, i) => {
     const one = new HostArray(images.data.slice(i * h * w * c, (i + 1) * h * w * c), [1, h, w, c]);
     const png = encodePng(imageGrid(one, { scale: 1, gap: 0, range, invert }));
-    const x = GAP + (i % columns) * cellWidth, y = GAP + Math.floor(i / columns) * cellHeight;
+    const x = GAP_PIXELS + (i % columns) * cellWidth, y = GAP_PIXELS + Math.floor(i / columns) * cellHeight;
     const title = titles
       ? `<text x="${x + w * scale / 2}" y="${y + 12}">${
         titles[i].replace(/[&<>"]/g, (s) => ESCAPES[s])
@@ -56,7 +56,7 @@ export function showImages(images: HostArray, options: ShowOptions = {}): string
       h * scale
     }" href="${href}"/>`;
   });
-  const [width, height] = [GAP + columns * cellWidth, GAP + Math.ceil(n / columns) * cellHeight];
+  const width = GAP_PIXELS + columns * cellWidth, height = GAP_PIXELS + Math.ceil(n / columns) * cellHeight;
   const style =
     `font-family="sans-serif" font-size="11" text-anchor="middle" style="image-rendering:pixelated"`;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ${style}>` +

@@ -26,7 +26,7 @@ Deno.test("a directory without the files is an error; one with them is read; a d
   await assertRejects(
     () => fashionMnist({ dir }),
     Error,
-    `fashionMnist: the directory ${dir} does not hold all of train-images-idx3-ubyte.gz`,
+    `${dir} does not hold all of train-images-idx3-ubyte.gz`,
   );
   const images = idx([3, 28, 28], range(3 * 784).map((i) => i % 256)), labels = idx([3], [1, 2, 3]);
   for (const half of ["train", "t10k"]) {
