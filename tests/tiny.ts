@@ -47,13 +47,11 @@ export function tinyDdpm(cbs: Callback[] = [], batches = 4) {
     labels: new HostArray(new Int32Array(batches * 4), [batches * 4]),
   };
   const model = new UNet({
-    ...{
-      in_channels: 1,
-      out_channels: 1,
-      block_out_channels: [8, 16],
-      layers_per_block: 1,
-      norm_num_groups: 4,
-    },
+    in_channels: 1,
+    out_channels: 1,
+    block_out_channels: [8, 16],
+    layers_per_block: 1,
+    norm_num_groups: 4,
     down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
     up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
   });
@@ -62,10 +60,13 @@ export function tinyDdpm(cbs: Callback[] = [], batches = 4) {
     optFunc: (params, lr) => new Adam(params, { lr, eps: 1e-5 }),
     lr: 1e-3,
     cbs: [
-      ...[new DeviceCB(), new DDPMCB({ schedule: linearSchedule({ nSteps: 50 }) })],
+      new DeviceCB(),
+      new DDPMCB({ schedule: linearSchedule({ nSteps: 50 }) }),
       new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 1e-3, totalSteps })),
-      ...[Object.assign(new MetricsCB(), { log: () => {} }), new RecorderCB({ loss: (l) => l.loss })],
-      ...[new ProgressCB(() => {}), ...cbs],
+      Object.assign(new MetricsCB(), { log: () => {} }),
+      new RecorderCB({ loss: (l) => l.loss }),
+      new ProgressCB(() => {}),
+      ...cbs,
     ],
   });
 }
@@ -87,14 +88,20 @@ export function tinyClassifier(cbs: Callback[] = [], batches = 4) {
     new resnet.ResBlock(1, 8, { norm: resnet.normBn }),
     new Dropout2d(0.2),
     new resnet.ResBlock(8, 8, { stride: 2, norm: resnet.normBn }),
-    ...[new Flatten(), new Dropout(0.1), new Linear(8 * 16, 10), new BatchNorm1d(10)],
+    new Flatten(),
+    new Dropout(0.1),
+    new Linear(8 * 16, 10),
+    new BatchNorm1d(10),
   );
   return new TrainLearner(model, DataLoaders.from(set, set, { batchSize: 4 }), {
     lossFunc: F.crossEntropy,
     optFunc: (params, lr) => new AdamW(params, { lr }),
     lr: 1e-3,
     cbs: [
-      ...[new DeviceCB(), new MixedPrecision({ log: () => {} }), new GradientClipCB(1), new EMACB(0.9)],
+      new DeviceCB(),
+      new MixedPrecision({ log: () => {} }),
+      new GradientClipCB(1),
+      new EMACB(0.9),
       Object.assign(new MetricsCB({ accuracy: new Accuracy() }), { log: () => {} }),
       ...cbs,
     ],

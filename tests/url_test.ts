@@ -24,13 +24,16 @@ Deno.test({
       await Deno.writeTextFile(`${dir}/script.ts`, example.replace("../mod.ts", `http://${host}/mod.ts`));
       const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: [
-          ...["run", "--no-prompt", "--no-config", "--no-lock", "--check", `--allow-import=${host}`],
-          ...[
-            "--allow-env=DENOISE_DEVICE,DENOISE_THREADS",
-            `--allow-read=${dir}`,
-            `--allow-write=${dir}`,
-            "script.ts",
-          ],
+          "run",
+          "--no-prompt",
+          "--no-config",
+          "--no-lock",
+          "--check",
+          `--allow-import=${host}`,
+          "--allow-env=DENOISE_DEVICE,DENOISE_THREADS",
+          `--allow-read=${dir}`,
+          `--allow-write=${dir}`,
+          "script.ts",
         ],
         cwd: dir,
         env: { DENOISE_DEVICE: "wasm" },

@@ -10,6 +10,7 @@ import {
   tf,
   timestepEmbedding,
   toTorch,
+  type UNet2DConfig,
   UNet2DModel,
 } from "../../mod.ts";
 import { assertClose, device, numbers } from "../support.ts";
@@ -26,11 +27,15 @@ const golden = (prefix: string): Record<string, HostArray> =>
   );
 const nhwc = (name: string) => tf.transpose(tensors[name].toTensor(), [0, 2, 3, 1]);
 
-const TINY = {
-  ...{ in_channels: 1, out_channels: 1, block_out_channels: [16, 32], layers_per_block: 1 },
-  down_block_types: ["DownBlock2D" as const, "AttnDownBlock2D" as const],
-  up_block_types: ["AttnUpBlock2D" as const, "UpBlock2D" as const],
-  ...{ attention_head_dim: 8, norm_num_groups: 8 },
+const TINY: Partial<UNet2DConfig> = {
+  in_channels: 1,
+  out_channels: 1,
+  block_out_channels: [16, 32],
+  layers_per_block: 1,
+  down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+  up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+  attention_head_dim: 8,
+  norm_num_groups: 8,
 };
 
 function tiny(): UNet2DModel {
