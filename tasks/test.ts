@@ -2,6 +2,8 @@
  * `deno task test`: format, lint, types, the examples in the docs, and the suite on each device that is there. Its last
  * line tells how many passed and failed; a check counts as one.
  */
+import { Command, EXIT, main, Option } from "./cli.ts";
+
 const ROOT = new URL("../", import.meta.url).pathname;
 const total = { passed: 0, failed: 0 };
 
@@ -33,37 +35,37 @@ async function step(title: string, args: string[], env: Record<string, string> =
   total.failed += Math.max(Number(failed ?? 0), success || atExit ? 0 : 1);
 }
 
-const DOCS = ["mod.ts", "core", "datasets", "callbacks", "models", "docs"];
-const flags = Deno.args;
-const chosen = flags.includes("--device") ? [flags[flags.indexOf("--device") + 1]] : ["wasm", "webgpu"];
+const command = new Command("deno task test")
+  .description("Checks everything: format, lint, types, docs, and the suite on each device that is there")
+  .addOption(new Option("--device <name>", "the suite on this device only").choices(["wasm", "webgpu"]))
+  .exitOverride()
+  .showHelpAfterError("(--help tells the options)");
 
-await step("format", ["fmt", "--check", "--quiet"]);
-await step("lint", ["lint", "--quiet"]);
-await step("types", [
-  "check",
-  "--quiet",
-  "mod.ts",
-  "datasets",
-  "tasks",
-  "tests",
-  "bench",
-  "examples",
-  "callbacks",
-  "models",
-]);
-await step("examples in the docs", ["test", "-A", "--quiet", "--doc", ...DOCS], { DENOISE_DEVICE: "wasm" });
-if (chosen.includes("wasm")) {
-  await step("suite on WASM", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "wasm" });
-}
-if (chosen.includes("webgpu")) {
-  if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp"); // Mesa complains without
-  if (await navigator.gpu?.requestAdapter()) {
-    await step("suite on WebGPU", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "webgpu" });
-  } else {
-    console.log(
-      "\nNo WebGPU adapter here: the suite ran on WASM only. Software Vulkan will do (mesa-vulkan-drivers).",
-    );
+/** What is shipped, and what uses it. */
+const SHIPPED = ["mod.ts", "core", "datasets", "callbacks", "models"];
+const USERS = ["tasks", "tests", "bench", "examples"];
+
+await main(async () => {
+  const { device } = command.parse(Deno.args, { from: "user" }).opts<{ device?: "wasm" | "webgpu" }>();
+  await step("format", ["fmt", "--check", "--quiet"]);
+  await step("lint", ["lint", "--quiet"]);
+  await step("types", ["check", "--quiet", ...SHIPPED, ...USERS]);
+  await step("examples in the docs", ["test", "-A", "--quiet", "--doc", ...SHIPPED, "docs"], {
+    DENOISE_DEVICE: "wasm",
+  });
+  if (device !== "webgpu") {
+    await step("suite on WASM", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "wasm" });
   }
-}
-console.log(`\n${total.passed} passed, ${total.failed} failed`);
-Deno.exit(total.failed ? 1 : 0);
+  if (device !== "wasm") {
+    if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp"); // Mesa complains without
+    if (await navigator.gpu?.requestAdapter()) {
+      await step("suite on WebGPU", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "webgpu" });
+    } else {
+      console.log(
+        "\nNo WebGPU adapter here: the suite ran on WASM only. Software Vulkan will do (mesa-vulkan-drivers).",
+      );
+    }
+  }
+  console.log(`\n${total.passed} passed, ${total.failed} failed`);
+  return total.failed ? EXIT.failure : EXIT.ok;
+});
