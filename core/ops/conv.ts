@@ -68,12 +68,12 @@ function seen(padded: Tensor, ky: number, kx: number, [, ho, wo]: readonly numbe
 /** Zeros between pixels, so that they lie `stride` apart: [N,H,W,C] to [N,(H−1)·stride+1,(W−1)·stride+1,C]. */
 function spread(x: Tensor, stride: number): Tensor {
   const [n, h, w, c] = x.shape as Shape4, gap = stride - 1;
-  const apart = tf.pad(tf.reshape(x, [n, h, 1, w, 1, c]), [[0, 0], [0, 0], [0, gap], [0, 0], [0, gap], [
-    0,
-    0,
-  ]]);
-  const whole = tf.reshape(apart, [n, h * stride, w * stride, c]);
-  return tf.slice(whole, 0, [n, h * stride - gap, w * stride - gap, c]);
+  /** Along the middle of three axes, of so many rows. */
+  const apart = (y: Tensor, rows: number, size: number) => {
+    const wide = tf.pad(tf.reshape(y, [-1, rows, 1, size]), [[0, 0], [0, 0], [0, gap], [0, 0]]);
+    return tf.slice(tf.reshape(wide, [-1, rows * stride, size]), 0, [-1, rows * stride - gap, size]);
+  };
+  return tf.reshape(apart(apart(x, h, w * c), w, c), [n, h * stride - gap, w * stride - gap, c]);
 }
 
 /** x ∗ filter + bias + residual. x [N,H,W,Cin], filter [kh,kw,Cin,Cout], bias [Cout], residual and y [N,H',W',Cout]. */

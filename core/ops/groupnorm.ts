@@ -15,11 +15,11 @@ function grouped(x: Tensor, groups: number): Tensor {
 const column = (x: Tensor): Tensor => tf.reshape(x, [x.shape[0], 1, x.shape[1]!, 1]);
 
 /** @throws Error unless `groups` is a positive whole number that divides `channels`. */
-export function requireGroups(groups: number, channels: number): void {
-  requireWhole("GroupNorm", "the number of groups (norm_num_groups)", groups);
+export function requireGroups(groups: number, channels: number, op = "GroupNorm"): void {
+  requireWhole(op, "the number of groups (norm_num_groups)", groups);
   if (channels % groups === 0) return;
   throw new Error(
-    `${channels} channels do not divide into ${groups} groups: ` +
+    `${op}: ${channels} channels do not divide into ${groups} groups: ` +
       `the number of groups (norm_num_groups) must divide the channels`,
   );
 }
@@ -76,7 +76,7 @@ export const GroupNormGrad: Op<
   check({ x, gamma, beta, mean, rstd, dy }, { groups }) {
     requireType("GroupNormGrad", { x, gamma, beta, mean, rstd, dy });
     requireChannels("GroupNormGrad", x, { gamma, beta });
-    requireGroups(groups, x.shape.at(-1)!);
+    requireGroups(groups, x.shape.at(-1)!, "GroupNormGrad");
     for (const [name, stat] of Object.entries({ mean, rstd })) {
       requireShape("GroupNormGrad", name, stat, [x.shape[0], groups], "images and groups are");
     }

@@ -5,8 +5,10 @@ import { requireLayout, requireShape, requireType } from "./check.ts";
 import { type None, type Op, run } from "./op.ts";
 
 /** Labels [N] as rows of 0 and 1 in the shape of logits. */
-const oneHot = (labels: Tensor, logits: Tensor): Tensor =>
-  tf.cast(tf.oneHot(labels as tf.Tensor1D, logits.shape[1]!), "float32");
+function oneHot(labels: Tensor, logits: Tensor): Tensor {
+  const classes = tf.range(0, logits.shape[1]!, 1, "int32");
+  return tf.cast(tf.equal(tf.expandDims(labels, 1), classes), "float32");
+}
 
 /** @throws unless logits are float32 [N,classes] and labels int32 [N]. */
 function requireLabels(op: string, { logits, labels }: { logits: Tensor; labels: Tensor }): void {

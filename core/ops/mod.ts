@@ -13,7 +13,7 @@ export {
   replaceKernel,
   run,
 } from "./op.ts";
-export { OPS, registerReferences } from "./table.ts";
+export { OPS, opsByReference, registerReferences } from "./table.ts";
 export { type AdamEntry, AdamStep } from "./adam.ts";
 export { Attention, AttentionGrad } from "./attention.ts";
 export { BatchNorm, BatchNormGrad, ChannelAffine } from "./batchnorm.ts";

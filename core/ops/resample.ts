@@ -32,14 +32,17 @@ function blockShares(h: number, w: number, factor: number): Tensor {
 /** Each pixel factor × factor times. */
 function repeat(x: Tensor, factor: number): Tensor {
   const [n, h, w, c] = x.shape as [number, number, number, number];
-  const tiled = tf.tile(tf.reshape(x, [n, h, 1, w, 1, c]), [1, 1, factor, 1, factor, 1]);
-  return tf.reshape(tiled, [n, h * factor, w * factor, c]);
+  const rows = tf.tile(tf.reshape(x, [n * h, 1, w * c]), [1, factor, 1]);
+  const pixels = tf.tile(tf.reshape(rows, [n * h * factor * w, 1, c]), [1, factor, 1]);
+  return tf.reshape(pixels, [n, h * factor, w * factor, c]);
 }
 
 /** The sum of each factor × factor block. */
 function sumBlocks(x: Tensor, factor: number): Tensor {
   const [n, h, w, c] = x.shape as [number, number, number, number];
-  return tf.sum(tf.reshape(x, [n, h / factor, factor, w / factor, factor, c]), [2, 4]);
+  const rows = tf.sum(tf.reshape(x, [n * h / factor, factor, w * c]), 1);
+  const pixels = tf.sum(tf.reshape(rows, [-1, factor, c]), 1);
+  return tf.reshape(pixels, [n, h / factor, w / factor, c]);
 }
 
 /** Means of factor × factor blocks; those at the ends are of what is left. [N,H,W,C] to [N,⌈H/factor⌉,⌈W/factor⌉,C]. */

@@ -52,6 +52,13 @@ export const OPS = {
 
 for (const op of Object.values<AnyOp>(OPS)) registerGradient(op);
 
+const references: Record<Backend, readonly string[]> = { wasm: [], webgpu: [] };
+
+/** The names of the ops that a device runs by their reference. */
+export function opsByReference(backend: Backend): readonly string[] {
+  return references[backend];
+}
+
 /**
  * Makes a device whole: every op that it has no kernel of gets its reference. A device calls it after it has
  * registered its kernels.
@@ -60,5 +67,6 @@ for (const op of Object.values<AnyOp>(OPS)) registerGradient(op);
 export function registerReferences(backend: Backend): readonly string[] {
   const lacking = Object.values<AnyOp>(OPS).filter(({ name }) => !tf.getKernel(name, backend));
   for (const op of lacking) registerReference(backend, op);
-  return lacking.map(({ name }) => name);
+  references[backend] = [...references[backend], ...lacking.map(({ name }) => name)];
+  return references[backend];
 }
