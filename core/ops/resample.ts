@@ -31,18 +31,13 @@ function blockShares(h: number, w: number, factor: number): Tensor {
 
 /** Each pixel factor × factor times. */
 function repeat(x: Tensor, factor: number): Tensor {
-  const [n, h, w, c] = x.shape as [number, number, number, number];
-  const rows = tf.tile(tf.reshape(x, [n * h, 1, w * c]), [1, factor, 1]);
-  const pixels = tf.tile(tf.reshape(rows, [n * h * factor * w, 1, c]), [1, factor, 1]);
-  return tf.reshape(pixels, [n, h * factor, w * factor, c]);
+  const [, h, w] = x.shape as number[];
+  return tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [h * factor, w * factor]);
 }
 
 /** The sum of each factor × factor block. */
 function sumBlocks(x: Tensor, factor: number): Tensor {
-  const [n, h, w, c] = x.shape as [number, number, number, number];
-  const rows = tf.sum(tf.reshape(x, [n * h / factor, factor, w * c]), 1);
-  const pixels = tf.sum(tf.reshape(rows, [-1, factor, c]), 1);
-  return tf.reshape(pixels, [n, h / factor, w / factor, c]);
+  return tf.mul(tf.avgPool(x as tf.Tensor4D, factor, factor, "valid"), factor * factor);
 }
 
 /** Means of factor × factor blocks; those at the ends are of what is left. [N,H,W,C] to [N,⌈H/factor⌉,⌈W/factor⌉,C]. */
