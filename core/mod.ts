@@ -1,28 +1,93 @@
 /** Denoise's core: tensors, autograd, modules, optimisers, data, the Learner, files and pictures. */
-export { tf } from "./tf.ts";
-import { tf } from "./tf.ts";
-/** An n-dimensional array on the current device. Free it with `dispose()` unless a scope does. */
-export const Tensor = tf.Tensor;
-/** An n-dimensional array on the current device. */
-export type Tensor = tf.Tensor;
-export * from "./device/device.ts";
-export * from "./device/constants.ts";
+export { type DataType, Tensor, tf, type TypedArray } from "./tf.ts";
+export {
+  currentDevice,
+  currentGpu,
+  type Device,
+  type DeviceChoice,
+  type DeviceOptions,
+  useDevice,
+} from "./device/device.ts";
+export { constant } from "./device/constants.ts";
 export { breathe } from "./event_loop.ts";
-export * from "./random.ts";
+export { defaultGenerator, Generator, type GeneratorState, setSeed } from "./random.ts";
+/** Our own operations, and how a device gets its kernels. */
 export * as ops from "./ops/mod.ts";
 export { copyOf, grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
-export * from "./nn/mod.ts";
-export * from "./optim/mod.ts";
-export * from "./data/array.ts";
-export * from "./data/augment.ts";
-export * from "./data/dataset.ts";
-export * from "./data/loader.ts";
-export * from "./data/transforms.ts";
+export {
+  AvgPool2d,
+  BatchNorm1d,
+  BatchNorm2d,
+  Conv2d,
+  Dropout,
+  Dropout2d,
+  F,
+  Flatten,
+  GeneralRelu,
+  GlobalAvgPool,
+  GroupNorm,
+  init,
+  initWeights,
+  Linear,
+  lsuvInit,
+  Module,
+  ReLU,
+  Sequential,
+  SiLU,
+  type StateDict,
+  Upsample,
+} from "./nn/mod.ts";
+/** Modules, layers and their initialisation. */
+export * as nn from "./nn/mod.ts";
+export {
+  Adam,
+  type AdamOptions,
+  AdamW,
+  OneCycleLR,
+  type OneCycleOptions,
+  type OptFunc,
+  Optimizer,
+  type OptimizerState,
+  type ParamGroup,
+  type Scheduler,
+  SGD,
+  type SGDOptions,
+} from "./optim/mod.ts";
+export { HostArray } from "./data/array.ts";
+export {
+  type Augment,
+  augmentAll,
+  flipHorizontal,
+  type PatchOptions,
+  randCopy,
+  randErase,
+  randomCrop,
+  randomFlip,
+} from "./data/augment.ts";
+export { ArrayDataset, type Dataset, subset, take } from "./data/dataset.ts";
+export {
+  type Batch,
+  type Collate,
+  DataLoader,
+  type DataLoaderOptions,
+  DataLoaders,
+  type Loader,
+  loaderOf,
+  type StreamOptions,
+} from "./data/loader.ts";
+export {
+  compose,
+  type ImageTransform,
+  normalize,
+  padZeros,
+  resizeBilinear,
+  toFloat,
+} from "./data/transforms.ts";
 export * from "./learner/mod.ts";
-export * from "./io/files.ts";
-export * from "./io/safetensors.ts";
-export * from "./io/weights.ts";
-export * from "./vis/image.ts";
-export * from "./vis/plot.ts";
-export * from "./vis/show.ts";
-export * from "./vis/progress.ts";
+export { writeFile } from "./io/files.ts";
+export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./io/safetensors.ts";
+export { fromTorch, loadWeights, saveWeights, toTorch } from "./io/weights.ts";
+export { encodeGif, encodePng, type GridOptions, imageGrid, type Picture } from "./vis/image.ts";
+export { type LinePlot, linePlot, type Point, renderPlot } from "./vis/plot.ts";
+export { showImages, type ShowOptions } from "./vis/show.ts";
+export { type ProgressBar, progressBar } from "./vis/progress.ts";

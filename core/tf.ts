@@ -5,6 +5,8 @@ import * as tf from "npm:@tensorflow/tfjs-core@4.22.0";
 
 export { tf };
 /** An n-dimensional array on the current device. Free it with `dispose()` unless a scope does. */
+export const Tensor: typeof tf.Tensor = tf.Tensor;
+/** An n-dimensional array on the current device. */
 export type Tensor = tf.Tensor;
 /** What a kernel takes and returns: a tensor's shape, dtype and data id, without its bookkeeping. */
 export type TensorInfo = tf.TensorInfo;

@@ -1,6 +1,28 @@
-/** Modules, layers and initialisers. */
-export * from "./module.ts";
-export * from "./layers.ts";
-export * from "./init_model.ts";
+/** Modules, layers and their initialisation. */
+export { Buffer, type ForwardHook, type LoadReport, Module, type StateDict } from "./module.ts";
+export {
+  AvgPool2d,
+  BatchNorm1d,
+  BatchNorm2d,
+  type BatchNormOptions,
+  Conv2d,
+  type Conv2dLayerOptions,
+  Dropout,
+  Dropout2d,
+  Flatten,
+  GeneralRelu,
+  type GeneralReluOptions,
+  GlobalAvgPool,
+  GroupNorm,
+  type LayerOptions,
+  Linear,
+  ReLU,
+  Sequential,
+  SiLU,
+  Upsample,
+} from "./layers.ts";
+export { initWeights, lsuvInit, type LsuvOptions } from "./init_model.ts";
+/** Initial numbers of weights. */
 export * as init from "./init.ts";
+/** What layers compute, as functions. */
 export * as F from "./functional.ts";

@@ -1,5 +1,5 @@
-/** Optimisers and schedules. */
-export * from "./optimizer.ts";
-export * from "./sgd.ts";
-export * from "./adam.ts";
-export * from "./schedule.ts";
+/** Optimisers and schedules of the learning rate. */
+export { type OptFunc, Optimizer, type OptimizerState, type ParamGroup } from "./optimizer.ts";
+export { SGD, type SGDOptions } from "./sgd.ts";
+export { Adam, type AdamOptions, AdamW } from "./adam.ts";
+export { OneCycleLR, type OneCycleOptions, type Scheduler } from "./schedule.ts";

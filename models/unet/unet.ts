@@ -33,7 +33,6 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
     super();
     const c = this.#config = completeConfig(config);
     const channels = c.block_out_channels, top = channels.length - 1;
-    channels.forEach((n) => F.requireGroups(c.norm_num_groups, n));
     const shared = {
       tembChannels: channels[0] * 4,
       groups: c.norm_num_groups,

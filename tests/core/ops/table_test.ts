@@ -3,7 +3,7 @@
  * the gradient against differences, and inputs and attributes that do not fit against the check.
  */
 import { assert, assertEquals } from "@std/assert";
-import { Buffer, Generator, ops, Parameter, tf } from "../../../mod.ts";
+import { Generator, nn, ops, Parameter, tf } from "../../../mod.ts";
 import type { Tensor } from "../../../mod.ts";
 import { checkGradients, device, numbers } from "../../support.ts";
 
@@ -220,8 +220,8 @@ const CASES: { [K in keyof Table]: (d: Draw) => Case<Inputs<Table[K]>, Attrs<Tab
       return {
         param: new Parameter(d.tensor(...shape)),
         grad: d.tensor(...shape),
-        m: new Buffer(d.tensor(...shape)),
-        v: new Buffer(d.positive(...shape)),
+        m: new nn.Buffer(d.tensor(...shape)),
+        v: new nn.Buffer(d.positive(...shape)),
         lr: 0.1,
         beta1: 0.9,
         beta2: 0.99,
