@@ -2,7 +2,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   Adam,
-  constant,
   currentDevice,
   type DeviceOptions,
   F,
