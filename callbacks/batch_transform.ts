@@ -1,6 +1,6 @@
 /** BatchTransformCB. */
-import { type Batch, Callback, type Learner } from "../core/mod.ts";
-import { DeviceCB } from "./device.ts";
+import { type BatchTransform, Callback, type Learner } from "../core/mod.ts";
+import { ORDER } from "./order.ts";
 
 /** Options of {@link BatchTransformCB}. */
 export interface BatchTransformOptions {
@@ -17,6 +17,7 @@ export interface BatchTransformOptions {
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   BatchTransformCB,
  *   DataLoaders,
  *   DeviceCB,
@@ -27,7 +28,7 @@ export interface BatchTransformOptions {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * let changed = 0;
  * const half = new BatchTransformCB(([x, y]) => {
@@ -39,20 +40,18 @@ export interface BatchTransformOptions {
  * ```
  */
 export class BatchTransformCB extends Callback {
-  override order: number = new DeviceCB().order + 1;
-  readonly #transform: (batch: Batch) => Batch;
+  override order: number = ORDER.batchTransformCB;
+  readonly #transform: BatchTransform;
   readonly #on: Required<BatchTransformOptions>;
 
-  constructor(
-    transform: (batch: Batch) => Batch,
-    { onTrain = true, onVal = true }: BatchTransformOptions = {},
-  ) {
+  /** @param transform from a batch on the device to the one that the model sees */
+  constructor(transform: BatchTransform, { onTrain = true, onVal = true }: BatchTransformOptions = {}) {
     super();
     this.#transform = transform;
     this.#on = { onTrain, onVal };
   }
 
-  beforeBatch(learn: Learner): void {
+  override beforeBatch(learn: Learner): void {
     if (learn.training ? this.#on.onTrain : this.#on.onVal) learn.batch = this.#transform(learn.batch);
   }
 }

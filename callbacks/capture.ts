@@ -1,6 +1,6 @@
-/** CapturePreds, `learn.capturePreds()` and test-time augmentation, `learn.tta()`. */
-import { type Batch, Callback, HostArray, Learner, type Tensor, tf } from "../core/mod.ts";
-import { BatchTransformCB } from "./batch_transform.ts";
+/** CapturePreds and `learn.capturePreds()`. */
+import { Callback, HostArray, type Learner, type Tensor } from "../core/mod.ts";
+import { targetsOf } from "./train.ts";
 
 /** Joins arrays along their first axis. */
 function join(parts: HostArray[]): HostArray {
@@ -23,6 +23,7 @@ function join(parts: HostArray[]): HostArray {
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   CapturePreds,
  *   DataLoaders,
  *   DeviceCB,
@@ -32,7 +33,7 @@ function join(parts: HostArray[]): HostArray {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
  * const capture = new CapturePreds();
@@ -45,13 +46,15 @@ export class CapturePreds extends Callback {
   readonly #preds: HostArray[] = [];
   readonly #targets: HostArray[] = [];
 
-  beforeFit(): void {
+  override beforeFit(): void {
     this.#preds.length = this.#targets.length = 0;
   }
 
-  async afterBatch(learn: Learner): Promise<void> {
-    this.#preds.push(await HostArray.from(learn.preds as Tensor));
-    this.#targets.push(await HostArray.from(learn.batch[1] as Tensor));
+  override async afterBatch(learn: Learner): Promise<void> {
+    const reads = [learn.preds, targetsOf(learn)[0]].map((x: Tensor) => HostArray.from(x));
+    const [preds, targets] = await Promise.all(reads);
+    this.#preds.push(preds);
+    this.#targets.push(targets);
   }
 
   /** All predictions, [N,…], and their targets, [N]. */
@@ -60,36 +63,17 @@ export class CapturePreds extends Callback {
   }
 }
 
-declare module "../core/learner/learner.ts" {
-  interface Learner {
-    /** Predictions and targets of the evaluation data, with these callbacks besides the learner's. */
-    capturePreds(cbs?: Callback[]): Promise<[preds: HostArray, targets: HostArray]>;
-    /**
-     * Mean predictions over the evaluation data as it is and changed by each of these, and the targets.
-     * Source: miniai 14_augment.
-     * @param transforms of a batch on the device, such as {@link flipBatch}
-     */
-    tta(...transforms: ((batch: Batch) => Batch)[]): Promise<[preds: HostArray, targets: HostArray]>;
-  }
-}
-
-Learner.prototype.capturePreds = async function (cbs: Callback[] = []) {
+/**
+ * Predictions and targets of the evaluation data; the learner stays as it is, also inside a fit.
+ * Source: miniai 14_augment.
+ * @param cbs besides the learner's; default none
+ * @returns predictions [N,…] and first targets, in the loader's order
+ */
+export async function capturePreds(
+  learn: Learner,
+  cbs: Callback[] = [],
+): Promise<[preds: HostArray, targets: HostArray]> {
   const capture = new CapturePreds();
-  await this.fit(1, { train: false, cbs: [...cbs, capture] });
+  await learn.fit(1, { train: false, trial: true, cbs: cbs.concat(capture) });
   return capture.all;
-};
-
-/** A batch with its images [N,H,W,C] mirrored left to right, for {@link Learner.tta}. */
-export function flipBatch([images, ...rest]: Batch): Batch {
-  return [tf.reverse(images, 2), ...rest];
 }
-
-Learner.prototype.tta = async function (...transforms: ((batch: Batch) => Batch)[]) {
-  const [sum, targets] = await this.capturePreds();
-  for (const transform of transforms) {
-    const [preds] = await this.capturePreds([new BatchTransformCB(transform)]);
-    preds.data.forEach((v, i) => sum.data[i] += v);
-  }
-  sum.data.forEach((v, i) => sum.data[i] = v / (transforms.length + 1));
-  return [sum, targets];
-};

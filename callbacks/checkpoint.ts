@@ -2,21 +2,14 @@
 import {
   Callback,
   CancelFitException,
-  decodeSafetensors,
   defaultGenerator,
-  encodeSafetensors,
-  fromTorch,
-  type GeneratorState,
-  HostArray,
   type Json,
   type Learner,
-  methodsOf,
-  type OptimizerState,
-  type Tensor,
+  perFit,
   tf,
-  toTorch,
-  writeFile,
 } from "../core/mod.ts";
+import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint_file.ts";
+import { ORDER } from "./order.ts";
 
 /** Options of {@link CheckpointCB}. */
 export interface CheckpointOptions {
@@ -28,27 +21,16 @@ export interface CheckpointOptions {
   resume?: boolean;
 }
 
-/** All of a checkpoint that is not a tensor. */
-interface Record_ {
-  epoch: number;
-  iter: number;
-  random: GeneratorState;
-  order: Json;
-  optimizer: Omit<OptimizerState, "tensors">;
-  callbacks: Json[];
-}
-
-const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = "denoise.checkpoint";
-
 /**
  * Saves everything a fit needs to go on — model, optimiser, random generators, place in the data, and what other
  * callbacks ask to keep — and goes on from it, so that a stopped and resumed run gives the same numbers as an unbroken
- * one. The callbacks must be given in the same order both times.
+ * one. Callbacks' states are kept by class; a fit that resumes has callbacks of the same classes.
  *
  * @example
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   CheckpointCB,
  *   DataLoaders,
  *   DeviceCB,
@@ -58,7 +40,7 @@ const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = 
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const path = await Deno.makeTempFile({ suffix: ".safetensors" });
  * const learner = (resume: boolean) => {
@@ -73,125 +55,97 @@ const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = 
  * ```
  */
 export class CheckpointCB extends Callback {
-  override order = 100;
-  /** Whether the fit was ended by {@link stop}. */
+  override order: number = ORDER.checkpointCB;
+  readonly options: CheckpointOptions;
+  /** Whether the last fit was ended by {@link stop}. */
   stopped = false;
-  #stopping = false;
-  #loaded: Record_ | null = null;
-  #orderState!: Json;
+  readonly #fit = perFit(() => ({
+    stopping: false,
+    /** What is to be put back when the first pass begins. */
+    loaded: null as Pick<Checkpoint, "record" | "callbacks"> | null,
+    /** The training loader's state when the pass began. */
+    order: null as Json,
+  }));
+  /** The state of the fit that is running. */
+  #running: { stopping: boolean } | null = null;
 
-  constructor(readonly options: CheckpointOptions) {
+  constructor(options: CheckpointOptions) {
     super();
+    this.options = options;
   }
 
-  /** Ends the fit after the current batch, once it is saved. */
+  /** Ends the running fit after its current batch, once that is saved. */
   stop(): void {
-    this.#stopping = true;
+    if (this.#running) this.#running.stopping = true;
   }
 
-  async beforeFit(learn: Learner): Promise<void> {
+  override async beforeFit(learn: Learner): Promise<void> {
+    this.stopped = false;
+    this.#running = this.#fit(learn);
     if (this.options.resume) await this.#load(learn);
   }
 
   /** Puts back what other callbacks' `beforeEpoch` has reset, and the generators as they were. */
-  async beforeEpoch(learn: Learner): Promise<void> {
+  override async beforeEpoch(learn: Learner): Promise<void> {
     if (!learn.training) return;
     await this.#putBack(learn);
-    this.#orderState = learn.dls.train.state?.() ?? null;
+    this.#fit(learn).order = learn.dls.train.state?.() ?? null;
   }
 
   /** Where no epoch is left, callbacks still get what they had. */
-  async afterFit(learn: Learner): Promise<void> {
+  override async afterFit(learn: Learner): Promise<void> {
     await this.#putBack(learn);
   }
 
-  async #putBack(learn: Learner): Promise<void> {
-    const saved = this.#loaded;
-    if (!saved) return;
-    this.#loaded = null;
-    if (saved.order !== null) learn.dls.train.loadState?.(saved.order);
-    defaultGenerator.state = saved.random;
-    for (const [i, cb] of this.#others(learn).entries()) {
-      if (saved.callbacks[i] !== null) await methodsOf(cb).loadState?.(saved.callbacks[i], learn);
-    }
+  override cleanupFit(): void {
+    this.#running = null;
   }
 
-  async afterBatch(learn: Learner): Promise<void> {
-    const every = this.options.everyBatches ?? Infinity;
+  override async afterBatch(learn: Learner): Promise<void> {
+    const { everyBatches = Infinity } = this.options, { stopping, order } = this.#fit(learn);
     // The end of the training half is saved already: an evaluation begins anew.
-    if (learn.training && (this.#stopping || (learn.iter + 1) % every === 0)) {
-      await this.#save(learn, learn.epoch, learn.iter + 1, this.#orderState);
+    if (learn.training && (stopping || (learn.iter + 1) % everyBatches === 0)) {
+      await this.#save(learn, learn.epoch, learn.iter + 1, order);
     }
-    if (!this.#stopping) return;
+    if (!stopping) return;
     this.stopped = true;
     throw new CancelFitException();
   }
 
-  async afterEpoch(learn: Learner): Promise<void> {
-    if (learn.training) await this.#save(learn, learn.epoch, learn.iter, this.#orderState);
+  override async afterEpoch(learn: Learner): Promise<void> {
+    if (learn.training) await this.#save(learn, learn.epoch, learn.iter, this.#fit(learn).order);
     else await this.#save(learn, learn.epoch + 1, 0, learn.dls.train.state?.() ?? null);
   }
 
-  #others(learn: Learner): Callback[] {
-    return learn.cbs.filter((cb) => cb !== this && methodsOf(cb).state);
-  }
-
-  /** The callbacks that keep tensors, each with the beginning of their names in the file. */
-  #holders(learn: Learner): [prefix: string, cb: Callback][] {
-    return learn.cbs.filter((cb) => methodsOf(cb).stateTensors).map((cb, i) => [`${CALLBACK}${i}.`, cb]);
+  override inTrials(): boolean {
+    return false;
   }
 
   async #save(learn: Learner, epoch: number, iter: number, order: Json): Promise<void> {
-    const { tensors, ...optimizer } = learn.opt!.state();
-    const kept: Record<string, Tensor> = {};
-    const keep = (prefix: string, tensors: Record<string, Tensor>) => {
-      for (const [name, x] of Object.entries(tensors)) kept[prefix + name] = x;
-    };
-    keep(OPTIMIZER, tensors);
-    for (const [prefix, cb] of this.#holders(learn)) keep(prefix, methodsOf(cb).stateTensors!(learn));
-    const [model, rest] = await Promise.all([toTorch(learn.model.stateDict()), HostArray.fromAll(kept)]);
-    const arrays: Record<string, HostArray> = {};
-    for (const [name, x] of Object.entries(model)) arrays[MODEL + name] = x;
-    Object.assign(arrays, rest);
-    const callbacks: Json[] = [];
-    for (const cb of this.#others(learn)) callbacks.push(await methodsOf(cb).state!(learn));
-    const record: Record_ = {
-      ...{ epoch, iter, order, optimizer, callbacks },
-      random: defaultGenerator.state,
-    };
-    await writeFile(
-      this.options.path,
-      encodeSafetensors(arrays, { [KEY]: JSON.stringify(record) }),
-    );
+    await writeCheckpoint(this.options.path, learn, { epoch, iter, order, random: defaultGenerator.state });
   }
 
   async #load(learn: Learner): Promise<void> {
-    const { path } = this.options;
-    const bytes = await Deno.readFile(path).catch((cause) => {
-      throw new Error(`There is no checkpoint to resume from at ${path}`, { cause });
-    });
-    const { tensors, metadata } = decodeSafetensors(bytes);
-    if (!metadata[KEY]) throw new Error(`${path} is no checkpoint of a fit`);
-    const record: Record_ = JSON.parse(metadata[KEY]);
-    const named = (prefix: string) =>
-      Object.fromEntries(
-        Object.entries(tensors).filter(([k]) => k.startsWith(prefix))
-          .map(([k, v]) => [k.slice(prefix.length), v]),
-      );
-    const state = fromTorch(named(MODEL));
-    const tensorsOf = (prefix: string) =>
-      Object.fromEntries(Object.entries(named(prefix)).map(([k, v]) => [k, v.toTensor()]));
-    const moments = tensorsOf(OPTIMIZER);
-    const held = this.#holders(learn).map(([prefix, cb]) => [cb, tensorsOf(prefix)] as const);
+    const { record, model, optimizer, callbacks } = await readCheckpoint(this.options.path, learn);
     try {
-      learn.model.loadStateDict(state);
-      learn.opt!.loadState({ ...record.optimizer, tensors: moments });
-      for (const [cb, tensors] of held) methodsOf(cb).loadTensors!(tensors, learn);
+      learn.model.loadStateDict(model);
+      learn.opt!.loadState({ ...record.optimizer, tensors: optimizer });
+      for (const { cb, tensors } of callbacks) cb.loadTensors?.(tensors, learn);
     } finally {
-      tf.dispose([state, moments, ...held.map(([, tensors]) => tensors)]);
+      tf.dispose([model, optimizer, callbacks.map(({ tensors }) => tensors)]);
     }
     learn.epochs = learn.epochs.filter((e) => e >= record.epoch);
-    learn.skip = record.iter;
-    this.#loaded = record;
+    learn.current.batchesDone = record.iter;
+    this.#fit(learn).loaded = { record, callbacks };
+  }
+
+  async #putBack(learn: Learner): Promise<void> {
+    const fit = this.#fit(learn), { loaded } = fit;
+    if (!loaded) return;
+    fit.loaded = null;
+    const { random, order } = loaded.record;
+    if (order !== null) learn.dls.train.loadState?.(order);
+    defaultGenerator.state = random;
+    for (const { cb, state } of loaded.callbacks) if (state !== null) await cb.loadState?.(state, learn);
   }
 }

@@ -1,5 +1,6 @@
 /** DeviceCB. */
 import { Callback, HostArray, type Learner } from "../core/mod.ts";
+import { ORDER } from "./order.ts";
 
 /** Every host array in a nested batch as a tensor. */
 function toDevice(x: unknown): unknown {
@@ -13,9 +14,18 @@ function toDevice(x: unknown): unknown {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { DataLoaders, DeviceCB, HostArray, Linear, tf, TrainLearner, useDevice } from "../mod.ts";
+ * import {
+ *   ArrayDataset,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   tf,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
  * await learn.fit(50);
@@ -24,7 +34,9 @@ function toDevice(x: unknown): unknown {
  * ```
  */
 export class DeviceCB extends Callback {
-  beforeBatch(learn: Learner): void {
+  override order: number = ORDER.deviceCB;
+
+  override beforeBatch(learn: Learner): void {
     learn.batch = toDevice(learn.batch) as unknown[];
   }
 }

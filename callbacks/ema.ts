@@ -1,5 +1,14 @@
 /** EMACB. */
-import { Callback, copyOf, type Learner, noGrad, type Parameter, type Tensor, tf } from "../core/mod.ts";
+import {
+  Callback,
+  copyOf,
+  type Done,
+  type Learner,
+  noGrad,
+  type Parameter,
+  type Tensor,
+  tf,
+} from "../core/mod.ts";
 
 /**
  * Keeps an exponential moving average of the parameters and evaluates with it (Polyak averaging; Ho et al. 2020 use
@@ -8,9 +17,18 @@ import { Callback, copyOf, type Learner, noGrad, type Parameter, type Tensor, tf
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { DataLoaders, DeviceCB, EMACB, HostArray, Linear, TrainLearner, useDevice } from "../mod.ts";
+ * import {
+ *   ArrayDataset,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   EMACB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const model = new Linear(1, 1), ema = new EMACB(0.9);
  * await new TrainLearner(model, dls, { cbs: [new DeviceCB(), ema] }).fit(5);
@@ -21,21 +39,24 @@ import { Callback, copyOf, type Learner, noGrad, type Parameter, type Tensor, tf
  * ```
  */
 export class EMACB extends Callback {
-  #average = new Map<Parameter, Tensor>();
-  #own = new Map<Parameter, Tensor>();
+  /** Share of the average that stays at each step. */
+  readonly decay: number;
+  readonly #average = new Map<Parameter, Tensor>();
 
   /** @param decay share of the average that stays at each step. @throws RangeError outside [0, 1). */
-  constructor(readonly decay = 0.999) {
+  constructor(decay = 0.999) {
     super();
     if (!(decay >= 0 && decay < 1)) throw new RangeError(`An average's decay lies in [0, 1), not ${decay}`);
+    this.decay = decay;
   }
 
-  beforeFit(learn: Learner): void {
+  override beforeFit(learn: Learner): void {
+    learn.current.wrap("predict", (predict) => () => learn.training ? predict() : this.#withAverage(predict));
     if (this.#average.size) return;
     for (const p of learn.model.parameters()) this.#average.set(p, tf.keep(copyOf(p)));
   }
 
-  afterStep(): void {
+  override afterStep(): void {
     for (const [p, average] of this.#average) {
       const next = noGrad(() =>
         tf.tidy(() => tf.add(tf.mul(average, this.decay), tf.mul(p, 1 - this.decay)))
@@ -45,33 +66,22 @@ export class EMACB extends Callback {
     }
   }
 
-  beforeEpoch(learn: Learner): void {
-    if (learn.training) return;
-    for (const [p, average] of this.#average) {
-      this.#own.set(p, tf.keep(copyOf(p)));
-      p.assign(copyOf(average));
+  /** Lends the average to the parameters while the synchronous part of a phase runs. */
+  #withAverage(phase: () => Done): Done {
+    const own = Array.from(this.#average.keys(), (p) => [p, tf.clone(p)] as const);
+    for (const [p, average] of this.#average) p.assign(tf.clone(average));
+    try {
+      return phase();
+    } finally {
+      for (const [p, value] of own) p.assign(value);
     }
   }
 
-  /** Before a checkpoint is saved, which is to hold the parameters themselves. */
-  afterEpoch(): void {
-    this.#putBack();
-  }
-
-  cleanupEpoch(): void {
-    this.#putBack();
-  }
-
-  #putBack(): void {
-    for (const [p, own] of this.#own) p.assign(own);
-    this.#own.clear();
-  }
-
-  stateTensors(): Record<string, Tensor> {
+  override stateTensors(): Record<string, Tensor> {
     return Object.fromEntries([...this.#average.values()].map((average, i) => [`average.${i}`, average]));
   }
 
-  loadTensors(tensors: Record<string, Tensor>): void {
+  override loadTensors(tensors: Record<string, Tensor>): void {
     [...this.#average].forEach(([p, average], i) => {
       const saved = tensors[`average.${i}`];
       if (!saved || !tf.util.arraysEqual(saved.shape, p.shape)) {
@@ -80,6 +90,11 @@ export class EMACB extends Callback {
       average.dispose();
       this.#average.set(p, tf.keep(copyOf(saved)));
     });
+  }
+
+  /** While something is only tried, the average is evaluated with, and stays as it is. */
+  override inTrials(training: boolean): boolean {
+    return !training;
   }
 
   /** Makes the average the model's parameters. */

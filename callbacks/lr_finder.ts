@@ -3,18 +3,13 @@ import {
   Callback,
   CancelEpochException,
   CancelFitException,
-  Learner,
+  type Learner,
   linePlot,
+  type LRFinder,
+  type LRFinderOptions,
+  type LRFindOptions,
   writeFile,
 } from "../core/mod.ts";
-
-/** Options of {@link LRFinderCB}. */
-export interface LRFinderOptions {
-  /** What the rate is multiplied by after each batch; default 1.3. */
-  gamma?: number;
-  /** Ends the fit when the loss is over this many times the lowest; default 3. */
-  maxMult?: number;
-}
 
 /**
  * Raises the learning rate batch by batch until the loss explodes. Source: miniai 09_learner.
@@ -23,6 +18,7 @@ export interface LRFinderOptions {
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   HostArray,
@@ -32,14 +28,14 @@ export interface LRFinderOptions {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
  * const finder = await learn.lrFind({ gamma: 2, log: () => {} }); // path: "lr.svg" writes the plot
  * assert(finder.lrs.length === finder.losses.length && finder.suggestion! > 1e-5);
  * ```
  */
-export class LRFinderCB extends Callback {
+export class LRFinderCB extends Callback implements LRFinder {
   /** Rates and losses of the batches, in order. */
   readonly lrs: number[] = [];
   readonly losses: number[] = [];
@@ -57,7 +53,7 @@ export class LRFinderCB extends Callback {
     this.#maxMult = maxMult;
   }
 
-  async afterBatch(learn: Learner): Promise<void> {
+  override async afterBatch(learn: Learner): Promise<void> {
     if (!learn.training) throw new CancelEpochException();
     const { paramGroups } = learn.opt!;
     const loss = (await learn.loss.data())[0];
@@ -87,32 +83,14 @@ export class LRFinderCB extends Callback {
   }
 }
 
-/** Options of `learn.lrFind`. */
-export interface LRFindOptions extends LRFinderOptions {
-  /** The first rate; default 1e-5. */
-  startLr?: number;
-  /** Epochs at most; default 10. */
-  maxEpochs?: number;
-  /** Where the plot goes; default nowhere. */
-  path?: string;
-  /** Takes the line with the suggestion; default `console.log`. */
-  log?: (line: string) => void;
-}
-
-declare module "../core/learner/learner.ts" {
-  interface Learner {
-    /**
-     * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. The model keeps
-     * what this training did to it, as in miniai.
-     */
-    lrFind(options?: LRFindOptions): Promise<LRFinderCB>;
-  }
-}
-
-Learner.prototype.lrFind = async function (options: LRFindOptions = {}): Promise<LRFinderCB> {
+/**
+ * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. The model keeps what
+ * this training did to it, as in miniai; schedules and records take no part.
+ */
+export async function lrFind(learn: Learner, options: LRFindOptions = {}): Promise<LRFinderCB> {
   const { startLr = 1e-5, maxEpochs = 10, path, log = console.log } = options;
   const finder = new LRFinderCB(options);
-  await this.fit(maxEpochs, { lr: startLr, valid: false, cbs: [finder] });
+  await learn.fit(maxEpochs, { lr: startLr, valid: false, trial: true, cbs: [finder] });
   if (path) await writeFile(path, await finder.plot());
   const { suggestion } = finder;
   log(
@@ -121,4 +99,4 @@ Learner.prototype.lrFind = async function (options: LRFindOptions = {}): Promise
       : `Suggested lr: ${suggestion.toExponential(1)}`,
   );
   return finder;
-};
+}

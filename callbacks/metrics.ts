@@ -1,81 +1,7 @@
-/** MetricsCB and the metrics that come with it. */
-import { Callback, type Json, type Learner, type Tensor, tf } from "../core/mod.ts";
-
-/** Something measured over the batches of an epoch. */
-export interface Metric {
-  /** Forgets what it has seen. */
-  reset(): void;
-  /** Takes a batch's predictions and targets; sums may stay on the device until {@link compute}. */
-  update(preds: Tensor, target: Tensor): void | Promise<void>;
-  /** The value over everything since the reset. */
-  compute(): number | Promise<number>;
-  /** What a checkpoint within an epoch needs so that the metric goes on; without it, it begins again there. */
-  state?(): Json | Promise<Json>;
-  /** Goes on from what {@link state} gave. */
-  loadState?(state: Json): void;
-}
-
-/** A weighted mean whose sums stay on the device, so that a batch waits for no read. */
-export class Mean {
-  #total: Tensor | null = null;
-  #weight = 0;
-
-  /** Adds a scalar tensor with a weight. */
-  add(value: Tensor, weight: number): void {
-    const before = this.#total;
-    this.#total = tf.keep(tf.tidy(() => {
-      const part = tf.mul(value, weight);
-      return before ? tf.add(before, part) : part;
-    }));
-    before?.dispose();
-    this.#weight += weight;
-  }
-
-  reset(): void {
-    this.#total?.dispose();
-    this.#total = null;
-    this.#weight = 0;
-  }
-
-  /** Sum and weight so far. */
-  async state(): Promise<[sum: number, weight: number]> {
-    return [this.#total ? (await this.#total.data())[0] : 0, this.#weight];
-  }
-
-  /** Goes on from {@link state}, with the rounding of a mean that never stopped. */
-  loadState([sum, weight]: [number, number]): void {
-    this.reset();
-    if (weight) this.#total = tf.keep(tf.scalar(sum));
-    this.#weight = weight;
-  }
-
-  async compute(): Promise<number> {
-    const [sum, weight] = await this.state();
-    return sum / weight;
-  }
-}
-
-/** Share of rows whose largest logit is the label: preds [N,classes], target [N]. */
-export class Accuracy implements Metric {
-  #mean = new Mean();
-  reset(): void {
-    this.#mean.reset();
-  }
-  update(preds: Tensor, target: Tensor): void {
-    const hits = tf.tidy(() => tf.mean(tf.cast(tf.equal(tf.argMax(preds, -1), target), "float32")));
-    this.#mean.add(hits, preds.shape[0]);
-    hits.dispose();
-  }
-  compute(): Promise<number> {
-    return this.#mean.compute();
-  }
-  state(): Promise<Json> {
-    return this.#mean.state();
-  }
-  loadState(state: Json): void {
-    this.#mean.loadState(state as [number, number]);
-  }
-}
+/** MetricsCB. */
+import { Callback, type Json, type Learner, perFit } from "../core/mod.ts";
+import { Mean, type Metric } from "./metric.ts";
+import { targetsOf } from "./train.ts";
 
 /** What an epoch came to: the metrics by name, `loss`, `epoch`, and `train` or `eval`. */
 export interface MetricsRow {
@@ -96,7 +22,7 @@ export function batchSize(batch: unknown): number {
 
 /**
  * Measures each epoch: the loss weighted by batch size, and metrics of predictions and first target. Rows go to
- * {@link rows} and to every listener; by default they are printed. Source: miniai 09_learner.
+ * {@link MetricsCB.rows} and to {@link MetricsCB.log}, which prints them. Source: miniai 09_learner.
  *
  * @example
  * ```ts
@@ -127,12 +53,19 @@ export function batchSize(batch: unknown): number {
  * ```
  */
 export class MetricsCB extends Callback {
-  /** A row for each epoch and half of it, in order. */
+  /** A row for each pass, in order. */
   rows: MetricsRow[] = [];
-  /** Called with each new row; ProgressCB takes the printing over. */
+  /** Called with each new row; default prints it. */
   log: (row: MetricsRow, learn: Learner) => void = (row) => console.log(formatRow(row).join("  "));
+  /** The metrics by name. */
   readonly metrics: Record<string, Metric>;
-  readonly #loss = new Mean();
+  readonly #fit = perFit(() => ({
+    loss: new Mean(),
+    /** Takes this fit's rows in place of {@link log}. */
+    log: undefined as MetricsCB["log"] | undefined,
+    /** The last row of a resumed fit. */
+    resumed: undefined as MetricsRow | undefined,
+  }));
 
   /** @param named metrics by name */
   constructor(named: Record<string, Metric> = {}) {
@@ -140,54 +73,65 @@ export class MetricsCB extends Callback {
     this.metrics = named;
   }
 
-  beforeEpoch(): void {
-    this.#reset();
+  /** Sends the rows of the learner's current fit to another listener in place of {@link log}. */
+  redirect(learn: Learner, log: MetricsCB["log"]): void {
+    this.#fit(learn).log = log;
   }
 
-  async afterBatch(learn: Learner): Promise<void> {
-    this.#loss.add(learn.loss, batchSize(learn.batch));
+  override beforeEpoch(learn: Learner): void {
+    this.#reset(learn);
+  }
+
+  override async afterBatch(learn: Learner): Promise<void> {
+    const { preds, current } = learn, [target] = targetsOf(learn);
+    this.#fit(learn).loss.add(learn.loss, batchSize(learn.batch));
     for (const metric of Object.values(this.metrics)) {
-      await metric.update(learn.preds, learn.batch[1]);
+      await current.scoped(() => metric.update(preds, target));
     }
   }
 
-  async afterEpoch(learn: Learner): Promise<void> {
-    const { epoch } = learn, train = learn.training ? "train" : "eval";
+  override async afterEpoch(learn: Learner): Promise<void> {
+    const { epoch } = learn, train = learn.training ? "train" : "eval", fit = this.#fit(learn);
     // A fit stopped between the halves of an epoch ends the first of them again when it goes on.
-    const last = this.rows.at(-1);
-    if (last?.epoch === epoch && last.train === train) return;
-    const row: MetricsRow = { epoch, train, loss: await this.#loss.compute() };
+    if (fit.resumed?.epoch === epoch && fit.resumed.train === train) return;
+    const row: MetricsRow = { epoch, train, loss: await fit.loss.compute() };
     for (const [name, metric] of Object.entries(this.metrics)) row[name] = await metric.compute();
-    this.#reset(); // a checkpoint from here on holds nothing of this epoch
+    this.#reset(learn); // a checkpoint from here on holds nothing of this epoch
     this.rows.push(row);
-    this.log(row, learn);
+    (fit.log ?? this.log)(row, learn);
   }
 
-  cleanupFit(): void {
-    this.#reset();
+  override cleanupFit(learn: Learner): void {
+    this.#reset(learn);
   }
 
-  #reset(): void {
-    this.#loss.reset();
+  override inTrials(): boolean {
+    return false;
+  }
+
+  #reset(learn: Learner): void {
+    this.#fit(learn).loss.reset();
     for (const metric of Object.values(this.metrics)) metric.reset();
   }
 
-  async state(): Promise<Json> {
+  override async state(learn: Learner): Promise<Json> {
     const metrics: Record<string, Json> = {};
     for (const [name, metric] of Object.entries(this.metrics)) {
       if (metric.state) metrics[name] = await metric.state();
     }
-    return { rows: this.rows as unknown as Json, loss: await this.#loss.state(), metrics };
+    return { rows: this.rows as unknown as Json, loss: await this.#fit(learn).loss.state(), metrics };
   }
 
-  loadState(state: Json): void {
+  override loadState(state: Json, learn: Learner): void {
     const { rows, loss, metrics } = state as unknown as {
       rows: MetricsRow[];
       loss: [number, number];
       metrics?: Record<string, Json>;
     };
+    const fit = this.#fit(learn);
     this.rows = rows;
-    this.#loss.loadState(loss);
+    fit.resumed = rows.at(-1);
+    fit.loss.loadState(loss);
     for (const [name, saved] of Object.entries(metrics ?? {})) this.metrics[name]?.loadState?.(saved);
   }
 }

@@ -1,6 +1,6 @@
 /** MixedPrecision. */
 import { Callback, copyOf, currentGpu, type Learner, ops, Parameter, type Tensor, tf } from "../core/mod.ts";
-import { wrapStep } from "./grads.ts";
+import { ORDER } from "./order.ts";
 
 /** Options of {@link MixedPrecision}. */
 export interface MixedPrecisionOptions {
@@ -22,6 +22,7 @@ export interface MixedPrecisionOptions {
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   HostArray,
@@ -31,7 +32,7 @@ export interface MixedPrecisionOptions {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const lines: string[] = [], mixed = new MixedPrecision({ log: (line) => lines.push(line) });
  * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), mixed] }).fit(1);
@@ -39,11 +40,11 @@ export interface MixedPrecisionOptions {
  * ```
  */
 export class MixedPrecision extends Callback {
-  override order = -5;
+  override order: number = ORDER.mixedPrecision;
+  /** The options, with their defaults. */
   readonly options: Required<MixedPrecisionOptions>;
   /** Scalars on the device: the scale, good steps in a row, and whether this step overflowed. */
   #state: { scale: Parameter; good: Parameter; bad: Parameter } | null = null;
-  #restore: (() => void) | null = null;
 
   /** @throws RangeError unless scale and every are positive. */
   constructor({ scale = 65536, every = 2000, log = console.error }: MixedPrecisionOptions = {}) {
@@ -61,55 +62,51 @@ export class MixedPrecision extends Callback {
     return this.#state && (await this.#state.scale.data())[0];
   }
 
-  beforeFit(learn: Learner): void {
-    if (!currentGpu()?.hasF16) {
+  override beforeFit(learn: Learner): void {
+    const gpu = currentGpu();
+    if (!gpu?.hasF16) {
       this.options.log("MixedPrecision: no WebGPU device with shader-f16 here, training in f32");
       return;
     }
-    const { scale, every } = this.options;
+    const { scale, every } = this.options, fit = learn.current;
     const scalar = (v: number) => new Parameter(tf.scalar(v));
     const state = this.#state ??= { scale: scalar(scale), good: scalar(0), bad: scalar(0) };
-    learn.seed = state.scale;
+    for (const phase of ["predict", "getLoss", "backward"] as const) {
+      fit.wrap(phase, (inner) => () => {
+        gpu.half = true;
+        try {
+          return inner();
+        } finally {
+          gpu.half = false;
+        }
+      });
+    }
+    if (!fit.train) return;
+    fit.lossGradient = state.scale;
     if (learn.opt) learn.opt.skip = state.bad;
-    this.#restore = wrapStep(learn, (step) => async () => {
+    fit.wrap("step", (step) => () => {
       const params = withOwnGradients(learn, state.scale);
       ops.run(ops.UnscaleGrads, {}, { params, scale: state.scale, bad: state.bad });
-      await step();
-      ops.run(ops.UpdateLossScale, {}, { ...state, every });
+      const updateScale = () => void ops.run(ops.UpdateLossScale, {}, { ...state, every });
+      const done = step();
+      return done ? done.then(updateScale) : updateScale();
     });
   }
 
-  beforeBatch(): void {
-    this.#use(true);
-  }
-  /** The step is in f32. */
-  afterBackward(): void {
-    this.#use(false);
-  }
-  cleanupBatch(): void {
-    this.#use(false);
+  override cleanupFit(learn: Learner): void {
+    if (learn.current.train && learn.opt) learn.opt.skip = null;
   }
 
-  #use(half: boolean): void {
-    if (this.#state) currentGpu()!.half = half;
-  }
-
-  cleanupFit(learn: Learner): void {
-    this.#restore?.();
-    learn.seed = undefined;
-    if (learn.opt) learn.opt.skip = null;
-  }
-
-  stateTensors(): Record<string, Tensor> {
+  override stateTensors(): Record<string, Tensor> {
     const { scale, good } = this.#state ?? {};
     return scale ? { scale, good: good! } : {};
   }
 
-  loadTensors({ scale, good }: Record<string, Tensor>, learn: Learner): void {
+  override loadTensors({ scale, good }: Record<string, Tensor>, learn: Learner): void {
     if (!this.#state || !scale) return;
     tf.dispose([this.#state.scale, this.#state.good]);
     Object.assign(this.#state, { scale: new Parameter(copyOf(scale)), good: new Parameter(copyOf(good)) });
-    learn.seed = this.#state.scale;
+    learn.current.lossGradient = this.#state.scale;
   }
 
   /** Frees the scale. */

@@ -1,9 +1,18 @@
 /** ProgressCB. */
-import { Callback, type Learner, type ProgressBar, progressBar, type Tensor, tf } from "../core/mod.ts";
+import {
+  Callback,
+  type Learner,
+  perFit,
+  type ProgressBar,
+  progressBar,
+  type Tensor,
+  tf,
+} from "../core/mod.ts";
 import { batchSize, formatRow, MetricsCB, type MetricsRow } from "./metrics.ts";
+import { ORDER } from "./order.ts";
 
 /** The loss is read from the device for display at most this often, in ms. */
-const SHOW_EVERY = 500;
+const MS_BETWEEN_READS = 500;
 
 /**
  * A terminal bar for each epoch with loss, time left and images a second, and a table row for each epoch's training
@@ -13,6 +22,7 @@ const SHOW_EVERY = 500;
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   HostArray,
@@ -23,7 +33,7 @@ const SHOW_EVERY = 500;
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const table: string[] = [];
  * const cbs = [new DeviceCB(), new MetricsCB(), new ProgressCB((line) => table.push(line))];
@@ -32,16 +42,20 @@ const SHOW_EVERY = 500;
  * ```
  */
 export class ProgressCB extends Callback {
-  override order = 1;
-  #bar: ProgressBar | undefined;
-  #shown = 0;
-  #images = 0;
-  #seconds = 0;
-  #started = 0;
-  #loss = "";
-  #reading: Promise<void> | null = null;
-  #headed = false;
-  #print: (line: string) => void;
+  override order: number = ORDER.progressCB;
+  readonly #print: (line: string) => void;
+  readonly #fit = perFit(() => ({
+    bar: undefined as ProgressBar | undefined,
+    /** The loss as the bar shows it. */
+    loss: "",
+    reading: null as Promise<void> | null,
+    /** Of the last read of the loss, and of the batch's beginning, in ms. */
+    readAt: 0,
+    startedAt: 0,
+    headed: false,
+  }));
+  /** What was trained on in the current or last fit. */
+  #trained = { images: 0, seconds: 0 };
 
   /** @param print takes a line of the table; default `console.log` */
   constructor(print: (line: string) => void = console.log) {
@@ -49,65 +63,73 @@ export class ProgressCB extends Callback {
     this.#print = print;
   }
 
-  /** Images a second over all training batches so far; 0 before the first. */
+  /** Images a second over the training batches of the current or last fit; 0 before the first. */
   get imagesPerSecond(): number {
-    return this.#seconds ? this.#images / this.#seconds : 0;
+    const { images, seconds } = this.#trained;
+    return seconds ? images / seconds : 0;
   }
 
-  beforeFit(learn: Learner): void {
-    const metrics = learn.cbs.find((cb) => cb instanceof MetricsCB);
-    if (metrics) metrics.log = (row) => this.#row(row, learn);
+  override beforeFit(learn: Learner): void {
+    this.#trained = { images: 0, seconds: 0 };
+    const metrics = learn.current.cbs.find((cb) => cb instanceof MetricsCB);
+    metrics?.redirect(learn, (row) => this.#row(row, learn));
   }
 
-  beforeEpoch(learn: Learner): void {
-    const half = learn.training ? "train" : "eval ";
-    this.#bar = progressBar(`epoch ${learn.epoch + 1}/${learn.nEpochs} ${half}`, learn.dl.length);
-    this.#bar.update(learn.training ? learn.skip : 0);
-    this.#loss = "";
-    this.#shown = 0;
+  override beforeEpoch(learn: Learner): void {
+    const fit = this.#fit(learn), half = learn.training ? "train" : "eval ";
+    fit.bar = progressBar(`epoch ${learn.epoch + 1}/${learn.nEpochs} ${half}`, learn.dl.length);
+    fit.bar.update(learn.training ? learn.current.batchesDone : 0);
+    fit.loss = "";
+    fit.readAt = 0;
   }
 
-  beforeBatch(): void {
-    this.#started = performance.now();
+  override beforeBatch(learn: Learner): void {
+    this.#fit(learn).startedAt = performance.now();
   }
 
-  afterBatch(learn: Learner): void {
-    const now = performance.now();
-    if (now - this.#shown > SHOW_EVERY && !this.#reading) {
-      this.#reading = this.#read(learn.loss);
-      this.#shown = now;
+  override afterBatch(learn: Learner): void {
+    const fit = this.#fit(learn), now = performance.now();
+    if (now - fit.readAt > MS_BETWEEN_READS && !fit.reading) {
+      fit.reading = this.#read(learn.loss, learn);
+      fit.readAt = now;
     }
     if (learn.training) {
-      this.#images += batchSize(learn.batch);
-      this.#seconds += (performance.now() - this.#started) / 1000;
+      this.#trained.images += batchSize(learn.batch);
+      this.#trained.seconds += (performance.now() - fit.startedAt) / 1000;
     }
     const rate = learn.training ? `, ${this.imagesPerSecond.toFixed(1)} images/s` : "";
-    this.#bar?.update(learn.iter + 1, `loss ${this.#loss}${rate}`);
+    fit.bar?.update(learn.iter + 1, `loss ${fit.loss}${rate}`);
   }
 
   /** Reads a loss while training goes on: the bar shows it when it is there. */
-  async #read(loss: Tensor): Promise<void> {
-    const kept = tf.keep(tf.clone(loss));
+  async #read(loss: Tensor, learn: Learner): Promise<void> {
+    const fit = this.#fit(learn), kept = tf.keep(tf.clone(loss));
     try {
-      this.#loss = (await kept.data())[0].toFixed(4);
+      fit.loss = (await kept.data())[0].toFixed(4);
     } catch {
       // A device that fails says so itself, to whoever computes on it.
     } finally {
       kept.dispose();
-      this.#reading = null;
+      fit.reading = null;
     }
   }
 
-  async cleanupEpoch(): Promise<void> {
-    await this.#reading;
-    this.#bar?.stop();
+  override async cleanupEpoch(learn: Learner): Promise<void> {
+    const fit = this.#fit(learn);
+    await fit.reading;
+    fit.bar?.stop();
+  }
+
+  override inTrials(): boolean {
+    return false;
   }
 
   #row(row: MetricsRow, learn: Learner): void {
-    this.#bar?.stop();
+    const fit = this.#fit(learn);
+    fit.bar?.stop();
     const line = (cells: string[]) => this.#print(cells.map((c) => c.padStart(9)).join(""));
-    if (!this.#headed) line([...Object.keys(row), "images/s"]);
-    this.#headed = true;
-    line([...formatRow(row), learn.training ? this.imagesPerSecond.toFixed(1) : ""]);
+    if (!fit.headed) line(Object.keys(row).concat("images/s"));
+    fit.headed = true;
+    line(formatRow(row).concat(learn.training ? this.imagesPerSecond.toFixed(1) : ""));
   }
 }

@@ -1,11 +1,11 @@
 /** RecorderCB. */
-import { Callback, type Json, type Learner, linePlot, Tensor, tf } from "../core/mod.ts";
+import { Callback, type Json, type Learner, linePlot, noGrad, Tensor, tf } from "../core/mod.ts";
 
 /** What is recorded of a batch: a number, or a scalar tensor, which is read later. */
 export type Recorded = (learn: Learner) => number | Tensor;
 
 /** Scalars are read from the device this many at a time. */
-const READ_EVERY = 64;
+const SCALARS_PER_READ = 64;
 
 /**
  * Records values after each training batch. Source: miniai 12_accel_sgd.
@@ -14,6 +14,7 @@ const READ_EVERY = 64;
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   HostArray,
@@ -23,7 +24,7 @@ const READ_EVERY = 64;
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const recorder = new RecorderCB({ loss: (learn) => learn.loss, lr: (learn) => learn.opt!.paramGroups[0].lr });
  * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), recorder] }).fit(2);
@@ -31,34 +32,38 @@ const READ_EVERY = 64;
  * ```
  */
 export class RecorderCB extends Callback {
+  /** What is recorded, by name. */
+  readonly what: Record<string, Recorded>;
   /** The values by name; complete after {@link flush}. */
   readonly values: Record<string, number[]> = {};
   readonly #waiting: Record<string, Tensor[]> = {};
   #reads: { name: string; all: Tensor; data: Promise<ArrayLike<number> & Iterable<number>> }[] = [];
 
-  constructor(readonly what: Record<string, Recorded>) {
+  /** @param what to record of each training batch, by name */
+  constructor(what: Record<string, Recorded>) {
     super();
+    this.what = what;
     for (const name of Object.keys(what)) {
       this.values[name] = [];
       this.#waiting[name] = [];
     }
   }
 
-  afterBatch(learn: Learner): void {
+  override afterBatch(learn: Learner): void {
     if (!learn.training) return;
     for (const [name, record] of Object.entries(this.what)) {
       const value = record(learn);
       if (!(value instanceof Tensor)) this.values[name].push(value);
       else this.#waiting[name].push(tf.keep(tf.clone(value)));
     }
-    if (Object.values(this.#waiting).some((list) => list.length >= READ_EVERY)) this.#read();
+    if (Object.values(this.#waiting).some((list) => list.length >= SCALARS_PER_READ)) this.#read();
   }
 
   /** Begins to read what is still on the device; the next batches do not wait for it. */
   #read(): void {
     for (const [name, list] of Object.entries(this.#waiting)) {
       if (list.length === 0) continue;
-      const all = tf.keep(tf.tidy(() => tf.stack(list)));
+      const all = tf.keep(noGrad(() => tf.tidy(() => tf.stack(list))));
       tf.dispose(list.splice(0));
       const data = all.data();
       data.catch(() => {}); // reported by flush
@@ -77,16 +82,20 @@ export class RecorderCB extends Callback {
     }
   }
 
-  async cleanupFit(): Promise<void> {
+  override async cleanupFit(): Promise<void> {
     await this.flush();
   }
 
-  async state(): Promise<Json> {
+  override inTrials(): boolean {
+    return false;
+  }
+
+  override async state(): Promise<Json> {
     await this.flush();
     return this.values;
   }
 
-  loadState(state: Json): void {
+  override loadState(state: Json): void {
     for (const [name, list] of Object.entries(state as Record<string, number[]>)) {
       this.values[name] = [...list];
     }

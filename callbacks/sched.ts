@@ -1,22 +1,34 @@
 /** BatchSchedCB and EpochSchedCB. */
-import { Callback, type Json, type Learner, type Optimizer, type Scheduler } from "../core/mod.ts";
+import { Callback, type Json, type Learner, type Optimizer, perFit, type Scheduler } from "../core/mod.ts";
 
-/** Makes a schedule from the optimiser when the fit begins; subclasses step it. */
+/** Makes a schedule from the optimiser when a fit that trains begins; subclasses step it. */
 abstract class SchedCB extends Callback {
-  protected schedule!: Scheduler;
+  /** Makes the schedule. */
+  readonly make: (opt: Optimizer, totalSteps: number) => Scheduler;
+  readonly #fit = perFit(() => ({ schedule: undefined as Scheduler | undefined }));
+
   /** @param make the schedule for an optimiser, and for how often it is stepped in the fit */
-  constructor(readonly make: (opt: Optimizer, totalSteps: number) => Scheduler) {
+  constructor(make: (opt: Optimizer, totalSteps: number) => Scheduler) {
     super();
+    this.make = make;
   }
+  /** How often the schedule is stepped in a fit. */
   protected abstract totalSteps(learn: Learner): number;
-  beforeFit(learn: Learner): void {
-    this.schedule = this.make(learn.opt!, this.totalSteps(learn));
+  /** Moves the schedule to its next step. */
+  protected moveOn(learn: Learner): void {
+    this.#fit(learn).schedule!.step();
   }
-  state(): Json {
-    return this.schedule.stepNum;
+  override beforeFit(learn: Learner): void {
+    if (learn.current.train) this.#fit(learn).schedule = this.make(learn.opt!, this.totalSteps(learn));
   }
-  loadState(state: Json): void {
-    this.schedule.stepNum = state as number;
+  override inTrials(): boolean {
+    return false;
+  }
+  override state(learn: Learner): Json {
+    return this.#fit(learn).schedule!.stepNum;
+  }
+  override loadState(state: Json, learn: Learner): void {
+    this.#fit(learn).schedule!.stepNum = state as number;
   }
 }
 
@@ -28,6 +40,7 @@ abstract class SchedCB extends Callback {
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   BatchSchedCB,
  *   DataLoaders,
  *   DeviceCB,
@@ -39,7 +52,7 @@ abstract class SchedCB extends Callback {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const sched = new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.1, totalSteps }));
  * const rates = new RecorderCB({ lr: (learn) => learn.opt!.paramGroups[0].lr });
@@ -49,7 +62,7 @@ abstract class SchedCB extends Callback {
  * ```
  */
 export class BatchSchedCB extends SchedCB {
-  protected totalSteps(learn: Learner): number {
+  protected override totalSteps(learn: Learner): number {
     const { length } = learn.dls.train;
     if (length === undefined) {
       throw new Error(
@@ -58,8 +71,8 @@ export class BatchSchedCB extends SchedCB {
     }
     return learn.nEpochs * length;
   }
-  afterBatch(learn: Learner): void {
-    if (learn.training) this.schedule.step();
+  override afterBatch(learn: Learner): void {
+    if (learn.training) this.moveOn(learn);
   }
 }
 
@@ -71,6 +84,7 @@ export class BatchSchedCB extends SchedCB {
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   EpochSchedCB,
@@ -82,7 +96,7 @@ export class BatchSchedCB extends SchedCB {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const sched = new EpochSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.1, totalSteps }));
  * const rates = new RecorderCB({ lr: (learn) => learn.opt!.paramGroups[0].lr });
@@ -91,10 +105,10 @@ export class BatchSchedCB extends SchedCB {
  * ```
  */
 export class EpochSchedCB extends SchedCB {
-  protected totalSteps(learn: Learner): number {
+  protected override totalSteps(learn: Learner): number {
     return learn.nEpochs;
   }
-  afterEpoch(learn: Learner): void {
-    if (learn.training) this.schedule.step();
+  override afterEpoch(learn: Learner): void {
+    if (learn.training) this.moveOn(learn);
   }
 }

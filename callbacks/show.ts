@@ -1,56 +1,56 @@
 /** `learn.showImageBatch()`. */
 import {
+  type Batch,
   Callback,
   CancelFitException,
   HostArray,
-  Learner,
+  type Learner,
+  type ShowBatchOptions,
   showImages,
-  type ShowOptions,
   Tensor,
+  tensorsIn,
   tf,
 } from "../core/mod.ts";
-import { tensorsIn } from "./single_batch.ts";
+import { ORDER } from "./order.ts";
 
-/** Options of `learn.showImageBatch`. */
-export interface ShowBatchOptions extends Omit<ShowOptions, "titles"> {
-  /** Images at most; default 16. */
-  n?: number;
-  /** Names of the classes; default the numbers. */
-  classes?: readonly string[];
-}
+/** Draws a batch, and ends the fit before the model sees it. */
+class ShowBatchCB extends Callback {
+  override order: number = ORDER.showBatchCB;
+  /** The SVG document. */
+  svg = "";
+  readonly #options: ShowBatchOptions;
 
-/** Ends the fit before the model sees a batch, which stays usable. */
-class LookCB extends Callback {
-  override order = Infinity;
-  beforeBatch(learn: Learner): void {
-    learn.keep(...tensorsIn(learn.batch));
+  constructor(options: ShowBatchOptions) {
+    super();
+    this.#options = options;
+  }
+
+  override async beforeBatch(learn: Learner): Promise<void> {
+    this.svg = await draw(learn.batch, this.#options);
     throw new CancelFitException();
   }
 }
 
-declare module "../core/learner/learner.ts" {
-  interface Learner {
-    /**
-     * The first images of a training batch as the model would see them, with their labels if it has any, as an SVG
-     * document. The model is not run. Source: miniai 14_augment.
-     */
-    showImageBatch(options?: ShowBatchOptions): Promise<string>;
-  }
-}
-
-Learner.prototype.showImageBatch = async function (options: ShowBatchOptions = {}) {
-  const { n = 16, classes, ...rest } = options;
-  await this.fit(1, { valid: false, cbs: [new LookCB()] });
-  const [images] = tensorsIn(this.batch), [, labels] = this.batch;
+async function draw(batch: Batch, { n = 16, classes, ...rest }: ShowBatchOptions): Promise<string> {
+  const [images] = tensorsIn(batch), [, labels] = batch;
   const count = Math.min(n, images.shape[0]);
-  const first = tf.slice(images, 0, count);
-  const shown = await HostArray.from(first);
-  first.dispose();
+  const shown = HostArray.from(tf.slice(images, 0, count));
   const titles = labels instanceof Tensor && labels.shape.length === 1
     ? Array.from(await labels.data()).slice(0, count).map((label) => classes?.[label] ?? String(label))
     : undefined;
-  this.releaseKept();
+  const drawn = await shown;
   let low = Infinity, high = -Infinity;
-  for (const v of shown.data) [low, high] = [Math.min(low, v), Math.max(high, v)];
-  return showImages(shown, { range: [low, high > low ? high : low + 1], ...rest, titles });
-};
+  for (const v of drawn.data) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  return showImages(drawn, { range: [low, high > low ? high : low + 1], ...rest, titles });
+}
+
+/**
+ * The first images of a training batch as the model would see them, with their labels if it has any. The model is not
+ * run. Source: miniai 14_augment.
+ * @returns an SVG document
+ */
+export async function showImageBatch(learn: Learner, options: ShowBatchOptions = {}): Promise<string> {
+  const show = new ShowBatchCB(options);
+  await learn.fit(1, { valid: false, trial: true, cbs: [show] });
+  return show.svg;
+}

@@ -1,21 +1,16 @@
 /** SingleBatchCB. */
-import { Callback, CancelFitException, type Learner, Tensor } from "../core/mod.ts";
-
-/** All tensors in a nested value. */
-export function tensorsIn(x: unknown): Tensor[] {
-  if (x instanceof Tensor) return [x];
-  if (Array.isArray(x)) return x.flatMap(tensorsIn);
-  return x && typeof x === "object" ? Object.values(x).flatMap(tensorsIn) : [];
-}
+import { Callback, CancelFitException, type Learner, tensorsIn } from "../core/mod.ts";
+import { ORDER } from "./order.ts";
 
 /**
  * Ends the fit after one batch, whose tensors `learn.batch`, `learn.preds` and `learn.loss` stay usable until the
- * learner's next `keep` or `dispose`. Source: miniai 09_learner.
+ * learner's next `keep`, `fit` or `dispose`. Source: miniai 09_learner.
  *
  * @example
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   HostArray,
@@ -25,7 +20,7 @@ export function tensorsIn(x: unknown): Tensor[] {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB()] });
  * await learn.fit(1, { cbs: [new SingleBatchCB()] });
@@ -34,9 +29,10 @@ export function tensorsIn(x: unknown): Tensor[] {
  * ```
  */
 export class SingleBatchCB extends Callback {
-  override order = 1;
-  afterBatch(learn: Learner): void {
-    learn.keep(...new Set(tensorsIn([learn.batch, learn.preds, learn.loss])));
+  override order: number = ORDER.singleBatchCB;
+
+  override afterBatch(learn: Learner): void {
+    learn.keep(...tensorsIn([learn.batch, learn.preds, learn.loss]));
     throw new CancelFitException();
   }
 }

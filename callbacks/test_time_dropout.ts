@@ -14,6 +14,7 @@ export function isDropout(module: Module): boolean {
  * ```ts
  * import { assert } from "@std/assert";
  * import {
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   Dropout,
@@ -25,7 +26,7 @@ export function isDropout(module: Module): boolean {
  *   useDevice,
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const model = new Sequential(new Linear(1, 64), new Dropout(0.5), new Linear(64, 1));
  * const learn = new TrainLearner(model, dls, { cbs: [new DeviceCB()] });
@@ -35,14 +36,11 @@ export function isDropout(module: Module): boolean {
  * ```
  */
 export class TestTimeDropoutCB extends Callback {
-  beforeEpoch(learn: Learner): void {
-    if (learn.training) return;
-    learn.model.apply((m) => {
-      if (isDropout(m)) m.train();
+  override beforeFit(learn: Learner): void {
+    const dropouts = Array.from(learn.model.namedModules(), ([, m]) => m).filter(isDropout);
+    learn.current.wrap("predict", (inner) => () => {
+      if (!learn.training) dropouts.forEach((m) => m.train());
+      return inner();
     });
-  }
-
-  cleanupEpoch(learn: Learner): void {
-    if (!learn.training) learn.model.eval();
   }
 }

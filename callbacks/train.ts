@@ -1,5 +1,5 @@
 /** TrainCB. */
-import { Callback, HostArray, type Learner } from "../core/mod.ts";
+import { type Batch, Callback, type Done, HostArray, type Learner } from "../core/mod.ts";
 
 /**
  * Does the phases of a batch for a plain `Learner`: the first `nInp` elements of the batch go to the model, the rest
@@ -8,9 +8,19 @@ import { Callback, HostArray, type Learner } from "../core/mod.ts";
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { DataLoaders, DeviceCB, HostArray, Learner, Linear, tf, TrainCB, useDevice } from "../mod.ts";
+ * import {
+ *   ArrayDataset,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Learner,
+ *   Linear,
+ *   tf,
+ *   TrainCB,
+ *   useDevice,
+ * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = { images: x, labels: x };
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
  * const dls = DataLoaders.from(line, line, { batchSize: 2 });
  * const learn = new Learner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), new TrainCB()] });
  * await learn.fit(50);
@@ -19,26 +29,36 @@ import { Callback, HostArray, type Learner } from "../core/mod.ts";
  * ```
  */
 export class TrainCB extends Callback {
+  /** How many elements of the batch the model takes. */
+  readonly nInp: number;
+
   /** @param nInp how many elements of the batch the model takes; default 1 */
-  constructor(readonly nInp = 1) {
+  constructor(nInp = 1) {
     super();
+    this.nInp = nInp;
   }
-  predict(learn: Learner): void | Promise<void> {
+  override predict(learn: Learner): Done {
     if (learn.batch[0] instanceof HostArray) {
       throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
     }
     learn.preds = learn.model.call(...learn.batch.slice(0, this.nInp));
   }
-  getLoss(learn: Learner): void {
+  override getLoss(learn: Learner): void {
     learn.loss = learn.lossFunc(learn.preds, ...learn.batch.slice(this.nInp));
   }
-  backward(learn: Learner): void {
-    learn.tape.backward(learn.loss, learn.seed);
+  override backward(learn: Learner): void {
+    learn.tape.backward(learn.loss, learn.current.lossGradient);
   }
-  step(learn: Learner): void {
+  override step(learn: Learner): void {
     learn.opt!.step();
   }
-  zeroGrad(learn: Learner): void {
+  override zeroGrad(learn: Learner): void {
     learn.opt!.zeroGrad();
   }
+}
+
+/** What the loss takes of a batch besides predictions: the elements after those that the model takes. */
+export function targetsOf(learn: Learner): Batch {
+  const train = learn.current.cbs.find((cb) => cb instanceof TrainCB);
+  return learn.batch.slice(train?.nInp ?? 1);
 }

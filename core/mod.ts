@@ -36,6 +36,7 @@ export {
   SiLU,
   type StateDict,
   Upsample,
+  withMode,
 } from "./nn/mod.ts";
 /** Modules, layers and their initialisation. */
 export * as nn from "./nn/mod.ts";

@@ -4,9 +4,7 @@ import { type Tensor, tf } from "./tf.ts";
 
 /** Where a {@link Generator} stands; plain data, so that a checkpoint can hold it. */
 export interface GeneratorState {
-  /** Of the stream. */
   seed: number;
-  /** Numbers drawn so far. */
   counter: number;
 }
 
@@ -31,11 +29,7 @@ export class Generator {
   #seed = 0;
   #counter = 0;
 
-  /**
-   * Begins a stream.
-   * @param seed a whole number from 0 to 2⁵³−1; default 0
-   * @throws RangeError for any other.
-   */
+  /** @param seed a whole number from 0 to 2⁵³−1. @throws RangeError for any other. */
   constructor(seed = 0) {
     this.seed = seed;
   }

@@ -1,15 +1,18 @@
 /** The loop (miniai's `learner.py`): everything but its order is left to callbacks or subclasses. */
 import { breathe } from "../event_loop.ts";
-import { engine, tf } from "../tf.ts";
+import type { Tape } from "../autograd/tape.ts";
 import type { Tensor } from "../tf.ts";
-import { Tape } from "../autograd/tape.ts";
+import type { HostArray } from "../data/array.ts";
 import type { Batch, DataLoaders, Loader } from "../data/loader.ts";
 import * as F from "../nn/functional.ts";
-import type { Module } from "../nn/module.ts";
+import { type Module, withMode } from "../nn/module.ts";
 import type { OptFunc, Optimizer } from "../optim/optimizer.ts";
 import { SGD } from "../optim/sgd.ts";
-import { type Callback, type LearnerEvent, type LearnerPhase, methodsOf } from "./callback.ts";
-import { CancelBatchException, CancelEpochException, CancelFitException } from "./cancel.ts";
+import type { Callback, Done, LearnerEvent, LearnerPhase } from "./callback.ts";
+import { CancelBatchException, CancelEpochException, CancelFitException, firstThrown } from "./cancel.ts";
+import { checkCallbacks } from "./check.ts";
+import { Fit, type Phase } from "./fit.ts";
+import type { BatchTransform, LRFinder, LRFindOptions, ShowBatchOptions, SummaryRow } from "./tools.ts";
 
 /** From predictions and the rest of the batch to a scalar. */
 // deno-lint-ignore no-explicit-any
@@ -19,10 +22,11 @@ export type LossFunc = (preds: any, ...targets: any[]) => Tensor;
 export interface LearnerOptions {
   /** Default {@link F.mseLoss}. */
   lossFunc?: LossFunc;
-  /** Default 0.1. */
+  /** Learning rate; default 0.1. */
   lr?: number;
+  /** Callbacks of every fit; default none. */
   cbs?: Callback[];
-  /** Makes the optimiser anew for each fit; null for inference only. Default SGD. */
+  /** Makes the optimiser anew for each fit that trains; null for inference only. Default SGD. */
   optFunc?: OptFunc | null;
 }
 
@@ -32,10 +36,16 @@ export interface FitOptions {
   train?: boolean;
   /** Whether to evaluate after each epoch; default true. */
   valid?: boolean;
-  /** Callbacks for this fit alone. */
+  /** Callbacks for this fit alone, besides the learner's; default none. */
   cbs?: Callback[];
-  /** Default the learner's. */
+  /** Learning rate; default the learner's. */
   lr?: number;
+  /**
+   * Whether it only tries something; default false. Callbacks that write the run's record, move its schedule or save it
+   * (`Callback.inTrials`) stay out, and the learner is as before when it ends. A callback may begin one inside a fit,
+   * which waits until it is over.
+   */
+  trial?: boolean;
 }
 
 const CANCEL = {
@@ -44,133 +54,193 @@ const CANCEL = {
   Batch: CancelBatchException,
 } as const;
 
+/** Models that a fit is training. */
+const inTraining = new WeakSet<Module>();
+
 /**
  * Runs a model over data. The phases of a batch (`predict`, `getLoss`, `backward`, `step`, `zeroGrad`) are callbacks'
  * work here; {@link TrainLearner} does them itself. Source: miniai 09_learner.
  */
-export class Learner {
+export class Learner<M extends Module = Module> {
+  /** What is trained. */
+  readonly model: M;
+  /** Data to train on and to evaluate on. */
+  readonly dls: DataLoaders;
+  /** From predictions and targets to the loss. */
   readonly lossFunc: LossFunc;
+  /** Learning rate of fits that are given none. */
   lr: number;
+  /** Callbacks of every fit; a fit takes those that are here when it begins. */
   cbs: Callback[];
+  /** Makes the optimiser of a fit. */
   optFunc: OptFunc | null;
-  /** The optimiser of the current or last fit. */
-  opt: Optimizer | null = null;
-  /** Where the recorded operations of the current batch are. */
-  tape: Tape = new Tape();
-  nEpochs = 0;
-  /** The epoch numbers of the fit; a callback may change them in `beforeFit`. */
-  epochs: number[] = [];
-  epoch = 0;
-  /** Whether the current epoch trains. */
-  training = false;
-  /** The current loader. */
-  dl!: Loader;
-  /** Batches of the first epoch that are done already; set by a callback that resumes. */
-  skip = 0;
-  /** The number of the batch in its epoch. */
-  iter = 0;
-  batch!: Batch;
-  // deno-lint-ignore no-explicit-any
-  preds: any;
-  loss!: Tensor;
-  /** The gradient of the loss that the backward pass begins with; 1 where there is none. */
-  seed: Tensor | undefined;
-  #kept: Tensor[] = [];
+  /** Everything of the current or last fit. */
+  current: Fit = new Fit({ nEpochs: 0, cbs: [], train: false, trial: false, opt: null });
 
-  constructor(readonly model: Module, readonly dls: DataLoaders, options: LearnerOptions = {}) {
-    const { lossFunc = F.mseLoss, lr = 0.1, cbs = [] } = options;
+  // The fields of the current or last fit, under miniai's names.
+  /** The optimiser of the current or last fit that trained. */
+  declare opt: Optimizer | null;
+  /** Where the recorded operations of the current batch are. */
+  declare readonly tape: Tape;
+  /** Epochs asked for. */
+  declare readonly nEpochs: number;
+  /** The epoch numbers to do; a callback may change them in `beforeFit`. */
+  declare epochs: number[];
+  /** The number of the epoch. */
+  declare epoch: number;
+  /** Whether the current pass trains. */
+  declare training: boolean;
+  /** The loader of the current pass. */
+  declare dl: Loader;
+  /** The number of the batch in its pass. */
+  declare iter: number;
+  /** What the loader gave and callbacks made of it: inputs, then targets. Its tensors live until the batch ends. */
+  declare batch: Batch;
+  /** What the model gave for the batch. */
+  // deno-lint-ignore no-explicit-any
+  declare preds: any;
+  /** The loss of the batch, a scalar. */
+  declare loss: Tensor;
+
+  // Tools, which the callbacks' package attaches.
+  /**
+   * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. The model keeps
+   * what this training did to it, as in miniai.
+   */
+  declare lrFind: (options?: LRFindOptions) => Promise<LRFinder>;
+  /** Predictions and targets of the evaluation data, with these callbacks besides the learner's. */
+  declare capturePreds: (cbs?: Callback[]) => Promise<[preds: HostArray, targets: HostArray]>;
+  /** Mean predictions over the evaluation data as it is and changed by each of these, and the targets. */
+  declare tta: (...transforms: BatchTransform[]) => Promise<[preds: HostArray, targets: HostArray]>;
+  /** Tells each direct part of the model with its shapes, parameters and MFLOP for one batch. */
+  declare summary: (log?: (line: string) => void) => Promise<SummaryRow[]>;
+  /** The first images of a training batch as the model would see them, as an SVG document. */
+  declare showImageBatch: (options?: ShowBatchOptions) => Promise<string>;
+
+  /** @param model what is trained @param dls data to train on and to evaluate on */
+  constructor(model: M, dls: DataLoaders, options: LearnerOptions = {}) {
+    const { lossFunc = F.mseLoss, lr = 0.1, cbs = [], optFunc } = options;
+    this.model = model;
+    this.dls = dls;
     this.lossFunc = lossFunc;
     this.lr = lr;
-    this.cbs = [...cbs];
-    this.optFunc = options.optFunc === undefined ? (params, lr) => new SGD(params, { lr }) : options.optFunc;
+    this.cbs = cbs.slice();
+    this.optFunc = optFunc === undefined ? (params, lr) => new SGD(params, { lr }) : optFunc;
   }
 
-  /** Calls a method of every callback that has it, in ascending order. */
-  async callback(name: LearnerEvent | LearnerPhase): Promise<void> {
-    for (const cb of this.cbs.toSorted((a, b) => a.order - b.order)) {
-      await methodsOf(cb)[name]?.(this);
-    }
+  /** The phases that this learner leaves to callbacks. */
+  get callbackPhases(): readonly LearnerPhase[] {
+    return ["predict", "getLoss", "backward", "step", "zeroGrad"];
   }
-
-  predict(): void | Promise<void> {
+  /** Sets `preds` from `batch`. */
+  predict(): Done {
     return this.callback("predict");
   }
-  getLoss(): void | Promise<void> {
+  /** Sets `loss` from `preds` and `batch`. */
+  getLoss(): Done {
     return this.callback("getLoss");
   }
-  backward(): void | Promise<void> {
+  /** Adds the gradients of `loss` to the parameters'. */
+  backward(): Done {
     return this.callback("backward");
   }
-  step(): void | Promise<void> {
+  /** Changes the parameters. */
+  step(): Done {
     return this.callback("step");
   }
-  zeroGrad(): void | Promise<void> {
+  /** Clears the gradients. */
+  zeroGrad(): Done {
     return this.callback("zeroGrad");
   }
 
-  /** Trains and evaluates for n epochs. Callbacks given here are removed in any case. */
-  async fit(nEpochs = 1, { train = true, valid = true, cbs = [], lr }: FitOptions = {}): Promise<void> {
-    this.cbs.push(...cbs);
+  /**
+   * Trains and evaluates.
+   * @param nEpochs how often; default 1
+   * @throws Error where a fit of this learner or a training of its model is running, or callbacks do not fit the
+   * learner; what is thrown in the loop, after cleaning up, with later errors as its `cause`.
+   */
+  async fit(nEpochs = 1, options: FitOptions = {}): Promise<void> {
+    const before = this.current, fit = this.#begin(nEpochs, options);
+    const { train = true, valid = true } = options;
     try {
-      this.nEpochs = nEpochs;
-      this.epochs = Array.from({ length: nEpochs }, (_, i) => i);
-      if (this.optFunc) {
-        this.opt?.dispose();
-        this.opt = this.optFunc(this.model.parameters(), lr ?? this.lr);
-      }
       await this.#within("Fit", async () => {
-        for (this.epoch of this.epochs) {
+        for (fit.epoch of fit.epochs) {
           if (train) await this.oneEpoch(true);
           if (valid) await this.oneEpoch(false);
         }
       });
     } finally {
-      this.cbs = this.cbs.filter((cb) => !cbs.includes(cb));
+      this.#end(fit, before);
     }
   }
 
   /** One pass over the training or validation data. */
   async oneEpoch(train: boolean): Promise<void> {
-    this.training = train;
-    this.model.train(train);
-    this.dl = train ? this.dls.train : this.dls.valid;
+    const fit = this.current;
+    fit.training = train;
+    fit.dl = train ? this.dls.train : this.dls.valid;
+    if (fit.train) this.model.train(train);
     await this.#within("Epoch", async () => {
-      this.iter = train ? this.skip : 0;
-      for await (this.batch of this.dl.batches(this.iter)) {
-        await this.#scoped(() => this.#within("Batch", () => this.oneBatch()));
-        this.iter++;
+      fit.beginPass();
+      for await (const batch of fit.dl.batches(fit.iter)) {
+        await this.#turn(fit);
+        fit.beginBatch(batch);
+        await this.#within("Batch", () => this.oneBatch()).finally(() => fit.freeBatch());
+        fit.iter++;
         await breathe();
       }
     });
-    if (train) this.skip = 0;
+    if (train) fit.batchesDone = 0;
   }
 
   /** The phases of one batch. */
   async oneBatch(): Promise<void> {
-    await this.#recorded(() => this.predict());
+    await this.#phase("predict");
     await this.callback("afterPredict");
-    await this.#recorded(() => this.getLoss());
+    await this.#phase("getLoss");
     await this.callback("afterLoss");
     if (!this.training) return;
-    await this.backward();
+    await this.#phase("backward");
     await this.callback("afterBackward");
-    await this.step();
+    await this.#phase("step");
     await this.callback("afterStep");
-    await this.zeroGrad();
+    await this.#phase("zeroGrad");
   }
 
-  /** Lets tensors outlive the batch that made them, until the next call or {@link releaseKept}. */
+  /**
+   * Runs `body` as the loop runs a phase: inside what callbacks have put around it; `predict` and `getLoss` also in the
+   * model's mode of this pass, and recorded while training. This holds for the synchronous part of `body`: an async
+   * phase calls the model in another `within` after an `await`.
+   */
+  within(phase: LearnerPhase, body: Phase): Done {
+    const fit = this.current, run = fit.wrapped(phase, body);
+    if (phase !== "predict" && phase !== "getLoss") return fit.scoped(run);
+    const recorded = fit.training ? () => fit.record(run) : run;
+    return fit.scoped(() => withMode(this.model, fit.training, recorded));
+  }
+
+  /** Calls a method of every callback that has it, in ascending order; gives a promise only where one of them does. */
+  callback(name: LearnerEvent | LearnerPhase): Done {
+    const fit = this.current, cbs = fit.cbs.filter((cb) => cb[name]);
+    const call = (cb: Callback) => fit.scoped(() => cb[name]!(this));
+    for (const [i, cb] of cbs.entries()) {
+      const done = call(cb);
+      if (!done) continue;
+      return (async () => {
+        await this.#settled(fit, done);
+        for (const later of cbs.slice(i + 1)) await this.#settled(fit, call(later));
+      })();
+    }
+  }
+
+  /** Lets tensors outlive the batch that made them, until the next call, the next fit or {@link releaseKept}. */
   keep(...tensors: Tensor[]): void {
-    this.releaseKept();
-    this.#kept = tensors.map((t) => tf.keep(t));
+    this.current.keep(tensors);
   }
-
   /** Frees what {@link keep} holds. */
   releaseKept(): void {
-    tf.dispose(this.#kept);
-    this.#kept = [];
+    this.current.freeKept();
   }
-
   /** Frees the optimiser and what callbacks kept; the model stays. */
   dispose(): void {
     this.releaseKept();
@@ -178,67 +248,101 @@ export class Learner {
     this.opt = null;
   }
 
+  #phase(name: LearnerPhase): Promise<void> {
+    return this.#settled(this.current, this.within(name, () => this[name]()));
+  }
+
   async #within(name: keyof typeof CANCEL, body: () => Promise<void>): Promise<void> {
+    const fit = this.current, thrown: unknown[] = [];
     try {
       await this.callback(`before${name}`);
-      await body();
+      await this.#settled(fit, body());
       await this.callback(`after${name}`);
     } catch (error) {
-      if (!(error instanceof CANCEL[name])) throw error;
+      if (!(error instanceof CANCEL[name])) thrown.push(error);
+    }
+    for (const cb of fit.cbs) {
+      try {
+        await this.#settled(fit, fit.scoped(() => cb[`cleanup${name}`]?.(this)));
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
+    if (thrown.length) throw firstThrown(thrown);
+  }
+
+  /** Waits for a piece of a fit, and for the trials that began meanwhile. */
+  async #settled(fit: Fit, done: Done): Promise<void> {
+    try {
+      await done;
     } finally {
-      await this.callback(`cleanup${name}`);
+      await this.#turn(fit);
+      fit.adopt();
     }
   }
 
-  /** Records operations while training, for the backward pass. */
-  async #recorded(phase: () => void | Promise<void>): Promise<void> {
-    if (!this.training) return await phase();
-    this.tape.start();
-    try {
-      await phase();
-    } finally {
-      this.tape.stop();
-    }
+  /** Waits until this fit is the current one: until no trial that began inside or beside it is running. */
+  async #turn(fit: Fit): Promise<void> {
+    while (this.current !== fit) await this.current.ended;
   }
 
-  /** Frees every tensor made in body that nobody kept. */
-  async #scoped(body: () => Promise<void>): Promise<void> {
-    engine.startScope("batch");
-    try {
-      await body();
-    } finally {
-      this.tape.clear();
-      engine.endScope();
+  /** Makes the fit, or throws before anything is touched. */
+  #begin(nEpochs: number, { train = true, trial = false, cbs = [], lr = this.lr }: FitOptions): Fit {
+    const { current: before, model } = this;
+    if (before.running && !trial) {
+      throw new Error(
+        "fit: a fit of this learner is running. Wait for it, or give { trial: true } to only look",
+      );
     }
+    if (train && inTraining.has(model)) {
+      throw new Error("fit: another fit is training this model. Wait for it");
+    }
+    const taking = this.cbs.filter((cb) => !trial || cb.inTrials(train)).concat(cbs);
+    const sorted = Array.from(new Set(taking)).sort((a, b) => a.order - b.order);
+    checkCallbacks(this, sorted, train);
+    const own = train && this.optFunc ? this.optFunc(model.parameters(), lr) : null;
+    if (!trial) {
+      before.freeKept();
+      if (own) before.opt?.dispose();
+    }
+    if (train) inTraining.add(model);
+    this.current = new Fit({ nEpochs, cbs: sorted, train, trial, opt: own ?? before.opt });
+    this.current.running = true;
+    return this.current;
+  }
+
+  #end(fit: Fit, before: Fit): void {
+    if (fit.train) inTraining.delete(this.model);
+    if (fit.trial) {
+      fit.freeKept();
+      if (fit.opt !== before.opt) fit.opt?.dispose();
+      this.current = before;
+    }
+    fit.end();
   }
 }
 
-/** A learner that does the phases itself; source: miniai 09_learner. */
-export class TrainLearner extends Learner {
-  override predict(): void | Promise<void> {
-    this.preds = this.model.call(this.batch[0]);
-  }
-  override getLoss(): void | Promise<void> {
-    this.loss = this.lossFunc(this.preds, ...this.batch.slice(1));
-  }
-  override backward(): void | Promise<void> {
-    this.tape.backward(this.loss, this.seed);
-  }
-  override step(): void | Promise<void> {
-    this.opt!.step();
-  }
-  override zeroGrad(): void | Promise<void> {
-    this.opt!.zeroGrad();
-  }
-}
-
-/** A {@link TrainLearner} that multiplies gradients by `mom` in place of clearing them; source: miniai 09_learner. */
-export class MomentumLearner extends TrainLearner {
-  /** @param mom share of the gradient that stays; default 0.85 */
-  constructor(model: Module, dls: DataLoaders, options: LearnerOptions = {}, readonly mom = 0.85) {
-    super(model, dls, options);
-  }
-  override zeroGrad(): void {
-    for (const p of this.model.parameters()) p.scaleGrad(this.mom);
-  }
+/** What a learner shows of its current fit. */
+const SHOWN = [
+  "opt",
+  "tape",
+  "nEpochs",
+  "epochs",
+  "epoch",
+  "training",
+  "dl",
+  "iter",
+  "batch",
+  "preds",
+  "loss",
+] as const;
+for (const name of SHOWN) {
+  Object.defineProperty(Learner.prototype, name, {
+    get(this: Learner): unknown {
+      return this.current[name];
+    },
+    set(this: Learner, value: unknown): void {
+      Object.assign(this.current, { [name]: value });
+    },
+  });
 }

@@ -1,4 +1,15 @@
 /** The Learner and the callback protocol. */
-export * from "./callback.ts";
-export * from "./cancel.ts";
-export * from "./learner.ts";
+export { Callback, type Done, type Json, type LearnerEvent, type LearnerPhase } from "./callback.ts";
+export { CancelBatchException, CancelEpochException, CancelFitException } from "./cancel.ts";
+export { Fit, type FitSettings, perFit, type Phase } from "./fit.ts";
+export { type FitOptions, Learner, type LearnerOptions, type LossFunc } from "./learner.ts";
+export { tensorsIn } from "./tensors.ts";
+export {
+  type BatchTransform,
+  type LRFinder,
+  type LRFinderOptions,
+  type LRFindOptions,
+  type ShowBatchOptions,
+  type SummaryRow,
+} from "./tools.ts";
+export { MomentumLearner, TrainLearner } from "./train_learner.ts";

@@ -1,8 +1,7 @@
 /** Modules, layers and their initialisation. */
-export { Buffer, type ForwardHook, type LoadReport, Module, type StateDict } from "./module.ts";
+export { Buffer, type ForwardHook, type LoadReport, Module, type StateDict, withMode } from "./module.ts";
 export {
   AvgPool2d,
-  BatchNorm,
   BatchNorm1d,
   BatchNorm2d,
   type BatchNormOptions,

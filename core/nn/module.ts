@@ -25,15 +25,39 @@ export class Buffer {
   }
 }
 
+/** Sets the mode of one module, without those in it. */
+let setMode: (module: Module, training: boolean) => void;
+
+/**
+ * Runs the synchronous part of `body` with a model in a mode, and puts the mode of each of its modules back, so that
+ * whatever else uses the model meanwhile finds it as it was.
+ * @param training whether layers behave as in training, see {@link Module.train}
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { Dropout, withMode } from "../mod.ts";
+ * const model = new Dropout(0.5);
+ * assert(!withMode(model, false, () => model.training) && model.training);
+ * ```
+ */
+export function withMode<T>(model: Module, training: boolean, body: () => T): T {
+  const before = Array.from(model.namedModules(), ([, module]) => [module, module.training] as const);
+  model.train(training);
+  try {
+    return body();
+  } finally {
+    for (const [module, mode] of before) setMode(module, mode);
+  }
+}
+
 /** Called after a module's forward; a tensor that it returns takes the output's place. */
 // deno-lint-ignore no-explicit-any
 export type ForwardHook = (module: Module, inputs: any[], output: any) => any;
 
 /** What was missing, unknown or of another shape when a state dict was loaded. */
 export interface LoadReport {
-  /** Names that the model has and the state lacks. */
   missing: string[];
-  /** Names that the state has and the model lacks. */
   unexpected: string[];
 }
 
@@ -61,6 +85,9 @@ export type StateDict = Record<string, Tensor>;
  */
 // deno-lint-ignore no-explicit-any
 export abstract class Module<In extends any[] = any[], Out = any> {
+  static {
+    setMode = (module, training) => module.#training = training;
+  }
   #training = true;
   #hooks = new Set<ForwardHook>();
 

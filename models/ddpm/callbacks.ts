@@ -1,6 +1,6 @@
 /** Training a model of noise: both of the lesson's forms. */
 import { Callback, type Generator, type Learner } from "../../core/mod.ts";
-import { DeviceCB, TrainCB } from "../../callbacks/mod.ts";
+import { ORDER, TrainCB } from "../../callbacks/mod.ts";
 import { noisify } from "./noisify.ts";
 import { linearSchedule, type Schedule } from "./schedule.ts";
 
@@ -24,7 +24,7 @@ export interface DDPMOptions {
  * ```
  */
 export class DDPMCB extends Callback {
-  override order: number = new DeviceCB().order + 1;
+  override order: number = ORDER.batchTransformCB;
   readonly schedule: Schedule;
   readonly #generator?: Generator;
 
@@ -34,7 +34,7 @@ export class DDPMCB extends Callback {
     this.#generator = generator;
   }
 
-  beforeBatch(learn: Learner): void {
+  override beforeBatch(learn: Learner): void {
     learn.batch = noisify(learn.batch[0], this.schedule.ᾱ, { generator: this.#generator });
   }
 }
@@ -50,7 +50,7 @@ export class DDPMCB extends Callback {
  * ```
  */
 export class DDPMTrainCB extends TrainCB {
-  override order: number = new DeviceCB().order + 1;
+  override order: number = ORDER.batchTransformCB;
   readonly #noising: DDPMCB;
 
   constructor(options: DDPMOptions = {}) {
@@ -63,7 +63,7 @@ export class DDPMTrainCB extends TrainCB {
     return this.#noising.schedule;
   }
 
-  beforeBatch(learn: Learner): void {
+  override beforeBatch(learn: Learner): void {
     this.#noising.beforeBatch(learn);
   }
 

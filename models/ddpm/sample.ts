@@ -8,6 +8,7 @@ import {
   noGrad,
   type Tensor,
   tf,
+  withMode,
 } from "../../core/mod.ts";
 import type { Schedule } from "./schedule.ts";
 
@@ -115,14 +116,4 @@ export async function sample(
     x.dispose();
   }
   return kept;
-}
-
-function withMode<T>(model: NoiseModel, training: boolean, body: () => T): T {
-  const before = Array.from(model.namedModules(), ([, module]) => [module, module.training] as const);
-  model.train(training);
-  try {
-    return body();
-  } finally {
-    for (const [module, mode] of before) module.train(mode);
-  }
 }

@@ -47,7 +47,7 @@ Deno.test("MetricsCB: losses weighted by batch size, a row for each half of an e
   const metrics = quiet();
   const losses: [number, number][] = [];
   class Watch extends Callback {
-    async afterBatch(learn: Learner) {
+    override async afterBatch(learn: Learner) {
       if (learn.training) losses.push([(await numbers(learn.loss))[0], learn.batch[0].shape[0]]);
     }
   }
@@ -157,7 +157,7 @@ class StopAt extends Callback {
   ) {
     super();
   }
-  afterBatch(learn: Learner) {
+  override afterBatch(learn: Learner) {
     const here = learn.epoch === this.epoch && learn.iter === this.iter && learn.training === this.train;
     if (here) this.cb.stop();
   }
@@ -214,7 +214,7 @@ for (const [everyBatches, iter] of [[2, 4], [undefined, 0]] as const) {
     const expected = await outcome(whole);
     class Crash extends Callback {
       override order = 200;
-      afterBatch(learn: Learner) {
+      override afterBatch(learn: Learner) {
         if (learn.training && learn.epoch === 1 && learn.iter === iter) throw new Error("power cut");
       }
     }

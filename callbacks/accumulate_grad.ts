@@ -1,0 +1,79 @@
+/** AccumulateGradCB. */
+import { Callback, copyOf, type Json, type Learner, perFit, type Tensor } from "../core/mod.ts";
+import { ORDER } from "./order.ts";
+
+/**
+ * Steps once every n batches, on the mean of their gradients; the last batches of an epoch step with what there is.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import {
+ *   AccumulateGradCB,
+ *   ArrayDataset,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const learn = new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), new AccumulateGradCB(2)] });
+ * await learn.fit(3);
+ * assert(learn.opt!.state().step === 3); // an epoch is two batches
+ * ```
+ */
+export class AccumulateGradCB extends Callback {
+  override order: number = ORDER.accumulateGradCB;
+  /** How many batches' gradients are averaged. */
+  readonly batches: number;
+  readonly #fit = perFit(() => ({ waiting: 0 }));
+
+  /** @param batches whose gradients are averaged. @throws RangeError unless it is a positive whole number. */
+  constructor(batches: number) {
+    super();
+    if (!Number.isInteger(batches) || batches < 1) {
+      throw new RangeError(`AccumulateGradCB averages a positive whole number of batches, not ${batches}`);
+    }
+    this.batches = batches;
+  }
+
+  override beforeFit(learn: Learner): void {
+    const fit = this.#fit(learn);
+    const due = () => fit.waiting >= this.batches || learn.iter + 1 === learn.dl.length;
+    learn.current.wrap("step", (step) => () => {
+      fit.waiting++;
+      if (!due()) return;
+      for (const p of learn.model.parameters()) p.scaleGrad(1 / fit.waiting);
+      return step();
+    });
+    learn.current.wrap("zeroGrad", (zeroGrad) => () => {
+      if (!due()) return;
+      fit.waiting = 0;
+      return zeroGrad();
+    });
+  }
+
+  override state(learn: Learner): Json {
+    return this.#fit(learn).waiting;
+  }
+  override loadState(state: Json, learn: Learner): void {
+    this.#fit(learn).waiting = state as number;
+  }
+
+  /** The gradients that wait for a step, by the parameter's name. */
+  override stateTensors(learn: Learner): Record<string, Tensor> {
+    const tensors: Record<string, Tensor> = {};
+    if (this.#fit(learn).waiting === 0) return tensors;
+    for (const [name, p] of learn.model.namedParameters()) if (p.grad) tensors[name] = p.grad;
+    return tensors;
+  }
+  override loadTensors(tensors: Record<string, Tensor>, learn: Learner): void {
+    for (const [name, p] of learn.model.namedParameters()) {
+      if (tensors[name]) p.setGrad(copyOf(tensors[name]));
+    }
+  }
+}

@@ -1,0 +1,150 @@
+/** The file of a checkpoint: safetensors, with all that is no tensor as JSON in its metadata. */
+import {
+  type Callback,
+  decodeSafetensors,
+  encodeSafetensors,
+  fromTorch,
+  type GeneratorState,
+  HostArray,
+  type Json,
+  type Learner,
+  type OptimizerState,
+  type Tensor,
+  toTorch,
+  writeFile,
+} from "../core/mod.ts";
+
+/** All of a checkpoint that is not a tensor. */
+export interface CheckpointRecord {
+  /** The epoch to go on in. */
+  epoch: number;
+  /** Batches of its training half that are done. */
+  iter: number;
+  /** The shared random generator. */
+  random: GeneratorState;
+  /** The training loader, as it was when the epoch began. */
+  order: Json;
+  optimizer: Omit<OptimizerState, "tensors">;
+  /** States by {@link nameCallbacks}'s names; in files of before there were names, a list by place. */
+  callbacks: Record<string, Json> | Json[];
+}
+
+const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = "denoise.checkpoint";
+
+/** The callbacks that have a state, by class name; a second of a class is called "Name 2". */
+export function nameCallbacks(cbs: readonly Callback[]): Map<string, Callback> {
+  const named = new Map<string, Callback>();
+  for (const cb of cbs) {
+    if (!cb.state && !cb.stateTensors) continue;
+    const { name } = cb.constructor;
+    let unused = name;
+    for (let n = 2; named.has(unused); n++) unused = `${name} ${n}`;
+    named.set(unused, cb);
+  }
+  return named;
+}
+
+/** Writes a checkpoint of the model, the optimiser and the callbacks' states; the file is replaced as a whole. */
+export async function writeCheckpoint(
+  path: string,
+  learn: Learner,
+  place: Omit<CheckpointRecord, "optimizer" | "callbacks">,
+): Promise<void> {
+  const { tensors, ...optimizer } = learn.opt!.state();
+  const callbacks: Record<string, Json> = {}, kept: Record<string, Tensor> = {};
+  const keep = (prefix: string, tensors: Record<string, Tensor>) => {
+    for (const [name, x] of Object.entries(tensors)) kept[prefix + name] = x;
+  };
+  keep(OPTIMIZER, tensors);
+  const named = nameCallbacks(learn.current.cbs);
+  for (const [name, cb] of named) keep(`${CALLBACK}${name}.`, cb.stateTensors?.(learn) ?? {});
+  const [model, rest] = await Promise.all([toTorch(learn.model.stateDict()), HostArray.fromAll(kept)]);
+  const arrays: Record<string, HostArray> = {};
+  for (const [name, x] of Object.entries(model)) arrays[MODEL + name] = x;
+  Object.assign(arrays, rest);
+  for (const [name, cb] of named) callbacks[name] = await cb.state?.(learn) ?? null;
+  const record: CheckpointRecord = { ...place, optimizer, callbacks };
+  await writeFile(path, encodeSafetensors(arrays, { [KEY]: JSON.stringify(record) }));
+}
+
+/** What {@link readCheckpoint} gives; its tensors are the caller's. */
+export interface Checkpoint {
+  record: CheckpointRecord;
+  /** The model's state dict. */
+  model: Record<string, Tensor>;
+  /** The optimiser's tensors. */
+  optimizer: Record<string, Tensor>;
+  /** States and tensors of each callback. */
+  callbacks: { cb: Callback; state: Json; tensors: Record<string, Tensor> }[];
+}
+
+/**
+ * Reads a checkpoint.
+ * @throws Error if there is none, the file is of another kind, or it is of other callbacks than those of the fit.
+ */
+export async function readCheckpoint(path: string, learn: Learner): Promise<Checkpoint> {
+  const bytes = await Deno.readFile(path).catch((cause) => {
+    throw new Error(`There is no checkpoint to resume from at ${path}`, { cause });
+  });
+  const { tensors, metadata } = decodeSafetensors(bytes);
+  if (!metadata[KEY]) throw new Error(`${path} is no checkpoint of a fit`);
+  const record: CheckpointRecord = JSON.parse(metadata[KEY]);
+  const named = (prefix: string) =>
+    Object.fromEntries(
+      Object.entries(tensors).filter(([k]) => k.startsWith(prefix)).map((
+        [k, v],
+      ) => [k.slice(prefix.length), v]),
+    );
+  const tensorsOf = (prefix: string) =>
+    Object.fromEntries(Object.entries(named(prefix)).map(([k, v]) => [k, v.toTensor()]));
+  const prefixes = Array.isArray(record.callbacks)
+    ? byPlace(path, record.callbacks, learn)
+    : byName(path, record.callbacks, learn);
+  return {
+    record,
+    model: fromTorch(named(MODEL)),
+    optimizer: tensorsOf(OPTIMIZER),
+    callbacks: prefixes.map(({ cb, state, key }) => ({
+      cb,
+      state,
+      tensors: tensorsOf(`${CALLBACK}${key}.`),
+    })),
+  };
+}
+
+/** A callback, its state, and what its tensors' names begin with. */
+interface Saved {
+  cb: Callback;
+  state: Json;
+  key: string;
+}
+
+const list = (names: Iterable<string>) => [...names].join(", ") || "none";
+
+function byName(path: string, states: Record<string, Json>, learn: Learner): Saved[] {
+  const named = nameCallbacks(learn.current.cbs), saved = Object.keys(states);
+  if (saved.length !== named.size || !saved.every((name) => named.has(name))) {
+    throw new Error(
+      `${path} keeps the states of other callbacks than this fit has: ${list(saved)} there, ` +
+        `${list(named.keys())} here`,
+    );
+  }
+  return saved.map((name) => ({ cb: named.get(name)!, state: states[name], key: name }));
+}
+
+/** For files of before states had names: callbacks as they were given; those with tensors are counted by themselves. */
+function byPlace(path: string, states: Json[], learn: Learner): Saved[] {
+  const given = learn.cbs.concat(learn.current.cbs.filter((cb) => !learn.cbs.includes(cb)));
+  const withState = given.filter((cb) => cb.state), withTensors = given.filter((cb) => cb.stateTensors);
+  if (withState.length !== states.length) {
+    throw new Error(
+      `${path} keeps the states of ${states.length} callbacks, without their names; this fit has ` +
+        `${withState.length} with a state: ${list(nameCallbacks(withState).keys())}`,
+    );
+  }
+  return [...nameCallbacks(given).values()].map((cb) => ({
+    cb,
+    state: cb.state ? states[withState.indexOf(cb)] : null,
+    key: String(withTensors.indexOf(cb)),
+  }));
+}

@@ -1,0 +1,70 @@
+/** GradientClipCB. */
+import { Callback, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { ORDER } from "./order.ts";
+
+/**
+ * Scales the gradients so that their norm over all parameters is at most `maxNorm` (Pascanu et al. 2013).
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import {
+ *   ArrayDataset,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   GradientClipCB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const clip = new GradientClipCB(1e-3);
+ * await new TrainLearner(new Linear(1, 1), dls, { cbs: [new DeviceCB(), clip] }).fit(1);
+ * assert(await clip.norm() > 1e-3); // before clipping
+ * ```
+ */
+export class GradientClipCB extends Callback {
+  override order: number = ORDER.gradientClipCB;
+  /** The largest norm that is left as it is. */
+  readonly maxNorm: number;
+  #norm: Tensor | null = null;
+
+  /** @param maxNorm the largest norm that is left as it is. @throws RangeError unless it is positive. */
+  constructor(maxNorm: number) {
+    super();
+    if (!(maxNorm > 0)) {
+      throw new RangeError(`A gradient's norm is clipped to a positive number, not ${maxNorm}`);
+    }
+    this.maxNorm = maxNorm;
+  }
+
+  override beforeFit(learn: Learner): void {
+    learn.current.wrap("step", (step) => () => {
+      this.#clip(learn);
+      return step();
+    });
+  }
+
+  /** The norm before clipping, of the last batch; NaN before the first. It is read from the device only here. */
+  async norm(): Promise<number> {
+    return this.#norm ? (await this.#norm.data())[0] : NaN;
+  }
+
+  /** Frees the norm. */
+  dispose(): void {
+    this.#norm?.dispose();
+    this.#norm = null;
+  }
+
+  #clip(learn: Learner): void {
+    const parameters = learn.model.parameters().filter((p) => p.grad);
+    this.dispose();
+    this.#norm = tf.keep(tf.tidy(() => tf.sqrt(tf.addN(parameters.map((p) => tf.sum(tf.square(p.grad!)))))));
+    const factor = tf.tidy(() => tf.minimum(tf.div(this.maxNorm, this.#norm!), 1));
+    for (const p of parameters) p.scaleGrad(factor);
+    factor.dispose();
+  }
+}

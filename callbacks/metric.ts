@@ -1,0 +1,78 @@
+/** What MetricsCB measures: the interface, a mean on the device, accuracy. */
+import { type Json, type Tensor, tf } from "../core/mod.ts";
+
+/** Something measured over the batches of an epoch. */
+export interface Metric {
+  /** Forgets what it has seen. */
+  reset(): void;
+  /** Takes a batch's predictions and targets; sums may stay on the device until {@link compute}. */
+  update(preds: Tensor, target: Tensor): void | Promise<void>;
+  /** The value over everything since the reset. */
+  compute(): number | Promise<number>;
+  /** What a checkpoint within an epoch needs so that the metric goes on; without it, it begins again there. */
+  state?(): Json | Promise<Json>;
+  /** Goes on from what {@link state} gave. */
+  loadState?(state: Json): void;
+}
+
+/** A weighted mean whose sums stay on the device, so that a batch waits for no read. */
+export class Mean {
+  #total: Tensor | null = null;
+  #weight = 0;
+
+  /** Adds a scalar tensor with a weight. */
+  add(value: Tensor, weight: number): void {
+    const before = this.#total;
+    this.#total = tf.keep(tf.tidy(() => {
+      const part = tf.mul(value, weight);
+      return before ? tf.add(before, part) : part;
+    }));
+    before?.dispose();
+    this.#weight += weight;
+  }
+
+  reset(): void {
+    this.#total?.dispose();
+    this.#total = null;
+    this.#weight = 0;
+  }
+
+  /** Sum and weight so far. */
+  async state(): Promise<[sum: number, weight: number]> {
+    return [this.#total ? (await this.#total.data())[0] : 0, this.#weight];
+  }
+
+  /** Goes on from {@link state}, with the rounding of a mean that never stopped. */
+  loadState([sum, weight]: [number, number]): void {
+    this.reset();
+    if (weight) this.#total = tf.keep(tf.scalar(sum));
+    this.#weight = weight;
+  }
+
+  async compute(): Promise<number> {
+    const [sum, weight] = await this.state();
+    return sum / weight;
+  }
+}
+
+/** Share of rows whose largest logit is the label: preds [N,classes], target [N]. */
+export class Accuracy implements Metric {
+  #mean = new Mean();
+  reset(): void {
+    this.#mean.reset();
+  }
+  update(preds: Tensor, target: Tensor): void {
+    const hits = tf.tidy(() => tf.mean(tf.cast(tf.equal(tf.argMax(preds, -1), target), "float32")));
+    this.#mean.add(hits, preds.shape[0]);
+    hits.dispose();
+  }
+  compute(): Promise<number> {
+    return this.#mean.compute();
+  }
+  state(): Promise<Json> {
+    return this.#mean.state();
+  }
+  loadState(state: Json): void {
+    this.#mean.loadState(state as [number, number]);
+  }
+}

@@ -1,0 +1,27 @@
+/** Test-time augmentation, `learn.tta()`. */
+import { type Batch, type BatchTransform, type HostArray, type Learner, tf } from "../core/mod.ts";
+import { BatchTransformCB } from "./batch_transform.ts";
+import { capturePreds } from "./capture.ts";
+
+/** A batch with its images [N,H,W,C] mirrored left to right, for {@link tta}. */
+export function flipBatch([images, ...rest]: Batch): Batch {
+  return [tf.reverse(images, 2), ...rest];
+}
+
+/**
+ * Mean predictions over the evaluation data as it is and changed by each of these. Source: miniai 14_augment.
+ * @param transforms of a batch on the device, such as {@link flipBatch}
+ * @returns mean predictions [N,…] and first targets, in the loader's order
+ */
+export async function tta(
+  learn: Learner,
+  ...transforms: BatchTransform[]
+): Promise<[preds: HostArray, targets: HostArray]> {
+  const [sum, targets] = await capturePreds(learn);
+  for (const transform of transforms) {
+    const [preds] = await capturePreds(learn, [new BatchTransformCB(transform)]);
+    preds.data.forEach((v, i) => sum.data[i] += v);
+  }
+  sum.data.forEach((v, i) => sum.data[i] = v / (transforms.length + 1));
+  return [sum, targets];
+}

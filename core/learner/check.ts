@@ -1,0 +1,37 @@
+/** What is wrong with a fit before it begins. */
+import type { Callback, LearnerPhase } from "./callback.ts";
+import type { Learner } from "./learner.ts";
+
+const PHASES = ["predict", "getLoss", "backward", "step", "zeroGrad"] as const;
+
+/** Whether a callback has a phase. */
+const has = (cb: Callback, phase: LearnerPhase): boolean => cb[phase] !== undefined;
+
+/**
+ * Looks at the callbacks of a fit that is about to begin.
+ * @throws Error for a callback whose phase would never be called, and where nothing would train.
+ */
+export function checkCallbacks(learn: Learner, cbs: readonly Callback[], train: boolean): void {
+  const left = new Set(learn.callbackPhases), name = learn.constructor.name;
+  for (const cb of cbs) {
+    const phases = PHASES.filter((phase) => has(cb, phase) && !left.has(phase));
+    if (phases.length === 0) continue;
+    throw new Error(
+      `${cb.constructor.name}.${phases[0]} would never be called: ${name} does ${
+        phases.join(", ")
+      } itself. ` +
+        `Use Learner with ${cb.constructor.name}, or ${name} without it; what a callback does to a batch before ` +
+        `the model belongs into beforeBatch`,
+    );
+  }
+  const idle = (["backward", "step"] as const)
+    .filter((phase) => left.has(phase) && !cbs.some((cb) => has(cb, phase)));
+  if (train && idle.length) {
+    throw new Error(
+      `${name} leaves ${
+        idle.join(" and ")
+      } to callbacks, and none of them does that: nothing would be trained. ` +
+        `Add TrainCB to the callbacks, or use TrainLearner`,
+    );
+  }
+}

@@ -1,0 +1,209 @@
+/** What belongs to one fit and goes with it. */
+import { Tape } from "../autograd/tape.ts";
+import type { Batch, Loader } from "../data/loader.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import { engine, tf } from "../tf.ts";
+import type { Tensor } from "../tf.ts";
+import type { Callback, Done, LearnerPhase } from "./callback.ts";
+import type { Learner } from "./learner.ts";
+import { tensorsIn } from "./tensors.ts";
+
+/** The doing of a phase. */
+export type Phase = () => Done;
+
+/** What a {@link Fit} is made with. */
+export interface FitSettings {
+  /** Epochs asked for. */
+  nEpochs: number;
+  /** The callbacks that take part, in the order in which they run. */
+  cbs: readonly Callback[];
+  /** Whether it trains. */
+  train: boolean;
+  /** Whether it only tries something. */
+  trial: boolean;
+  opt: Optimizer | null;
+}
+
+/** Everything of one fit: made at its start, so that no other fit can meet what it leaves. */
+export class Fit {
+  /** Epochs asked for. */
+  readonly nEpochs: number;
+  /** The callbacks that take part, in the order in which they run. */
+  readonly cbs: readonly Callback[];
+  /** Whether it trains; else it only evaluates. */
+  readonly train: boolean;
+  /** Whether it only tries something, see `FitOptions.trial`. */
+  readonly trial: boolean;
+  /** Settled when the fit is over. */
+  readonly ended: Promise<void>;
+  /** Whether it has begun and is not over. */
+  running = false;
+  /** Where the recorded operations of the current batch are. */
+  readonly tape: Tape = new Tape();
+  /** The optimiser; that of the fit before, where this one does not train. */
+  opt: Optimizer | null;
+  /** The epoch numbers to do; a callback may change them in `beforeFit`. */
+  epochs: number[];
+  /** The number of the epoch. */
+  epoch = 0;
+  /** Batches of the first training pass that are done already; set by a callback that resumes. */
+  batchesDone = 0;
+  /** Whether the current pass trains. */
+  training = false;
+  /** The current pass's loader. */
+  dl!: Loader;
+  /** The number of the batch in its pass. */
+  iter = 0;
+  /** What the loader gave and callbacks made of it. */
+  batch: Batch = [];
+  /** What the model gave. */
+  // deno-lint-ignore no-explicit-any
+  preds: any;
+  /** The loss, a scalar. */
+  loss!: Tensor;
+  /** The gradient of the loss that the backward pass begins with; 1 where there is none. */
+  lossGradient: Tensor | undefined;
+
+  readonly #wraps: [phase: LearnerPhase, around: (inner: Phase) => Phase][] = [];
+  readonly #end: () => void;
+  /** Tensors of the current batch. */
+  readonly #owned = new Set<Tensor>();
+  /** Tensors with this id or a later one were made in the current pass. */
+  #passBegan = Infinity;
+  #recording = false;
+  #kept: Tensor[] = [];
+
+  constructor({ nEpochs, cbs, train, trial, opt }: FitSettings) {
+    this.nEpochs = nEpochs;
+    this.epochs = Array.from({ length: nEpochs }, (_, i) => i);
+    this.cbs = cbs;
+    this.train = train;
+    this.trial = trial;
+    this.opt = opt;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#end = resolve;
+  }
+
+  /**
+   * Puts something around a phase until the end of this fit; call it in `beforeFit`. A later call goes around those
+   * before it, so that the callback with the highest `order` is the outermost.
+   * @param around from the phase as it is to the phase as it is to be
+   *
+   * @example
+   * ```ts
+   * import { Callback, type Learner } from "../mod.ts";
+   * class EverySecondStep extends Callback {
+   *   override beforeFit(learn: Learner) {
+   *     learn.current.wrap("step", (inner) => () => learn.iter % 2 ? inner() : undefined);
+   *   }
+   * }
+   * ```
+   */
+  wrap(phase: LearnerPhase, around: (inner: Phase) => Phase): void {
+    this.#wraps.push([phase, around]);
+  }
+
+  /** A phase inside everything that was put around it. */
+  wrapped(phase: LearnerPhase, body: Phase): Phase {
+    return this.#wraps.reduce((inner, [name, around]) => name === phase ? around(inner) : inner, body);
+  }
+
+  /** Runs the synchronous part of `body` with the tape on. */
+  record<T>(body: () => T): T {
+    if (this.#recording) return body();
+    this.#recording = true;
+    this.tape.start();
+    try {
+      return body();
+    } finally {
+      this.tape.stop();
+      this.#recording = false;
+    }
+  }
+
+  /**
+   * Runs a piece of a batch. Of the tensors that its synchronous part makes, those in `batch`, `preds` and `loss` are
+   * freed when the batch ends, others at once; all of them when the batch ends if it returns a promise.
+   */
+  scoped<T>(body: () => T): T {
+    let result!: T;
+    const stay = tf.tidy(() => {
+      result = body();
+      return result instanceof Promise ? [...engine.state.activeScope.track] as Tensor[] : this.#inBatch();
+    });
+    for (const x of stay) this.#owned.add(x);
+    return result;
+  }
+
+  /** Takes what is in `batch`, `preds` and `loss` and was made in this pass as the batch's own. */
+  adopt(): void {
+    for (const x of this.#inBatch()) this.#owned.add(x);
+  }
+
+  #inBatch(): Tensor[] {
+    return tensorsIn([this.batch, this.preds, this.loss])
+      .filter((x) => x.id >= this.#passBegan && !(x instanceof tf.Variable));
+  }
+
+  /** Begins a pass: tensors made from here on, by the loader too, belong to the batch that they are in. */
+  beginPass(): void {
+    this.iter = this.training ? this.batchesDone : 0;
+    this.#passBegan = engine.nextTensorId();
+  }
+
+  /** Begins a batch with what the loader gave. */
+  beginBatch(batch: Batch): void {
+    this.freeBatch();
+    this.batch = batch;
+    this.adopt();
+  }
+
+  /** Frees what belongs to the batch and was not kept. */
+  freeBatch(): void {
+    this.tape.clear();
+    for (const x of this.#owned) if (!x.kept) x.dispose();
+    this.#owned.clear();
+  }
+
+  /** Lets tensors outlive their batch, until the next call or {@link freeKept}. */
+  keep(tensors: Tensor[]): void {
+    this.freeKept();
+    this.#kept = tensors.map((t) => tf.keep(t));
+  }
+
+  /** Frees what {@link keep} holds. */
+  freeKept(): void {
+    tf.dispose(this.#kept);
+    this.#kept = [];
+  }
+
+  /** Marks the fit as over. */
+  end(): void {
+    this.freeBatch();
+    this.running = false;
+    this.#end();
+  }
+}
+
+/**
+ * A state of one fit, made anew when a fit first asks for it.
+ *
+ * @example
+ * ```ts
+ * import { Callback, type Learner, perFit } from "../mod.ts";
+ * class CountBatches extends Callback {
+ *   readonly #batches = perFit(() => ({ seen: 0 }));
+ *   override afterBatch(learn: Learner) {
+ *     this.#batches(learn).seen++;
+ *   }
+ * }
+ * ```
+ */
+export function perFit<S>(make: () => S): (learn: Learner) => S {
+  const states = new WeakMap<Fit, S>();
+  return ({ current }) => {
+    if (!states.has(current)) states.set(current, make());
+    return states.get(current)!;
+  };
+}

@@ -1,0 +1,50 @@
+/** Learners that do the phases themselves. */
+import type { DataLoaders } from "../data/loader.ts";
+import type { Module } from "../nn/module.ts";
+import type { Done, LearnerPhase } from "./callback.ts";
+import { Learner, type LearnerOptions } from "./learner.ts";
+
+/**
+ * A learner that does the phases itself: the first element of the batch goes to the model, the rest to the loss.
+ * Source: miniai 09_learner.
+ */
+export class TrainLearner<M extends Module = Module> extends Learner<M> {
+  /** None: a callback that has a phase would never be called. */
+  override get callbackPhases(): readonly LearnerPhase[] {
+    return [];
+  }
+  override predict(): Done {
+    this.preds = this.model.call(this.batch[0]);
+  }
+  override getLoss(): Done {
+    this.loss = this.lossFunc(this.preds, ...this.batch.slice(1));
+  }
+  override backward(): Done {
+    this.tape.backward(this.loss, this.current.lossGradient);
+  }
+  override step(): Done {
+    this.opt!.step();
+  }
+  override zeroGrad(): Done {
+    this.opt!.zeroGrad();
+  }
+}
+
+/** A {@link TrainLearner} that multiplies gradients by `mom` in place of clearing them. Source: miniai 09_learner. */
+export class MomentumLearner<M extends Module = Module> extends TrainLearner<M> {
+  /** Share of the gradient that stays. */
+  readonly mom: number;
+
+  /**
+   * @param model what is trained
+   * @param dls data to train on and to evaluate on
+   * @param mom share of the gradient that stays; default 0.85
+   */
+  constructor(model: M, dls: DataLoaders, options: LearnerOptions = {}, mom = 0.85) {
+    super(model, dls, options);
+    this.mom = mom;
+  }
+  override zeroGrad(): void {
+    for (const p of this.model.parameters()) p.scaleGrad(this.mom);
+  }
+}
