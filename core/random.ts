@@ -4,7 +4,9 @@ import { type Tensor, tf } from "./tf.ts";
 
 /** Where a {@link Generator} stands; plain data, so that a checkpoint can hold it. */
 export interface GeneratorState {
+  /** Of the stream. */
   seed: number;
+  /** Numbers drawn so far. */
   counter: number;
 }
 
@@ -29,7 +31,11 @@ export class Generator {
   #seed = 0;
   #counter = 0;
 
-  /** @param seed a whole number from 0 to 2⁵³−1. @throws RangeError for any other. */
+  /**
+   * Begins a stream.
+   * @param seed a whole number from 0 to 2⁵³−1; default 0
+   * @throws RangeError for any other.
+   */
   constructor(seed = 0) {
     this.seed = seed;
   }

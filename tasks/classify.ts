@@ -5,24 +5,18 @@ import {
   augmentAll,
   compose,
   F,
-  getDropModel,
   initWeights,
   type Module,
   normalize,
+  resnet,
   toFloat,
 } from "../mod.ts";
-import { Command, EXIT, InvalidArgumentError, main, number, Option, UserError } from "./cli.ts";
-import { type AugmentName, AUGMENTS, CLASSIFY_PRESETS, type ClassifyConfig, MODELS } from "./presets.ts";
-import {
-  chooseRun,
-  fitRun,
-  overlay,
-  prepare,
-  tellFiles,
-  type TrainingOptions,
-  withTrainingOptions,
-} from "./training.ts";
+import { Command, EXIT, InvalidArgumentError, main, number, Option, UserError, whole } from "./cli.ts";
+import { type AugmentName, AUGMENTS, CLASSIFIERS, CLASSIFY_PRESETS, type ClassifyConfig } from "./presets.ts";
 import { reportOn } from "./classify_report.ts";
+import { fitRun } from "./fit.ts";
+import { tellFiles } from "./runs.ts";
+import { chooseRun, overlay, prepare, type TrainingOptions, withTrainingOptions } from "./training.ts";
 
 /** A parser of names of augmentations; an empty text is none. */
 function augmentNames(text: string): AugmentName[] {
@@ -38,12 +32,12 @@ const command = withTrainingOptions(
     .description("Trains a classifier of Fashion-MNIST and writes runs/NAME/ with a report"),
   Object.keys(CLASSIFY_PRESETS),
 )
-  .addOption(new Option("--model <name>", "the network").choices(Object.keys(MODELS)))
+  .addOption(new Option("--model <name>", "the network").choices(Object.keys(CLASSIFIERS)))
   .option("--drop <p>", "rate of getDropModel's dropout layers", number(0, 0.99))
   .option("--augment <list>", `of ${Object.keys(AUGMENTS).join(", ")}; "" for none`, augmentNames)
   .option("--tta", "average predictions of each test image and its mirror image")
   .option("--no-tta", "predict each test image once")
-  .option("--passes <n>", "passes with dropout on that confidence is measured by", number(1, 1000, true), 10);
+  .option("--passes <n>", "passes with dropout on that confidence is measured by", whole(1, 1000), 10);
 
 /** The config that the command line asks for. */
 function makeConfig(preset: string): ClassifyConfig {
@@ -59,14 +53,16 @@ function makeConfig(preset: string): ClassifyConfig {
 
 /** The network of a config, freshly initialised. */
 function makeClassifier(config: ClassifyConfig): Module {
-  const model = config.model === "getDropModel" ? getDropModel(config.drop) : MODELS[config.model]();
+  const model = config.model === "getDropModel"
+    ? resnet.getDropModel(config.drop)
+    : CLASSIFIERS[config.model]();
   initWeights(model, 0.1);
   return model;
 }
 
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { passes: number }>();
-  const run = await chooseRun<ClassifyConfig>(command, "classify", makeConfig);
+  const run = await chooseRun(command, "classify", makeConfig);
   const { config, files } = run;
   const dls = await prepare(options, config, {
     transform: compose(toFloat(), normalize(0.28, 0.35)),
@@ -75,14 +71,17 @@ await main(async () => {
       : undefined,
   });
   const model = makeClassifier(config);
-  const done = await fitRun({
-    ...{ ...run, model, dls, optimizer: AdamW, checkpointEvery: options.checkpointEvery },
+  const done = await fitRun(run, {
+    model,
+    dls,
+    optimizer: AdamW,
     lossFunc: F.crossEntropy,
     metrics: { accuracy: new Accuracy() },
     lossTitle: "loss (cross-entropy)",
     metadata: { config: JSON.stringify({ model: config.model, drop: config.drop }) },
+    checkpointEvery: options.checkpointEvery,
   });
   if (!done) return EXIT.stopped;
-  await reportOn(model, dls, { ...config, passes: options.passes, dir: files.dir });
+  await reportOn(model, dls, { dir: files.dir, tta: config.tta, passes: options.passes });
   await tellFiles(files.dir);
 });

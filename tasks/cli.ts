@@ -1,5 +1,6 @@
 /** What the tasks share: options, errors, exit codes. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@15.1.0";
+import type { DeviceChoice } from "../mod.ts";
 
 export { Command, InvalidArgumentError, Option };
 
@@ -21,6 +22,11 @@ export function number(low: number, high: number, whole = false): (text: string)
   };
 }
 
+/** A parser of whole numbers within bounds. */
+export function whole(low: number, high: number): (text: string) => number {
+  return number(low, high, true);
+}
+
 /** A parser of comma-separated positive whole numbers. */
 export function numbers(text: string): number[] {
   const list = text.split(",").map(Number);
@@ -30,7 +36,16 @@ export function numbers(text: string): number[] {
   return list;
 }
 
-/** The options that every task has. */
+/** Seeds that a generator takes. */
+export const MAX_SEED: number = Number.MAX_SAFE_INTEGER;
+
+/** What {@link withCommonOptions} adds, as parsed. */
+export interface CommonOptions {
+  device?: DeviceChoice;
+  runs: string;
+}
+
+/** Adds the options that every task has. */
 export function withCommonOptions(command: Command): Command {
   return command
     .addOption(

@@ -2,9 +2,7 @@
 import {
   compose,
   DataLoader,
-  type DeviceChoice,
   F,
-  fashionMnist,
   noGrad,
   noisify,
   progressBar,
@@ -14,8 +12,9 @@ import {
   toFloat,
   useDevice,
 } from "../mod.ts";
-import { Command, main, number, withCommonOptions } from "./cli.ts";
-import { chooseModel, scheduleOf } from "./runs.ts";
+import { Command, type CommonOptions, main, MAX_SEED, whole, withCommonOptions } from "./cli.ts";
+import { loadData } from "./data.ts";
+import { chooseModel, makeSchedule, type ModelOptions } from "./models.ts";
 
 const command = withCommonOptions(
   new Command("deno task evaluate")
@@ -25,26 +24,22 @@ const command = withCommonOptions(
 )
   .option("--run <name>", "the run (default: the newest, or the shipped model where there is none)")
   .option("--pretrained", "the shipped model, whatever runs there are")
-  .option("--draws <n>", "draws of t and ε for each image", number(1, 1000, true), 5)
+  .option("--draws <n>", "draws of t and ε for each image", whole(1, 1000), 5)
   .option("--data <dir>", "directory of the four IDX files")
-  .option("--seed <n>", "fixes the draws", number(0, Number.MAX_SAFE_INTEGER, true), 1);
+  .option("--seed <n>", "fixes the draws", whole(0, MAX_SEED), 1);
 
-interface Options {
-  run?: string;
-  pretrained?: boolean;
+interface Options extends CommonOptions, ModelOptions {
   draws: number;
   data?: string;
   seed: number;
-  device?: DeviceChoice;
-  runs: string;
 }
 
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
   await useDevice(options.device);
   const { model, config, title } = await chooseModel(options);
-  const { test } = await fashionMnist({ dir: options.data });
-  const { ᾱ } = scheduleOf(config);
+  const { test } = await loadData(options.data);
+  const { ᾱ } = makeSchedule(config);
   setSeed(options.seed);
   model.eval();
   const losses: number[] = [];

@@ -1,21 +1,5 @@
 /** The ways to train that `--preset` of `deno task train` and `deno task classify` knows. */
-import {
-  type DownBlockType,
-  getDropModel,
-  getModel,
-  getModel2,
-  getModel3,
-  getModel4,
-  randCopy,
-  randErase,
-  randomCrop,
-  randomFlip,
-  type UNet2DConfig,
-  type UpBlockType,
-} from "../mod.ts";
-
-/** How images reach the model's size. */
-export type Fit = "resize" | "pad";
+import { randCopy, randErase, randomCrop, randomFlip, resnet } from "../mod.ts";
 
 /** What every run has; a run's whole config is kept in its `config.json`. */
 export interface RunConfig {
@@ -38,7 +22,8 @@ export interface RunConfig {
 export interface TrainConfig extends RunConfig {
   /** Height and width of the model's images. */
   size: number;
-  fit: Fit;
+  /** How images of 28×28 reach that size: resized, or with a margin of zeros. */
+  fit: "resize" | "pad";
   channels: number[];
   layers: number;
   groups: number;
@@ -99,20 +84,14 @@ export const PRESETS: Record<string, TrainConfig> = {
   },
 };
 
-/** The network of a config. */
-export function unetConfig(c: TrainConfig): Partial<UNet2DConfig> {
-  const down = c.attention.map((a): DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
-  const up = c.attention.map((a): UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
-  return {
-    ...{ sample_size: c.size, in_channels: 1, out_channels: 1 },
-    ...{ block_out_channels: c.channels, layers_per_block: c.layers },
-    ...{ down_block_types: down, up_block_types: up },
-    ...{ norm_num_groups: c.groups, attention_head_dim: c.headDim },
-  };
-}
-
 /** The classifiers by name, as in the lesson's notebook 14. */
-export const MODELS = { getModel, getModel2, getModel3, getModel4, getDropModel } as const;
+export const CLASSIFIERS = {
+  getModel: resnet.getModel,
+  getModel2: resnet.getModel2,
+  getModel3: resnet.getModel3,
+  getModel4: resnet.getModel4,
+  getDropModel: resnet.getDropModel,
+} as const;
 
 /** The changes to training images by name. */
 export const AUGMENTS = {
@@ -126,7 +105,7 @@ export type AugmentName = keyof typeof AUGMENTS;
 
 /** Everything that decides a classifier's run. */
 export interface ClassifyConfig extends RunConfig {
-  model: keyof typeof MODELS;
+  model: keyof typeof CLASSIFIERS;
   /** Rate of the dropout layers; for `getDropModel` alone. */
   drop: number;
   augment: AugmentName[];

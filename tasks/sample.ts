@@ -1,7 +1,9 @@
 /** `deno task sample`: draws images with a trained run. */
-import { type DeviceChoice, Generator, useDevice } from "../mod.ts";
-import { Command, main, number, UserError, withCommonOptions } from "./cli.ts";
-import { chooseModel, drawSamples, runFiles } from "./runs.ts";
+import { Generator, useDevice } from "../mod.ts";
+import { Command, type CommonOptions, main, MAX_SEED, UserError, whole, withCommonOptions } from "./cli.ts";
+import { drawSamples } from "./draw.ts";
+import { chooseModel, type ModelOptions } from "./models.ts";
+import { runFiles } from "./runs.ts";
 
 const command = withCommonOptions(
   new Command("deno task sample")
@@ -12,27 +14,23 @@ const command = withCommonOptions(
     "the run to draw with (default: the newest, or the shipped model where there is none)",
   )
   .option("--pretrained", "draw with the shipped model, whatever runs there are")
-  .option("--n <count>", "images", number(1, 1024, true), 16)
-  .option("--steps <count>", "sampling steps (default: all of the run's)", number(1, 100_000, true))
+  .option("--n <count>", "images", whole(1, 1024), 16)
+  .option("--steps <count>", "sampling steps (default: all of the run's)", whole(1, 100_000))
   .option(
     "--seed <n>",
     "fixes the images (default: new ones each time)",
-    number(0, Number.MAX_SAFE_INTEGER, true),
+    whole(0, MAX_SEED),
   )
   .option(
     "--out <path>",
     "where the PNG goes; the GIF beside it (default: samples.png, in the run if there is one)",
   );
 
-interface Options {
-  run?: string;
-  pretrained?: boolean;
+interface Options extends CommonOptions, ModelOptions {
   n: number;
   steps?: number;
   seed?: number;
   out?: string;
-  device?: DeviceChoice;
-  runs: string;
 }
 
 /** Where pictures of the shipped model go. */
@@ -51,8 +49,11 @@ await main(async () => {
   const gif = options.out ? options.out.replace(/\.png$/i, "") + ".gif" : files.animation;
   const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
   await drawSamples(model, config, {
-    ...{ n: options.n, steps: options.steps, png, gif },
+    n: options.n,
+    steps: options.steps,
     generator: new Generator(seed),
+    png,
+    gif,
   });
   console.log(`Wrote ${png} and ${gif} (${title}, seed ${seed})`);
 });

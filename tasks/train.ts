@@ -1,19 +1,13 @@
 /** `deno task train`: trains a DDPM on Fashion-MNIST and writes a run. */
-import { Adam, compose, DDPMCB, padZeros, resizeBilinear, setSeed, toFloat } from "../mod.ts";
-import { Command, EXIT, main, number, numbers, Option, UserError } from "./cli.ts";
+import { Adam, DDPMCB, setSeed } from "../mod.ts";
+import { Command, EXIT, main, number, numbers, Option, UserError, whole } from "./cli.ts";
+import { DATA_SIZE, prepareImages } from "./data.ts";
+import { drawSamples } from "./draw.ts";
+import { fitRun } from "./fit.ts";
+import { makeModel, makeSchedule } from "./models.ts";
 import { PRESETS, type TrainConfig } from "./presets.ts";
-import { drawSamples, makeModel, scheduleOf } from "./runs.ts";
-import {
-  chooseRun,
-  fitRun,
-  overlay,
-  prepare,
-  tellFiles,
-  type TrainingOptions,
-  withTrainingOptions,
-} from "./training.ts";
-
-const whole = (low: number, high: number) => number(low, high, true);
+import { tellFiles } from "./runs.ts";
+import { chooseRun, overlay, prepare, type TrainingOptions, withTrainingOptions } from "./training.ts";
 
 const command = withTrainingOptions(
   new Command("deno task train").description("Trains a DDPM on Fashion-MNIST and writes runs/NAME/"),
@@ -44,24 +38,26 @@ function makeConfig(preset: string): TrainConfig {
       `--size ${config.size} does not halve ${levels - 1} times: give a multiple of ${factor}`,
     );
   }
-  if (config.fit === "pad" && (config.size < 28 || config.size % 2)) {
-    throw new UserError(`--fit pad needs an even --size of at least 28, not ${config.size}`);
+  if (config.fit === "pad" && (config.size < DATA_SIZE || config.size % 2)) {
+    throw new UserError(`--fit pad needs an even --size of at least ${DATA_SIZE}, not ${config.size}`);
   }
   return config;
 }
 
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { samples: number }>();
-  const run = await chooseRun<TrainConfig>(command, "train", makeConfig);
+  const run = await chooseRun(command, "train", makeConfig);
   const { config, name, files } = run;
-  const fit = config.fit === "resize" ? resizeBilinear(config.size) : padZeros((config.size - 28) / 2);
-  const dls = await prepare(options, config, { transform: compose(toFloat(), fit) });
+  const dls = await prepare(options, config, { transform: prepareImages(config) });
   const model = makeModel(config);
-  const done = await fitRun({
-    ...{ ...run, model, dls, optimizer: Adam, checkpointEvery: options.checkpointEvery },
-    cbs: [new DDPMCB({ schedule: scheduleOf(config) })],
+  const done = await fitRun(run, {
+    model,
+    dls,
+    optimizer: Adam,
+    cbs: [new DDPMCB({ schedule: makeSchedule(config) })],
     lossTitle: "loss (mean squared error of the noise)",
     metadata: { config: JSON.stringify(model.config) },
+    checkpointEvery: options.checkpointEvery,
   });
   if (!done) return EXIT.stopped;
   if (options.samples) {

@@ -1,67 +1,46 @@
-/** What the tasks that train share: their options, which run is meant, and the fit itself with its files. */
+/** What the tasks that train share before the fit: their options, which run is meant, and its data. */
+import { type DataLoader, type DataLoaderOptions, DataLoaders, setSeed, take, useDevice } from "../mod.ts";
 import {
-  type Adam,
-  BatchSchedCB,
-  Callback,
-  CheckpointCB,
-  type DataLoader,
-  type DataLoaderOptions,
-  DataLoaders,
-  DeviceCB,
-  type DeviceChoice,
-  fashionMnist,
-  type Learner,
-  linePlot,
-  type LossFunc,
-  type Metric,
-  MetricsCB,
-  type MetricsRow,
-  MixedPrecision,
-  type Module,
-  OneCycleLR,
-  ProgressCB,
-  RecorderCB,
-  saveWeights,
-  setSeed,
-  take,
-  TrainLearner,
-  useDevice,
-  writeFile,
-} from "../mod.ts";
-import { type Command, EXIT, number, Option, UserError, withCommonOptions } from "./cli.ts";
+  type Command,
+  type CommonOptions,
+  MAX_SEED,
+  number,
+  Option,
+  UserError,
+  whole,
+  withCommonOptions,
+} from "./cli.ts";
+import { loadData } from "./data.ts";
 import type { RunConfig } from "./presets.ts";
-import { listRuns, readConfig, runFiles } from "./runs.ts";
+import { listRuns, readConfig, type RunFiles, runFiles } from "./runs.ts";
 
-const whole = (low: number, high: number) => number(low, high, true);
-const BIG = 1e9;
-
-/** The options that both tasks have, as parsed. */
-export interface TrainingOptions {
+/** What {@link withTrainingOptions} adds, as parsed. */
+export interface TrainingOptions extends CommonOptions {
   preset: string;
   name?: string;
   resume?: string | true;
   data?: string;
-  device?: DeviceChoice;
-  runs: string;
   checkpointEvery: number;
 }
 
-/** Adds them to a command. */
+const MAX_ITEMS = 1e9;
+
+/** Adds the options that both tasks have. */
 export function withTrainingOptions(command: Command, presets: string[]): Command {
   return withCommonOptions(command)
     .addOption(new Option("--preset <name>", "where options begin").choices(presets).default(presets[0]))
     .option("--name <name>", "the run's name (default: the preset and the time)")
     .option("--resume [name]", "go on with a run: that one, or the newest")
     .option("--data <dir>", "directory of the four IDX files")
-    .option("--limit <n>", "training images at most; 0 for all", whole(0, BIG))
-    .option("--test-limit <n>", "test images at most; 0 for all", whole(0, BIG))
+    .option("--limit <n>", "training images at most; 0 for all", whole(0, MAX_ITEMS))
+    .option("--test-limit <n>", "test images at most; 0 for all", whole(0, MAX_ITEMS))
     .option("--batch <n>", "batch size", whole(1, 65_536))
     .option("--epochs <n>", "epochs", whole(1, 100_000))
     .option("--lr <x>", "peak of the one-cycle learning rate", number(0, 100))
     .option("--eps <x>", "Adam's epsilon", number(0, 1))
     .option("--mixed-precision", "multiply in f16 where the device can, and scale the loss")
-    .option("--seed <n>", "fixes every random number", whole(0, Number.MAX_SAFE_INTEGER))
-    .option("--checkpoint-every <n>", "training batches between checkpoints", whole(1, BIG), 200);
+    .option("--seed <n>", "fixes every random number", whole(0, MAX_SEED))
+    .option("--checkpoint-every <n>", "training batches between checkpoints", whole(1, MAX_ITEMS), 200);
 }
 
 /** A preset with the options given on the command line laid over it. */
@@ -78,7 +57,7 @@ export interface Run<C extends RunConfig> {
   name: string;
   config: C;
   resume: boolean;
-  files: ReturnType<typeof runFiles>;
+  files: RunFiles;
 }
 
 /**
@@ -117,138 +96,15 @@ export async function chooseRun<C extends RunConfig>(
 export async function prepare(
   { device, data: dir }: TrainingOptions,
   { limit, testLimit, seed, batch }: RunConfig,
-  more: Pick<DataLoaderOptions, "transform" | "augment">,
+  { transform, augment }: Pick<DataLoaderOptions, "transform" | "augment">,
 ): Promise<DataLoaders<DataLoader>> {
   await useDevice(device);
-  const data = await fashionMnist({ dir });
+  const { train, test } = await loadData(dir);
   setSeed(seed);
-  const some = (set: typeof data.train, n: number) => n ? take(set, n) : set;
-  return DataLoaders.from(some(data.train, limit), some(data.test, testLimit), {
+  return DataLoaders.from(limit ? take(train, limit) : train, testLimit ? take(test, testLimit) : test, {
     batchSize: batch,
     seed,
-    ...more,
+    transform,
+    augment,
   });
-}
-
-/** What a fit of a run needs besides its config. */
-export interface Fit<C extends RunConfig> extends Run<C> {
-  model: Module;
-  dls: DataLoaders<DataLoader>;
-  /** Default the mean squared error. */
-  lossFunc?: LossFunc;
-  /** Adam or AdamW. */
-  optimizer: typeof Adam;
-  /** Callbacks besides those of every run. */
-  cbs?: Callback[];
-  /** Measured each epoch besides the loss. */
-  metrics?: Record<string, Metric>;
-  /** What the loss is, for its plot. */
-  lossTitle: string;
-  /** Goes with the weights. */
-  metadata: Record<string, string>;
-  checkpointEvery: number;
-}
-
-/**
- * Trains a run's model with a one-cycle learning rate; its weights, metrics, loss plot and checkpoint are brought up to
- * date after each epoch. Ctrl-C stops after the batch.
- * @returns whether it ran to its end
- */
-export async function fitRun<C extends RunConfig>(fit: Fit<C>): Promise<boolean> {
-  const { name, config, files, model, dls } = fit;
-  await Deno.mkdir(files.dir, { recursive: true });
-  await writeFile(files.config, JSON.stringify(config, null, 2) + "\n");
-  const count = (n: number) => n.toLocaleString("en");
-  console.log(
-    `Run ${files.dir}: ${count(model.parameterCount())} parameters, ${count(dls.train.size)} images, ` +
-      `${config.epochs} epochs of ${dls.train.length} batches`,
-  );
-  const metrics = new MetricsCB(fit.metrics);
-  const recorder = new RecorderCB({
-    loss: (learn) => learn.loss,
-    lr: (learn) => learn.opt!.paramGroups[0].lr,
-  });
-  const checkpoint = new CheckpointCB({
-    path: files.checkpoint,
-    everyBatches: fit.checkpointEvery,
-    resume: fit.resume,
-  });
-  const learn = new TrainLearner(model, dls, {
-    lossFunc: fit.lossFunc,
-    lr: config.lr,
-    optFunc: (params, lr) => new fit.optimizer(params, { lr, eps: config.eps }),
-    cbs: [
-      new DeviceCB(),
-      ...config.mixedPrecision ? [new MixedPrecision()] : [],
-      ...fit.cbs ?? [],
-      new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: config.lr, totalSteps })),
-      ...[metrics, recorder, new ProgressCB(), checkpoint],
-    ],
-  });
-
-  /** Brings the run's files up to date; after each epoch, and when the fit ends or is stopped. */
-  const report = async () => {
-    await recorder.flush();
-    await saveWeights(model, files.weights, fit.metadata);
-    await writeFile(files.metrics, metrics.rows.map((row) => JSON.stringify(row) + "\n").join(""));
-    const { loss } = recorder.values;
-    if (loss.length) {
-      await writeFile(files.lossPlot, await plotLosses(loss, metrics.rows, dls.train.length, fit.lossTitle));
-    }
-  };
-  let interrupts = 0;
-  const interrupt = () => {
-    if (++interrupts > 1) Deno.exit(EXIT.stopped);
-    console.error("\nStopping after this batch; once more to quit at once");
-    checkpoint.stop();
-  };
-  Deno.addSignalListener("SIGINT", interrupt);
-  try {
-    await learn.fit(config.epochs, {
-      cbs: [Object.assign(new EpochReport(report), { order: checkpoint.order + 1 })],
-    });
-  } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
-  }
-  await report();
-  learn.dispose();
-  if (checkpoint.stopped) {
-    console.log(`Stopped. Go on with: deno task ${config.task} --resume ${name}`);
-  }
-  return !checkpoint.stopped;
-}
-
-/** Calls a function after each epoch's evaluation. */
-class EpochReport extends Callback {
-  constructor(readonly report: () => Promise<void>) {
-    super();
-  }
-  override async afterEpoch(learn: Learner): Promise<void> {
-    if (!learn.training) await this.report();
-  }
-}
-
-/** Training losses a batch and evaluation losses an epoch, on one plot. */
-function plotLosses(losses: number[], rows: MetricsRow[], batches: number, y: string): Promise<string> {
-  const smooth: { x: number; y: number }[] = [];
-  let average = losses[0];
-  losses.forEach((y, x) => smooth.push({ x, y: average += 0.05 * (y - average) }));
-  return linePlot({
-    series: {
-      "train, each batch": losses.map((y, x) => ({ x, y })),
-      "train, smoothed": smooth,
-      "eval, each epoch": rows.filter((r) => r.train === "eval")
-        .map((r) => ({ x: (r.epoch + 1) * batches, y: r.loss })),
-    },
-    x: "batch",
-    y,
-    yScale: "log",
-  });
-}
-
-/** Prints what a run's directory holds. */
-export async function tellFiles(dir: string): Promise<void> {
-  const list: string[] = [];
-  for await (const { name } of Deno.readDir(dir)) list.push(name);
-  console.log(`Wrote ${dir}: ${list.sort().join(", ")}`);
 }

@@ -1,6 +1,17 @@
 /** Choosing a device, and the same training on both. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Adam, currentDevice, F, Generator, setSeed, Tape, tf, UNet2DModel, useDevice } from "../mod.ts";
+import {
+  Adam,
+  currentDevice,
+  type DeviceOptions,
+  F,
+  Generator,
+  setSeed,
+  Tape,
+  tf,
+  UNet2DModel,
+  useDevice,
+} from "../mod.ts";
 import { assertClose, device, numbers, wasmOnly } from "./support.ts";
 
 Deno.test("the device in use is told; asking again gives it; an unknown name is an error", async () => {
@@ -11,6 +22,92 @@ Deno.test("the device in use is told; asking again gives it; an unknown name is 
     RangeError,
     'Unknown device "cuda": one of auto, webgpu, wasm',
   );
+});
+
+Deno.test("options out of range or without an effect are refused by name", async () => {
+  const refused: [choice: "wasm" | "webgpu", options: DeviceOptions, message: string][] = [
+    ["wasm", { threads: "2" as never }, 'useDevice: threads is a whole number from 1 to 64, not "2"'],
+    ["wasm", { threads: 0 }, "useDevice: threads is a whole number from 1 to 64, not 0"],
+    ["wasm", { threads: 65 }, "useDevice: threads is a whole number from 1 to 64, not 65"],
+    ["wasm", { threads: 2, shared: false }, "with shared: false there is one"],
+    ["webgpu", { threads: 2 }, 'threads: 2 is an option of "wasm"'],
+    ["webgpu", { shared: false }, 'shared: false is an option of "wasm"'],
+  ];
+  for (const [choice, options, message] of refused) {
+    await assertRejects(() => useDevice(choice, { ...options, log: null }), RangeError, message);
+  }
+});
+
+Deno.test("another number of threads is refused while the device runs", wasmOnly, async () => {
+  const threads = device.threads === 1 ? 2 : 1;
+  await assertRejects(
+    () => useDevice("wasm", { threads, log: null }),
+    Error,
+    `threads: ${threads} was asked for`,
+  );
+  assertEquals(await useDevice("wasm", { threads: device.threads, log: null }), device);
+});
+
+Deno.test("calls at once start one device, and all wait for it", async () => {
+  const out = await script(
+    `import { tf, useDevice } from "MOD";
+const log = (line) => console.log(line.split(" ")[0]);
+const ask = async () => {
+  await useDevice(undefined, { log });
+  return (await tf.add(tf.scalar(1), 1).data())[0];
+};
+console.log(...await Promise.all([ask(), ask(), ask()]));
+Deno.exit(0);`,
+    { DENOISE_DEVICE: device.name },
+    ["--allow-read", "--allow-sys"],
+  );
+  assertEquals(out, "Device:\n2 2 2\n");
+});
+
+Deno.test(
+  "a start that fails leaves nothing behind: another device can be used, and the same one tried again",
+  {
+    ...wasmOnly,
+  },
+  async () => {
+    const out = await script(
+      `import { tf, useDevice } from "MOD";
+let left = 1;
+const adapter = {
+  info: { description: "a card" },
+  features: new Set(),
+  limits: {},
+  requestDevice: () => Promise.reject(new Error("no " + left++)),
+};
+Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => Promise.resolve(adapter) } });
+for (let i = 0; i < 2; i++) await useDevice("webgpu").catch((error) => console.log(error.message));
+await useDevice("wasm", { log: null });
+console.log((await tf.add(tf.scalar(1), 1).data())[0]);`,
+      {},
+      ["--allow-read", "--allow-sys"],
+    );
+    assertEquals(out, "no 1\nno 2\n2\n");
+  },
+);
+
+Deno.test("a constant is made once, and freed when its owner is garbage", async () => {
+  const out = await script(
+    `import { constant, tf, useDevice } from "MOD";
+await useDevice(undefined, { log: null });
+const make = (owner) => constant("a test", () => tf.scalar(7), owner);
+const owner = {}, tensor = make(owner), before = tf.memory().numTensors;
+for (let i = 0; i < 10; i++) make({});
+console.log(make(owner) === tensor, tf.memory().numTensors - before);
+for (let i = 0; i < 100 && tf.memory().numTensors > before; i++) {
+  gc();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+}
+console.log(make(owner) === tensor, tf.memory().numTensors - before);
+Deno.exit(0);`,
+    { DENOISE_DEVICE: device.name },
+    ["--allow-read", "--allow-sys", "--v8-flags=--expose-gc"],
+  );
+  assertEquals(out, "true 10\ntrue 0\n");
 });
 
 /** Runs a script on its own and gives what it printed. */
@@ -43,6 +140,7 @@ Deno.test({
     assert(auto.includes("no WebGPU adapter"), auto);
     const named = await script(none + NAME, { DENOISE_DEVICE: "webgpu" });
     assert(named.includes("Device webgpu was asked for, but there is no WebGPU adapter here"), named);
+    assert(named.includes('or use "wasm"'), named);
     assert(!/^wasm$/m.test(named), "a device that was named must not be switched");
   },
 });
@@ -54,28 +152,40 @@ Deno.test({
     const losses = async () => {
       setSeed(3);
       const model = new UNet2DModel({
-        ...{ in_channels: 1, out_channels: 1, block_out_channels: [8, 16], layers_per_block: 1 },
+        in_channels: 1,
+        out_channels: 1,
+        block_out_channels: [8, 16],
+        layers_per_block: 1,
         down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
         up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-        ...{ attention_head_dim: 4, norm_num_groups: 4 },
+        attention_head_dim: 4,
+        norm_num_groups: 4,
       });
       const opt = new Adam(model.parameters(), { lr: 1e-2, eps: 1e-5 });
       const g = new Generator(4);
       const x = g.normal([4, 16, 16, 1]), ε = g.normal([4, 16, 16, 1]);
+      const t = tf.tensor1d([1, 50, 300, 999], "int32");
       const seen: number[] = [];
       for (let i = 0; i < 3; i++) {
         const tape = new Tape();
         tape.start();
-        const loss = F.mseLoss(model.call(x, tf.tensor1d([1, 50, 300, 999], "int32")).sample, ε);
+        const loss = tf.tidy(() => F.mseLoss(model.call(x, t).sample, ε));
         tape.stop();
-        tape.backward(loss);
+        tf.tidy(() => void tape.backward(loss));
         opt.step();
         opt.zeroGrad();
         seen.push(...await numbers(loss));
+        loss.dispose();
       }
+      tf.dispose([x, ε, t]);
+      opt.dispose();
+      model.dispose();
       return seen;
     };
     const here = await losses();
+    const one = tf.scalar(1);
+    await assertRejects(() => useDevice("wasm", { log: null }), Error, "1 tensors live on webgpu");
+    one.dispose();
     await useDevice("wasm", { log: null });
     const there = await losses();
     await useDevice("webgpu", { log: null });

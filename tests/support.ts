@@ -1,11 +1,24 @@
 /** What tests share: the device under test, comparisons, gradient checks. */
 import { assert, assertEquals } from "@std/assert";
-import { type DeviceChoice, Generator, grad, noGrad, type Tensor, tf, useDevice } from "../mod.ts";
+import {
+  currentGpu,
+  type DeviceChoice,
+  Generator,
+  grad,
+  noGrad,
+  type Tensor,
+  tf,
+  useDevice,
+} from "../mod.ts";
 
 /** The device that this run of the suite is for: `DENOISE_DEVICE`, else WASM. */
 export const device = await useDevice((Deno.env.get("DENOISE_DEVICE") ?? "wasm") as DeviceChoice, {
   log: null,
 });
+
+// Each shader that is found by its key is compared with the code of each run.
+const gpu = currentGpu();
+if (gpu) gpu.pipelines.debug = true;
 
 /** A test that needs threads, files of a task, or anything that has nothing to do with WebGPU. */
 export const wasmOnly = { ignore: device.name !== "wasm" };

@@ -1,10 +1,10 @@
 /** What only WebGPU can promise or break: uploads, waits, small limits, a device that fails. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Callback, currentGpu, type Learner } from "../mod.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { Callback, currentGpu, type Learner, tf } from "../mod.ts";
 import { tinyClassifier, tinyDdpm } from "./tiny.ts";
 import type { Case } from "../bench/cases.ts";
 import { stepCost, whole } from "../bench/webgpu.ts";
-import { device } from "./support.ts";
+import { device, numbers } from "./support.ts";
 
 const onGpu = { ignore: device.name !== "webgpu" };
 const MOD = new URL("../mod.ts", import.meta.url).href;
@@ -86,10 +86,27 @@ for (
 
 Deno.test("the number of shaders does not grow with steps, nor memory", onGpu, async () => {
   const gpu = currentGpu()!, seen: number[][] = [];
-  const watch = new Watch(1000, () => seen.push([gpu.compilations, gpu.backend.numDataIds()]));
+  const watch = new Watch(1000, () => seen.push([gpu.pipelines.size, gpu.backend.numDataIds()]));
   await tinyDdpm([watch], 8).fit(2);
   assertEquals(seen.at(-1)![0], seen[0][0]);
   assert(seen.at(-1)![1] <= seen[2][1] + 20, `${seen.map(([, ids]) => ids)}`);
+});
+
+Deno.test("a key that lacks what its shader depends on is found where runs are compared", onGpu, async () => {
+  const gpu = currentGpu()!;
+  const fill = (value: number, key: number[]) => {
+    const y = gpu.output([3]);
+    gpu.run("Fill", {
+      key,
+      write: { y },
+      groups: [1],
+      shader: () => ({ threads: 3, body: `y[t] = f32(${value});` }),
+    });
+    return tf.engine().makeTensorFromTensorInfo(y);
+  };
+  assertEquals(await numbers(fill(2, [0])), [2, 2, 2]);
+  assertEquals(await numbers(fill(3, [3])), [3, 3, 3]);
+  assertThrows(() => fill(4, [0]), Error, 'have the key "Fill 0"; it lacks what this line depends on');
 });
 
 const STEP = `

@@ -1,7 +1,8 @@
 /** Chooses and starts the device that tensors live on. */
-import { loadWebGPUBackend, tf } from "../tf.ts";
+import { engine, tf } from "../tf.ts";
+import { countConstants } from "./constants.ts";
 import { canShareMemory } from "./wasm/unshared.ts";
-import { Gpu, registerWgsl } from "./webgpu/mod.ts";
+import type { Gpu } from "./webgpu/gpu.ts";
 
 /** What a caller may ask for. */
 export type DeviceChoice = "auto" | "webgpu" | "wasm";
@@ -19,7 +20,7 @@ export interface Device {
 
 /** Options of {@link useDevice}. */
 export interface DeviceOptions {
-  /** Kernel threads on WASM; default `DENOISE_THREADS`, else the machine's cores. */
+  /** Kernel threads on WASM, from 1 to 64; default `DENOISE_THREADS`, else the machine's cores. */
   threads?: number;
   /** Whether threads share memory on WASM; without it there is one thread. Default wherever it can be had. */
   shared?: boolean;
@@ -28,14 +29,14 @@ export interface DeviceOptions {
 }
 
 const CHOICES: DeviceChoice[] = ["auto", "webgpu", "wasm"];
-/** Software adapters by the names that drivers give them, for runtimes without `isFallbackAdapter`. */
-const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
+const MAX_THREADS = 64;
 
-let current: Promise<Device> | undefined;
-let settled: Device | undefined;
+let current: Device | undefined;
 let gpu: Gpu | undefined;
+/** The calls of {@link useDevice} before the next one, which waits for them. */
+let before: Promise<unknown> = Promise.resolve();
 
-/** An environment variable, where there is an environment and leave to read it. */
+/** An environment variable, where there is an environment and permission to read it. */
 function environment(name: string): string | undefined {
   const deno = (globalThis as { Deno?: typeof Deno }).Deno;
   if (!deno) return undefined;
@@ -44,13 +45,12 @@ function environment(name: string): string | undefined {
 }
 
 /**
- * Starts a device and makes it the one that tensors are created on. Called again with the same choice it only
- * returns the device; the choice cannot be changed while tensors of the other device are in use.
- *
- * `auto` (the default; `DENOISE_DEVICE` overrides it) takes a hardware WebGPU adapter, otherwise multi-threaded SIMD
- * WASM. A software adapter is taken only where `webgpu` is asked for by name.
- *
- * @throws RangeError for another name; Error where a device asked for by name is not available.
+ * Starts a device and makes it the one that tensors are created on. Called again, also while the first call has not
+ * ended, it returns the same device.
+ * @param choice `auto` takes a hardware WebGPU adapter, otherwise multi-threaded SIMD WASM; a software adapter is taken
+ * only for `webgpu`. Default `DENOISE_DEVICE`, else `auto`.
+ * @throws RangeError for another name, and for options out of range or without an effect; Error where a device asked for
+ * by name is not available, or where tensors live on another one.
  *
  * @example
  * ```ts
@@ -60,71 +60,99 @@ function environment(name: string): string | undefined {
  * assert(device.name === "wasm");
  * ```
  */
-export async function useDevice(
-  choice: DeviceChoice = "auto",
-  options: DeviceOptions = {},
-): Promise<Device> {
-  let asked: string = choice;
-  if (choice === "auto") asked = environment("DENOISE_DEVICE") ?? "auto";
-  if (!CHOICES.includes(asked as DeviceChoice)) {
-    throw new RangeError(`Unknown device "${asked}": one of ${CHOICES.join(", ")}`);
-  }
-  const running = await current;
-  if (running && (asked === "auto" || asked === running.name)) return running;
-  current = start(asked as DeviceChoice, options).catch((error) => {
-    current = running && Promise.resolve(running);
-    throw error;
-  });
-  settled = await current;
-  const log = options.log === undefined ? console.error : options.log;
-  log?.(`Device: ${settled.name} (${settled.detail}): ${settled.reason}`);
-  return settled;
+export function useDevice(choice?: DeviceChoice, options: DeviceOptions = {}): Promise<Device> {
+  const turn = before.then(() => choose(choice, options));
+  before = turn.catch(() => {});
+  return turn;
 }
 
 /** The device in use. @throws Error before {@link useDevice}. */
 export function currentDevice(): Device {
-  if (!settled) throw new Error("No device yet: call `await useDevice()` first");
-  return settled;
+  if (!current) throw new Error("No device yet: call `await useDevice()` first");
+  return current;
 }
 
 /** The WebGPU device in use; undefined on WASM. */
 export function currentGpu(): Gpu | undefined {
-  return settled?.name === "webgpu" ? gpu : undefined;
+  return current?.name === "webgpu" ? gpu : undefined;
 }
 
-async function start(choice: DeviceChoice, options: DeviceOptions): Promise<Device> {
-  if (choice === "wasm") return await startOnWasm("asked for", options);
-  const adapter = await findAdapter();
-  if (choice === "webgpu") {
-    if (!adapter) {
+async function choose(choice: DeviceChoice | undefined, options: DeviceOptions): Promise<Device> {
+  const variable = choice === undefined ? environment("DENOISE_DEVICE") : undefined;
+  const asked = (choice ?? variable ?? "auto") as DeviceChoice;
+  if (!CHOICES.includes(asked)) {
+    const where = variable ? " in DENOISE_DEVICE" : "";
+    throw new RangeError(`Unknown device "${asked}"${where}: one of ${CHOICES.join(", ")}`);
+  }
+  const { threads, shared, log = console.error } = options;
+  checkOptions(asked, threads, shared);
+  if (current && (asked === "auto" || asked === current.name)) {
+    if (current.name === "wasm" && threads !== undefined && threads !== current.threads) {
       throw new Error(
-        "Device webgpu was asked for, but there is no WebGPU adapter here. " +
-          "Install a Vulkan, Metal or D3D12 driver, or use --device wasm",
+        `useDevice: the WASM device runs on ${current.threads} threads, and threads: ${threads} was asked for; ` +
+          "it keeps those that it started with",
       );
     }
-    return await startOnWebGPU(adapter, "asked for");
+    return current;
   }
-  if (adapter && !adapter.software) return await startOnWebGPU(adapter, "hardware adapter found");
-  const reason = adapter ? `the only WebGPU adapter is software (${adapter.detail})` : "no WebGPU adapter";
-  return await startOnWasm(reason, options);
+  requireNoTensors(asked);
+  current = await start(asked, threads, shared);
+  log?.(`Device: ${current.name} (${current.detail}): ${current.reason}`);
+  return current;
 }
 
-interface Found {
-  adapter: GPUAdapter;
-  software: boolean;
-  detail: string;
+/** @throws RangeError for options that are out of range or would do nothing. */
+function checkOptions(asked: DeviceChoice, threads?: number, shared?: boolean): void {
+  if (threads !== undefined) requireThreads("useDevice: threads", threads);
+  if (asked === "webgpu" && threads !== undefined) {
+    throw new RangeError(`useDevice: threads: ${threads} is an option of "wasm", not of "webgpu"`);
+  }
+  if (asked === "webgpu" && shared !== undefined) {
+    throw new RangeError(`useDevice: shared: ${shared} is an option of "wasm", not of "webgpu"`);
+  }
+  if (shared === false && threads !== undefined && threads > 1) {
+    throw new RangeError(`useDevice: threads: ${threads} share memory; with shared: false there is one`);
+  }
 }
 
-async function findAdapter(): Promise<Found | undefined> {
-  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
-  if (!gpu) return undefined;
+/** @throws RangeError unless a number of threads, told of by a name, is one. */
+function requireThreads(what: string, threads: unknown): void {
+  if (Number.isInteger(threads) && (threads as number) >= 1 && (threads as number) <= MAX_THREADS) return;
+  throw new RangeError(
+    `${what} is a whole number from 1 to ${MAX_THREADS}, not ${JSON.stringify(threads)}`,
+  );
+}
+
+/** @throws Error if tensors live on the device in use, which another is to follow. */
+function requireNoTensors(asked: DeviceChoice): void {
+  const alive = engine.state.numTensors - countConstants();
+  if (!current || alive <= 0) return;
+  throw new Error(
+    `useDevice("${asked}"): ${alive} tensors live on ${current.name}; dispose of them before another device is used, ` +
+      "or use it in another process",
+  );
+}
+
+async function start(choice: DeviceChoice, threads?: number, shared?: boolean): Promise<Device> {
+  if (choice === "wasm") return await startOnWasm("asked for", threads, shared);
   quietDrivers();
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) return undefined;
-  const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
-  const detail = info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") ||
-    "unnamed adapter";
-  return { adapter, software: !!info.isFallbackAdapter || SOFTWARE.test(detail), detail };
+  const { findAdapter, startWebGPU } = await import("./webgpu/start.ts");
+  const found = await findAdapter();
+  if (choice === "webgpu" && !found) {
+    throw new Error(
+      "Device webgpu was asked for, but there is no WebGPU adapter here. " +
+        'Install a Vulkan, Metal or D3D12 driver, or use "wasm"',
+    );
+  }
+  if (!found) return await startOnWasm("no WebGPU adapter", threads, shared);
+  const { detail, software } = found;
+  if (software && choice === "auto") {
+    return await startOnWasm(`the only WebGPU adapter is software (${detail})`, threads, shared);
+  }
+  gpu ??= await startWebGPU(found, environment("DENOISE_DEBUG") !== undefined);
+  await tf.setBackend("webgpu");
+  const reason = choice === "auto" ? "hardware adapter found" : "asked for";
+  return { name: "webgpu", detail, reason, threads: 1 };
 }
 
 /** Mesa's drivers complain on stderr where this variable is unset; any directory contents them. */
@@ -136,35 +164,10 @@ function quietDrivers(): void {
   if (!deno.env.get(variable)) deno.env.set(variable, "/tmp");
 }
 
-async function startOnWebGPU({ adapter, detail }: Found, reason: string): Promise<Device> {
-  const { Backend } = await loadWebGPUBackend();
-  const { limits, features } = adapter;
-  const device = await adapter.requestDevice({
-    requiredFeatures: (["timestamp-query", "shader-f16"] as const).filter((f) => features.has(f)),
-    requiredLimits: {
-      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
-      maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
-      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-      maxBufferSize: limits.maxBufferSize,
-      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
-      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
-      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
-    },
-  });
-  const backend = new Backend(device, adapter.info);
-  tf.removeBackend("webgpu"); // the package's own, which asks for an adapter of its own
-  tf.registerBackend("webgpu", () => backend, 3);
-  gpu = new Gpu(backend);
-  registerWgsl(gpu);
-  await tf.setBackend("webgpu");
-  return { name: "webgpu", detail, reason, threads: 1 };
-}
-
-async function startOnWasm(reason: string, options: DeviceOptions): Promise<Device> {
+async function startOnWasm(reason: string, asked?: number, wanted?: boolean): Promise<Device> {
   const { startWasm } = await import("./wasm/start.ts");
-  const threads = threadCount(options.threads);
-  const shared = options.shared ?? canShareMemory();
-  const { pool } = await startWasm(threads, shared);
+  const shared = wanted ?? canShareMemory();
+  const { pool } = await startWasm(asked ?? defaultThreads(), shared);
   await tf.setBackend("wasm");
   const simd = pool.relaxed ? "relaxed SIMD" : "SIMD";
   const alone = shared ? "" : ", no memory shared with threads (a page needs cross-origin isolation)";
@@ -172,13 +175,11 @@ async function startOnWasm(reason: string, options: DeviceOptions): Promise<Devi
   return { name: "wasm", detail, reason, threads: pool.threads };
 }
 
-function threadCount(asked: number | undefined): number {
+/** Threads where the caller names no number. @throws RangeError if `DENOISE_THREADS` is none. */
+function defaultThreads(): number {
   const text = environment("DENOISE_THREADS");
-  const n = asked ?? (text === undefined ? navigator.hardwareConcurrency || 1 : Number(text));
-  if (!Number.isInteger(n) || n < 1 || n > 64) {
-    throw new RangeError(
-      `DENOISE_THREADS must be a whole number from 1 to 64, not "${asked ?? text}"`,
-    );
-  }
-  return n;
+  if (text === undefined) return Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1);
+  const threads = Number(text);
+  requireThreads("DENOISE_THREADS", Number.isInteger(threads) ? threads : text);
+  return threads;
 }

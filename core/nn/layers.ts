@@ -23,9 +23,14 @@ function positive(name: string, value: number): void {
 
 /** Modules one after another; `new Sequential(a, b)` names them "0", "1". */
 export class Sequential extends Module<[Tensor], Tensor> {
+  /** A layer by its place. */
   [index: number]: Module<[Tensor], Tensor>;
   #layers: Module<[Tensor], Tensor>[];
 
+  /**
+   * Puts layers in a row.
+   * @param layers in order
+   */
   constructor(...layers: Module<[Tensor], Tensor>[]) {
     super();
     this.#layers = layers;
@@ -37,6 +42,10 @@ export class Sequential extends Module<[Tensor], Tensor> {
     return this.#layers;
   }
 
+  /**
+   * The last layer's output.
+   * @param x what the first layer takes
+   */
   override forward(x: Tensor): Tensor {
     return this.#layers.reduce((y, layer) => layer.call(y), x);
   }
@@ -47,9 +56,17 @@ export class Sequential extends Module<[Tensor], Tensor> {
  * […,out].
  */
 export class Linear extends Module<[Tensor, Tensor?], Tensor> {
+  /** [out,in]. */
   weight: Parameter;
+  /** [out], or null without. */
   bias: Parameter | null;
 
+  /**
+   * Makes a layer with random weights.
+   * @param inFeatures numbers of an input
+   * @param outFeatures numbers of an output
+   * @throws RangeError unless both are positive whole numbers.
+   */
   constructor(readonly inFeatures: number, readonly outFeatures: number, options: LayerOptions = {}) {
     super();
     positive("inFeatures", inFeatures);
@@ -59,6 +76,12 @@ export class Linear extends Module<[Tensor, Tensor?], Tensor> {
     this.bias = bias ? new Parameter(torchDefault([outFeatures], inFeatures, generator)) : null;
   }
 
+  /**
+   * x·Wᵀ + b + residual.
+   * @param x […,in]
+   * @param residual […,out]
+   * @returns […,out]
+   */
   override forward(x: Tensor, residual?: Tensor): Tensor {
     return F.linear(x, this.weight, this.bias, residual);
   }
@@ -72,11 +95,22 @@ export interface Conv2dLayerOptions extends LayerOptions, Omit<F.Conv2dOptions, 
  * Input [N,H,W,in], output and residual (added to it) [N,H',W',out].
  */
 export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
+  /** [k,k,in,out]. */
   weight: Parameter;
+  /** [out], or null without. */
   bias: Parameter | null;
+  /** Pixels from one output to the next. */
   readonly stride: number;
+  /** Zeros around the image. */
   readonly padding: number;
 
+  /**
+   * Makes a layer with random weights.
+   * @param inChannels of the image
+   * @param outChannels of the output, the filters
+   * @param kernelSize height and width of a filter
+   * @throws RangeError unless all are positive whole numbers.
+   */
   constructor(
     readonly inChannels: number,
     readonly outChannels: number,
@@ -96,6 +130,12 @@ export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
     this.bias = bias ? new Parameter(torchDefault([outChannels], fanIn, generator)) : null;
   }
 
+  /**
+   * The convolution, plus the residual.
+   * @param x [N,H,W,in]
+   * @param residual [N,H',W',out]
+   * @returns [N,H',W',out]
+   */
   override forward(x: Tensor, residual?: Tensor): Tensor {
     return F.conv2d(x, this.weight, this.bias, { stride: this.stride, padding: this.padding, residual });
   }
@@ -103,12 +143,21 @@ export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
 
 /** Group normalisation over [N,…,C], with SiLU after it where `silu` is set. Weight and bias [C]. */
 export class GroupNorm extends Module<[Tensor], Tensor> {
+  /** Scale of each channel, [C]. */
   weight: Parameter;
+  /** Shift of each channel, [C]. */
   bias: Parameter;
+  /** Added to the variance. */
   readonly eps: number;
+  /** Whether SiLU follows. */
   readonly silu: boolean;
 
-  /** @throws Error if the groups do not divide the channels. */
+  /**
+   * Makes a layer of scale 1 and shift 0.
+   * @param groups of channels that are normalised together
+   * @param channels of the input
+   * @throws Error if the groups do not divide the channels.
+   */
   constructor(
     readonly groups: number,
     readonly channels: number,
@@ -122,6 +171,11 @@ export class GroupNorm extends Module<[Tensor], Tensor> {
     this.bias = new Parameter(tf.zeros([channels]));
   }
 
+  /**
+   * The normalised input.
+   * @param x [N,…,C]
+   * @returns x's shape
+   */
   override forward(x: Tensor): Tensor {
     return F.groupNorm(x, this.groups, this.weight, this.bias, this);
   }
@@ -136,15 +190,27 @@ export interface BatchNormOptions {
 }
 
 /** Normalises each channel over the batch (Ioffe & Szegedy 2015); in eval by the running statistics. */
-abstract class BatchNorm extends Module<[Tensor], Tensor> {
+export abstract class BatchNorm extends Module<[Tensor], Tensor> {
+  /** Scale of each channel, [C]. */
   weight: Parameter;
+  /** Shift of each channel, [C]. */
   bias: Parameter;
+  /** What eval takes for the mean, [C]. */
   running_mean: Buffer;
+  /** What eval takes for the variance, [C]. */
   running_var: Buffer;
+  /** Added to the variance. */
   readonly eps: number;
+  /** Share of a batch's statistics in the running ones. */
   momentum: number;
+  /** Axes of the input. */
   protected abstract readonly rank: number;
 
+  /**
+   * Makes a layer of scale 1 and shift 0, with running mean 0 and variance 1.
+   * @param channels of the input
+   * @throws RangeError unless it is a positive whole number.
+   */
   constructor(readonly channels: number, { eps = 1e-5, momentum = 0.1 }: BatchNormOptions = {}) {
     super();
     positive("channels", channels);
@@ -156,6 +222,12 @@ abstract class BatchNorm extends Module<[Tensor], Tensor> {
     this.running_var = new Buffer(tf.ones([channels]));
   }
 
+  /**
+   * The normalised input; in training the running statistics follow.
+   * @param x [N,C] or [N,H,W,C]
+   * @returns x's shape
+   * @throws Error for another shape.
+   */
   override forward(x: Tensor): Tensor {
     if (x.shape.length !== this.rank || x.shape.at(-1) !== this.channels) {
       const wanted = this.rank === 2 ? "[N,C]" : "[N,H,W,C]";
@@ -183,16 +255,23 @@ abstract class BatchNorm extends Module<[Tensor], Tensor> {
 
 /** {@link BatchNorm} over [N,C]. */
 export class BatchNorm1d extends BatchNorm {
-  protected override readonly rank = 2;
+  /** Axes of [N,C]. */
+  protected override readonly rank: number = 2;
 }
 
 /** {@link BatchNorm} over [N,H,W,C]. */
 export class BatchNorm2d extends BatchNorm {
-  protected override readonly rank = 4;
+  /** Axes of [N,H,W,C]. */
+  protected override readonly rank: number = 4;
 }
 
 /** x·sigmoid(x). */
 export class SiLU extends Module<[Tensor], Tensor> {
+  /**
+   * The activation of each number.
+   * @param x any shape
+   * @returns x's shape
+   */
   override forward(x: Tensor): Tensor {
     return F.silu(x);
   }
@@ -200,6 +279,11 @@ export class SiLU extends Module<[Tensor], Tensor> {
 
 /** max(x, 0). */
 export class ReLU extends Module<[Tensor], Tensor> {
+  /**
+   * The activation of each number.
+   * @param x any shape
+   * @returns x's shape
+   */
   override forward(x: Tensor): Tensor {
     return F.relu(x);
   }
@@ -217,13 +301,26 @@ export interface GeneralReluOptions {
 
 /** min(max(x, leak·x) − sub, maxV); source: miniai 12_activations. */
 export class GeneralRelu extends Module<[Tensor], Tensor> {
+  /** Slope below 0. */
   readonly leak: number;
+  /** Subtracted from the output. */
   readonly sub: number;
+  /** Largest output. */
   readonly maxV: number;
+
+  /** Keeps the options. */
   constructor({ leak = 0, sub = 0, maxV = Infinity }: GeneralReluOptions = {}) {
     super();
-    [this.leak, this.sub, this.maxV] = [leak, sub, maxV];
+    this.leak = leak;
+    this.sub = sub;
+    this.maxV = maxV;
   }
+
+  /**
+   * The activation of each number.
+   * @param x any shape
+   * @returns x's shape
+   */
   override forward(x: Tensor): Tensor {
     const y = F.generalRelu(x, this.leak, this.sub);
     return this.maxV === Infinity ? y : tf.minimum(y, this.maxV);
@@ -232,10 +329,21 @@ export class GeneralRelu extends Module<[Tensor], Tensor> {
 
 /** {@link F.averagePool}: means of factor × factor blocks of [N,H,W,C]. */
 export class AvgPool2d extends Module<[Tensor], Tensor> {
+  /**
+   * Keeps the size of the blocks.
+   * @param factor height and width of a block; default 2
+   * @throws RangeError unless it is a positive whole number.
+   */
   constructor(readonly factor = 2) {
     super();
     positive("factor", factor);
   }
+
+  /**
+   * The blocks' means; a part of a block at the border is a block.
+   * @param x [N,H,W,C]
+   * @returns [N,⌈H/factor⌉,⌈W/factor⌉,C]
+   */
   override forward(x: Tensor): Tensor {
     return F.averagePool(x, this.factor);
   }
@@ -243,6 +351,11 @@ export class AvgPool2d extends Module<[Tensor], Tensor> {
 
 /** Mean over the pixels: [N,H,W,C] to [N,C]. */
 export class GlobalAvgPool extends Module<[Tensor], Tensor> {
+  /**
+   * The mean of each channel.
+   * @param x [N,H,W,C]
+   * @returns [N,C]
+   */
   override forward(x: Tensor): Tensor {
     return tf.mean(x, [1, 2]);
   }
@@ -250,7 +363,12 @@ export class GlobalAvgPool extends Module<[Tensor], Tensor> {
 
 /** Zeroes single elements in training; the identity in eval. */
 export class Dropout extends Module<[Tensor], Tensor> {
-  /** @param p probability of a zero, in [0, 1). @throws RangeError outside it. */
+  /**
+   * Keeps the rate.
+   * @param p probability of a zero, in [0, 1); default 0.5
+   * @param generator draws what is zeroed; default the shared one
+   * @throws RangeError for another rate.
+   */
   constructor(readonly p = 0.5, readonly generator: Generator = defaultGenerator) {
     super();
     if (!(p >= 0 && p < 1)) throw new RangeError(`A dropout rate lies in [0, 1), not ${p}`);
@@ -261,6 +379,11 @@ export class Dropout extends Module<[Tensor], Tensor> {
     return [];
   }
 
+  /**
+   * The input, in training with zeros and the rest divided by 1 − p.
+   * @param x any shape
+   * @returns x's shape
+   */
   override forward(x: Tensor): Tensor {
     return this.training ? F.dropout(x, this.p, this.axes, this.generator) : tf.clone(x);
   }
@@ -268,6 +391,7 @@ export class Dropout extends Module<[Tensor], Tensor> {
 
 /** Zeroes whole channels of an image [N,H,W,C] in training (Tompson et al. 2015). */
 export class Dropout2d extends Dropout {
+  /** Rows and columns share one draw. */
   protected override get axes(): number[] {
     return [1, 2];
   }
@@ -275,6 +399,11 @@ export class Dropout2d extends Dropout {
 
 /** [N, …] to [N, rest], in PyTorch's order of axes (channels before rows and columns). */
 export class Flatten extends Module<[Tensor], Tensor> {
+  /**
+   * One row for each item.
+   * @param x [N,…]
+   * @returns [N,rest]
+   */
   override forward(x: Tensor): Tensor {
     const nchw = x.shape.length === 4 ? tf.transpose(x, [0, 3, 1, 2]) : x;
     return tf.reshape(nchw, [x.shape[0], -1]);
@@ -283,10 +412,21 @@ export class Flatten extends Module<[Tensor], Tensor> {
 
 /** Nearest-neighbour upsampling of [N,H,W,C]. */
 export class Upsample extends Module<[Tensor], Tensor> {
+  /**
+   * Keeps the factor.
+   * @param factor how often a pixel is repeated along each axis; default 2
+   * @throws RangeError unless it is a positive whole number.
+   */
   constructor(readonly factor = 2) {
     super();
     positive("factor", factor);
   }
+
+  /**
+   * The image with every pixel repeated.
+   * @param x [N,H,W,C]
+   * @returns [N,factor·H,factor·W,C]
+   */
   override forward(x: Tensor): Tensor {
     return F.upsampleNearest(x, this.factor);
   }

@@ -2,6 +2,7 @@
 export { Buffer, type ForwardHook, type LoadReport, Module, type StateDict, withMode } from "./module.ts";
 export {
   AvgPool2d,
+  BatchNorm,
   BatchNorm1d,
   BatchNorm2d,
   type BatchNormOptions,

@@ -57,7 +57,9 @@ export type ForwardHook = (module: Module, inputs: any[], output: any) => any;
 
 /** What was missing, unknown or of another shape when a state dict was loaded. */
 export interface LoadReport {
+  /** Names that the model has and the state lacks. */
   missing: string[];
+  /** Names that the state has and the model lacks. */
   unexpected: string[];
 }
 

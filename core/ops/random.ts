@@ -5,7 +5,8 @@ import { requireWhole } from "./check.ts";
 import type { None, Op } from "./op.ts";
 
 const UNIT = 2 ** -24;
-const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]];
+/** By how many bits the words of a round are rotated. */
+export const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]];
 
 /** Two words of Threefry-2x32 with 20 rounds from a key and a counter of two words each. */
 export function threefryBlock(k0: number, k1: number, c0: number, c1: number): [number, number] {

@@ -24,19 +24,29 @@ export interface AdamOptions {
  */
 export class Adam extends Optimizer {
   #moments = new Map<Parameter, { m: Buffer; v: Buffer }>();
+  /** Whether weight decay is decoupled from the gradient. */
   protected readonly decoupled: boolean = false;
 
+  /**
+   * Starts with moments of 0.
+   * @param params to be trained, or groups of them with options of their own
+   */
   constructor(params: Parameter[] | ParamGroup[], options: AdamOptions = {}) {
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = options;
     super(params, { lr, betas, eps, weightDecay });
   }
 
+  /** Moves each parameter that has a gradient. */
   override step(): void {
     const t = ++this.steps;
     const entries = this.paramGroups.flatMap(({ params, lr, betas, eps, weightDecay = 0 }) => {
       const [beta1, beta2] = betas!;
       const common = {
-        ...{ lr, beta1, beta2, eps: eps!, rate: lr / (1 - beta1 ** t) },
+        lr,
+        beta1,
+        beta2,
+        eps: eps!,
+        rate: lr / (1 - beta1 ** t),
         rootCorrection2: Math.sqrt(1 - beta2 ** t),
         decay: this.decoupled ? weightDecay : 0,
         l2: this.decoupled ? 0 : weightDecay,
@@ -60,18 +70,21 @@ export class Adam extends Optimizer {
     return moments;
   }
 
+  /** The two moments, by PyTorch's names. */
   protected override slots(): Map<Parameter, Record<string, Tensor>> {
     return new Map(
       [...this.#moments].map(([p, { m, v }]) => [p, { exp_avg: m.value, exp_avg_sq: v.value }]),
     );
   }
 
+  /** Puts back the two moments. */
   protected override restore(p: Parameter, { exp_avg, exp_avg_sq }: Record<string, Tensor>): void {
     const { m, v } = this.#momentsOf(p);
     m.value = copyOf(exp_avg);
     v.value = copyOf(exp_avg_sq);
   }
 
+  /** Frees the moments. */
   override dispose(): void {
     for (const { m, v } of this.#moments.values()) {
       m.dispose();
@@ -83,7 +96,13 @@ export class Adam extends Optimizer {
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter 2019). */
 export class AdamW extends Adam {
-  protected override readonly decoupled = true;
+  /** Weight decay is decoupled from the gradient. */
+  protected override readonly decoupled: boolean = true;
+
+  /**
+   * Starts with moments of 0.
+   * @param params to be trained, or groups of them with options of their own
+   */
   constructor(params: Parameter[] | ParamGroup[], options: AdamOptions = {}) {
     super(params, { weightDecay: 0.01, ...options });
   }

@@ -4,6 +4,7 @@ import type { Parameter } from "../autograd/tape.ts";
 
 /** Parameters that share hyperparameters; all are readable and settable between steps. */
 export interface ParamGroup {
+  /** What is trained. */
   params: Parameter[];
   /** Learning rate. */
   lr: number;
@@ -19,8 +20,11 @@ export interface ParamGroup {
 
 /** Everything an optimiser needs to go on: plain numbers, and tensors by name (which it still owns). */
 export interface OptimizerState {
+  /** Steps taken. */
   step: number;
+  /** The groups' hyperparameters. */
   groups: Omit<ParamGroup, "params">[];
+  /** Tensors kept for parameters, by `PLACE.NAME`. */
   tensors: Record<string, Tensor>;
 }
 
@@ -36,6 +40,12 @@ export abstract class Optimizer {
   /** A number on the device: where it is not 0, {@link step} changes no parameter. For mixed precision. */
   skip: Tensor | null = null;
 
+  /**
+   * Keeps the groups.
+   * @param params to be trained, or groups of them with options of their own
+   * @param defaults of what a group leaves out
+   * @throws Error if there is no parameter; RangeError for a learning rate below 0.
+   */
   constructor(params: Parameter[] | ParamGroup[], defaults: Omit<ParamGroup, "params">) {
     const groups = params.length && "params" in params[0]
       ? params as ParamGroup[]
@@ -75,7 +85,10 @@ export abstract class Optimizer {
     return { step: this.steps, groups: this.paramGroups.map(({ params: _, ...rest }) => rest), tensors };
   }
 
-  /** Goes on from a saved state; its tensors stay the caller's. @throws Error if it is of another set of parameters. */
+  /**
+   * Goes on from a saved state; its tensors stay the caller's.
+   * @throws Error if it has other groups, or tensors of other shapes, than these parameters.
+   */
   loadState({ step, groups, tensors }: OptimizerState): void {
     if (groups.length !== this.paramGroups.length) {
       throw new Error(

@@ -39,12 +39,21 @@ const cosine = (a: number, b: number, t: number): number => b + (a - b) / 2 * (1
  */
 export class OneCycleLR implements Scheduler {
   #step = 0;
+  /** All options, defaults included. */
   readonly options: Required<OneCycleOptions>;
 
+  /**
+   * Sets the optimiser to the first step.
+   * @param optimizer whose learning rate and momentum move
+   */
   constructor(readonly optimizer: Optimizer, options: OneCycleOptions) {
     this.options = {
-      ...{ pctStart: 0.3, divFactor: 25, finalDivFactor: 1e4 },
-      ...{ cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 },
+      pctStart: 0.3,
+      divFactor: 25,
+      finalDivFactor: 1e4,
+      cycleMomentum: true,
+      baseMomentum: 0.85,
+      maxMomentum: 0.95,
       ...options,
     };
     const { totalSteps, pctStart } = this.options;
@@ -57,6 +66,7 @@ export class OneCycleLR implements Scheduler {
     this.#apply();
   }
 
+  /** The step it is at, from 0. */
   get stepNum(): number {
     return this.#step;
   }
@@ -65,6 +75,10 @@ export class OneCycleLR implements Scheduler {
     this.#apply();
   }
 
+  /**
+   * Moves to the next step.
+   * @throws Error past the end.
+   */
   step(): void {
     if (this.#step + 1 > this.options.totalSteps) {
       throw new Error(`OneCycleLR: a cycle of ${this.options.totalSteps} steps is over`);

@@ -7,6 +7,7 @@ import { Optimizer, type ParamGroup } from "./optimizer.ts";
 
 /** Options of {@link SGD}. */
 export interface SGDOptions {
+  /** Learning rate. */
   lr: number;
   /** Default 0. */
   momentum?: number;
@@ -18,10 +19,15 @@ export interface SGDOptions {
 export class SGD extends Optimizer {
   #velocity = new Map<Parameter, Buffer>();
 
+  /**
+   * Starts without velocity.
+   * @param params to be trained, or groups of them with options of their own
+   */
   constructor(params: Parameter[] | ParamGroup[], { lr, momentum = 0, weightDecay = 0 }: SGDOptions) {
     super(params, { lr, momentum, weightDecay });
   }
 
+  /** Moves each parameter that has a gradient. */
   override step(): void {
     this.steps++;
     for (const { params, lr, momentum = 0, weightDecay = 0 } of this.paramGroups) {
@@ -52,15 +58,18 @@ export class SGD extends Optimizer {
     return v.value;
   }
 
+  /** The velocity, by PyTorch's name. */
   protected override slots(): Map<Parameter, Record<string, Tensor>> {
     return new Map([...this.#velocity].map(([p, v]) => [p, { momentum_buffer: v.value }]));
   }
 
+  /** Puts back the velocity. */
   protected override restore(p: Parameter, { momentum_buffer }: Record<string, Tensor>): void {
     this.#velocity.get(p)?.dispose();
     this.#velocity.set(p, new Buffer(copyOf(momentum_buffer)));
   }
 
+  /** Frees the velocities. */
   override dispose(): void {
     for (const v of this.#velocity.values()) v.dispose();
     this.#velocity.clear();

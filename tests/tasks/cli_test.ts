@@ -5,23 +5,10 @@ import { decodeSafetensors } from "../../mod.ts";
 import { device } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const TINY = [
-  ...[
-    "--channels",
-    "8,8",
-    "--groups",
-    "4",
-    "--layers",
-    "1",
-    "--head-dim",
-    "4",
-    "--size",
-    "16",
-    "--steps",
-    "40",
-  ],
-  ...["--batch", "16", "--limit", "96", "--test-limit", "32", "--samples", "4", "--seed", "7"],
-];
+/** Options of a DDPM that is trained in seconds. */
+const TINY =
+  ("--channels 8,8 --groups 4 --layers 1 --head-dim 4 --size 16 --steps 40 --batch 16 --limit 96 " +
+    "--test-limit 32 --samples 4 --seed 7").split(" ");
 
 /** Starts `deno task NAME …`, runs kept in dir. Runs must lie in the project: a task may write nowhere else. */
 function start(task: string, dir: string, ...args: string[]): Deno.ChildProcess {
@@ -68,20 +55,21 @@ cliTest("train writes a run and says so; sample draws from it; the same seed dra
   const { code, out, err } = await run("train", dir, ...TINY, "--name", "a", "--epochs", "2");
   assertEquals(code, 0, err);
   assertEquals((await Array.fromAsync(Deno.readDir(`${dir}/a`))).map((f) => f.name).sort(), [
-    ...[
-      "checkpoint.safetensors",
-      "config.json",
-      "loss.svg",
-      "metrics.jsonl",
-      "model.safetensors",
-      "samples.png",
-    ],
+    "checkpoint.safetensors",
+    "config.json",
+    "loss.svg",
+    "metrics.jsonl",
+    "model.safetensors",
+    "samples.png",
   ]);
   assertMatch(err, /^Device: wasm \(\d+ threads?, .*SIMD\): asked for$/m);
   assertMatch(err, /^Data: .*Fashion-MNIST/m);
   assert(!/tensorflow|tfjs|node\.js|XDG|warning/i.test(out + err), `noise: ${err}`);
   assertEquals((await rows(`${dir}/a/metrics.jsonl`)).map((r) => [r.epoch, r.train]), [
-    ...[[0, "train"], [0, "eval"], [1, "train"], [1, "eval"]],
+    [0, "train"],
+    [0, "eval"],
+    [1, "train"],
+    [1, "eval"],
   ]);
   const config = JSON.parse(await Deno.readTextFile(`${dir}/a/config.json`));
   assertEquals([config.channels, config.epochs, config.preset, config.lr], [[8, 8], 2, "quick", 5e-3]);
@@ -134,15 +122,17 @@ cliTest(
     const { code, out, err } = await run("classify", dir, ...twice, "--name", "a");
     assertEquals(code, 0, err);
     assertEquals((await Array.fromAsync(Deno.readDir(`${dir}/a`))).map((f) => f.name).sort(), [
-      ...[
-        "checkpoint.safetensors",
-        "confidence.svg",
-        "config.json",
-        "confusion.svg",
-        "loss.svg",
-        "metrics.jsonl",
-      ],
-      ...["model.safetensors", "report.json", "report.md", "uncertain.svg", "wrong.svg"],
+      "checkpoint.safetensors",
+      "confidence.svg",
+      "config.json",
+      "confusion.svg",
+      "loss.svg",
+      "metrics.jsonl",
+      "model.safetensors",
+      "report.json",
+      "report.md",
+      "uncertain.svg",
+      "wrong.svg",
     ]);
     const config = JSON.parse(await Deno.readTextFile(`${dir}/a/config.json`));
     assertEquals([config.augment, config.tta, config.drop, config.lr], [["flip", "erase"], true, 0.1, 1e-2]);

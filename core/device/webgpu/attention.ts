@@ -2,17 +2,25 @@
  * Attention without its scores in memory (Dao et al. 2022): a thread a query, or a key in the second gradient, past
  * which blocks of the others go by in workgroup memory. Tensors are [B,T,C], heads side by side in the channels.
  */
+import * as ops from "../../ops/mod.ts";
 import type { TensorInfo } from "../../tf.ts";
 import type { Gpu } from "./gpu.ts";
+import type { Shader } from "./shader.ts";
 
 /** Threads of a workgroup, and rows of a block. */
 const ROWS = 32;
 
-/** Sizes, constants and workgroups of all three kernels. */
+/** What a thread is: its row, where that begins, and where its statistics lie. */
+const WHO = `
+  let row = id.x * THREADS + t; let inside = row < u.T;
+  let mine = min(row, u.T - 1u);
+  let at = (id.z * u.T + mine) * u.C + id.y * D;
+  let stat = (id.z * u.heads + id.y) * u.T + mine;`;
+
+/** What all three kernels share: the dispatch but for its tensors, and what its shader needs. */
 function common(gpu: Gpu, q: TensorInfo, heads: number, scale: number) {
-  const [b, T, c] = q.shape, D = c / heads;
-  const real = gpu.half ? "f16" : "f32";
-  const bytes = 2 * ROWS * D * (gpu.half ? 2 : 4);
+  const [b, T, C] = q.shape, D = C / heads, { half } = gpu;
+  const bytes = 2 * ROWS * D * (half ? 2 : 4);
   if (bytes > gpu.limits.maxComputeWorkgroupStorageSize) {
     throw new Error(
       `Attention heads of ${D} channels need ${bytes} bytes of workgroup memory; this device has ` +
@@ -20,25 +28,20 @@ function common(gpu: Gpu, q: TensorInfo, heads: number, scale: number) {
     );
   }
   const groups: [number, number, number] = [Math.ceil(T / ROWS), heads, b];
-  return {
-    dispatch: {
-      ...{
-        threads: ROWS,
-        groups,
-        sizes: { T, C: c, heads },
-        floats: { scale },
-        consts: { D },
-        f16: gpu.half,
-      },
-    },
-    real,
+  const dispatch = { key: [D, half], sizes: { T, C, heads }, floats: { scale }, groups };
+  const shader = (declarations: string[], body: string): Shader => ({
+    threads: ROWS,
+    consts: { D },
+    f16: half,
     declarations: `
-alias Real = ${real};
+alias Real = ${half ? "f16" : "f32"};
 alias Sum = array<f32, D>;
 var<workgroup> blockA: array<Real, ${ROWS * D}>;
 var<workgroup> blockB: array<Real, ${ROWS * D}>;
-`,
-  };
+${declarations.join("")}`,
+    body: WHO + body,
+  });
+  return { dispatch, shader };
 }
 
 /** WGSL of `fill_BLOCK(first, batch, head, t)`: rows first… of a buffer to a block. */
@@ -67,22 +70,19 @@ fn dot_${block}(row: u32) -> f32 {
   return sum;
 }`;
 
-/** What a thread is: its row, where that begins, and where its statistics lie. */
-const WHO = `
-  let row = id.x * THREADS + t; let inside = row < u.T;
-  let mine = min(row, u.T - 1u);
-  let at = (id.z * u.T + mine) * u.C + id.y * D;
-  let stat = (id.z * u.heads + id.y) * u.T + mine;`;
-
 export function registerAttention(gpu: Gpu): void {
   /** y = softmax(scale·QKᵀ)·V; stats [B,heads,T,2] are a row's largest score and the inverse of its sum. */
-  gpu.register("Attention", ({ q, k, v }, { heads, scale }) => {
-    const { dispatch, declarations } = common(gpu, q, heads, scale);
+  ops.registerKernel("webgpu", ops.Attention, ({ q, k, v }, { heads, scale }) => {
+    const { dispatch, shader } = common(gpu, q, heads, scale);
     const [b, T] = q.shape, y = gpu.output(q.shape), stats = gpu.output([b, heads, T, 2]);
     gpu.run("Attention", {
-      ...{ ...dispatch, read: { q, k, v }, write: { y, stats } },
-      declarations: declarations + fill("blockA", "k") + fill("blockB", "v") + own("q") + dot("blockA", "q"),
-      body: `${WHO}
+      ...dispatch,
+      read: { q, k, v },
+      write: { y, stats },
+      shader: () =>
+        shader(
+          [fill("blockA", "k"), fill("blockB", "v"), own("q"), dot("blockA", "q")],
+          `
   load_q(at);
   var sum: Sum;
   var largest = -3.4e38; var weight = 0.0;
@@ -105,21 +105,32 @@ export function registerAttention(gpu: Gpu): void {
     stats[2u * stat] = largest;
     stats[2u * stat + 1u] = 1.0 / weight;
   }`,
+        ),
     });
-    return [y, stats];
+    return { y, stats };
   });
 
-  gpu.register("AttentionGrad", ({ q, k, v, y, stats, dy }, { heads, scale }) => {
-    const { dispatch, declarations } = common(gpu, q, heads, scale);
+  ops.registerKernel("webgpu", ops.AttentionGrad, ({ q, k, v, y, stats, dy }, { heads, scale }) => {
+    const { dispatch, shader } = common(gpu, q, heads, scale);
     const [b, T] = q.shape;
     const [dq, dk, dv] = [q, k, v].map((x) => gpu.output(x.shape));
     // Σ dy·y of a query's row, which both gradients need.
     const deltas = gpu.output([b, heads, T]);
     gpu.run("AttentionQueryGrad", {
-      ...{ ...dispatch, read: { q, k, v, y, stats, dy }, write: { dq, deltas } },
-      declarations: declarations + fill("blockA", "k") + fill("blockB", "v") + own("q") + own("dy") +
-        dot("blockA", "q") + dot("blockB", "dy"),
-      body: `${WHO}
+      ...dispatch,
+      read: { q, k, v, y, stats, dy },
+      write: { dq, deltas },
+      shader: () =>
+        shader(
+          [
+            fill("blockA", "k"),
+            fill("blockB", "v"),
+            own("q"),
+            own("dy"),
+            dot("blockA", "q"),
+            dot("blockB", "dy"),
+          ],
+          `
   load_q(at); load_dy(at);
   var delta = 0.0;
   for (var d = 0u; d < D; d++) { delta = fma(dy[at + d], y[at + d], delta); }
@@ -140,12 +151,23 @@ export function registerAttention(gpu: Gpu): void {
     for (var d = 0u; d < D; d++) { dq[at + d] = sum[d]; }
     deltas[stat] = delta;
   }`,
+        ),
     });
     gpu.run("AttentionKeyGrad", {
-      ...{ ...dispatch, read: { q, k, v, stats, dy, deltas }, write: { dk, dv } },
-      declarations: declarations + fill("blockA", "q") + fill("blockB", "dy") + own("k") + own("v") +
-        dot("blockA", "k") + dot("blockB", "v"),
-      body: `${WHO}
+      ...dispatch,
+      read: { q, k, v, stats, dy, deltas },
+      write: { dk, dv },
+      shader: () =>
+        shader(
+          [
+            fill("blockA", "q"),
+            fill("blockB", "dy"),
+            own("k"),
+            own("v"),
+            dot("blockA", "k"),
+            dot("blockB", "v"),
+          ],
+          `
   load_k(at); load_v(at);
   var sumK: Sum; var sumV: Sum;
   for (var first = 0u; first < u.T; first += THREADS) {
@@ -166,8 +188,9 @@ export function registerAttention(gpu: Gpu): void {
   if (inside) {
     for (var d = 0u; d < D; d++) { dk[at + d] = sumK[d]; dv[at + d] = sumV[d]; }
   }`,
+        ),
     });
     gpu.free(deltas);
-    return [dq, dk, dv];
+    return { dq, dk, dv };
   });
 }

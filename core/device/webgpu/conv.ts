@@ -1,12 +1,32 @@
 /** Convolution and its two gradients as tiled products whose operands are gathered on the way (implicit GEMM). */
+import * as ops from "../../ops/mod.ts";
 import { tf } from "../../tf.ts";
 import type { TensorInfo } from "../../tf.ts";
 import type { Gpu } from "./gpu.ts";
-import { fetch, NOWHERE, runProduct } from "./product.ts";
+import { addends, fetch, NOWHERE, runProduct } from "./product.ts";
+import { vectorType } from "./shader.ts";
 
 type Shape4 = [number, number, number, number];
 
-interface ConvAttrs {
+/** Sizes of a convolution, in pixels and channels. */
+interface Geometry {
+  n: number;
+  inHeight: number;
+  inWidth: number;
+  ci: number;
+  outHeight: number;
+  outWidth: number;
+  co: number;
+  kh: number;
+  kw: number;
+  stride: number;
+  /** Padding before the first row and column. */
+  top: number;
+  left: number;
+}
+
+/** What tfjs's own convolutions take. */
+interface TfjsAttrs {
   strides: [number, number] | number;
   pad: "valid" | "same" | number;
   dataFormat?: string;
@@ -15,38 +35,59 @@ interface ConvAttrs {
   activation?: string;
 }
 
-type ConvInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
+/** The geometry of the ops of our table. */
+function geometry(x: number[], filter: number[], steps: { stride: number; padding: number }): Geometry {
+  const [n, inHeight, inWidth, ci] = x, [kh, kw] = filter;
+  const [, outHeight, outWidth, co] = ops.convShape(x, filter, steps);
+  const { stride, padding } = steps;
+  return { n, inHeight, inWidth, ci, outHeight, outWidth, co, kh, kw, stride, top: padding, left: padding };
+}
 
-/** The geometry of a convolution that these kernels do; otherwise undefined. */
-function geometry(x: number[], filter: number[], attrs: ConvAttrs): ConvInfo | undefined {
+/** The geometry of tfjs's attributes; undefined for what our kernels do not do. */
+function tfjsGeometry(x: number[], filter: number[], attrs: TfjsAttrs): Geometry | undefined {
+  const { strides, pad, dataFormat = "NHWC", dilations = 1, dimRoundingMode = "floor" } = attrs;
   const info = tf.backend_util.computeConv2DInfo(
     x as Shape4,
     filter as Shape4,
-    attrs.strides,
-    attrs.dilations ?? 1,
-    attrs.pad,
-    attrs.dimRoundingMode,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
   );
-  const plain = info.strideHeight === info.strideWidth && info.dilationHeight === 1 &&
-    info.dilationWidth === 1 &&
-    (attrs.dataFormat ?? "NHWC") === "NHWC";
-  return plain && tf.util.sizeFromShape(info.outShape) > 0 ? info : undefined;
-}
-
-const VEC = (four: boolean) => four ? "vec4f" : "f32";
-const zero = "vec4f(0.0)";
-
-/** Sizes and constants of the geometry that the loads know. */
-function common(info: ConvInfo) {
-  const { inHeight, inWidth, outHeight, outWidth, inChannels, outChannels } = info;
+  const stride = info.strideHeight;
+  if (dataFormat !== "NHWC" || stride !== info.strideWidth) return undefined;
+  if (info.dilationHeight !== 1 || info.dilationWidth !== 1) return undefined;
+  // For a number, tfjs computes the width from the filter's height.
+  if (typeof pad === "number" && dimRoundingMode === "floor") {
+    return geometry(x, filter, { stride, padding: pad });
+  }
   return {
-    sizes: { inHeight, inWidth, outHeight, outWidth, ci: inChannels, co: outChannels },
-    consts: {
-      ...{ KW: info.filterWidth, STRIDE: info.strideHeight },
-      ...{ TOP: info.padInfo.top, LEFT: info.padInfo.left },
-    },
+    n: info.batchSize,
+    inHeight: info.inHeight,
+    inWidth: info.inWidth,
+    ci: info.inChannels,
+    outHeight: info.outHeight,
+    outWidth: info.outWidth,
+    co: info.outChannels,
+    kh: info.filterHeight,
+    kw: info.filterWidth,
+    stride,
+    top: info.padInfo.top,
+    left: info.padInfo.left,
   };
 }
+
+/** What the loads of all three products know of the geometry. */
+function common(g: Geometry) {
+  const { inHeight, inWidth, outHeight, outWidth, ci, co } = g;
+  return {
+    sizes: { inHeight, inWidth, outHeight, outWidth, ci, co },
+    consts: { KH: g.kh, KW: g.kw, STRIDE: g.stride, TOP: g.top, LEFT: g.left },
+    key: [g.kh, g.kw, g.stride, g.top, g.left],
+  };
+}
+
+const ZERO = "vec4f(0.0)";
 
 /**
  * WGSL of `seen(pixel)`: the image's first input pixel, and the row and column (before padding) where the window of an
@@ -115,9 +156,9 @@ function gather(
   return four
     ? `let q = ${q} / ${channels};
   let first = ${where("q")};
-  if (first < 0) { return ${zero}; }
+  if (first < 0) { return ${ZERO}; }
   return ${name}[(u32(first) + ${q} - q * ${channels}) / 4u];`
-    : `var v = ${zero};
+    : `var v = ${ZERO};
   for (var j = 0u; j < 4u && ${q} + j < ${limit}; j++) {
     let q = (${q} + j) / ${channels};
     let first = ${where("q")};
@@ -130,65 +171,80 @@ function gather(
 const columnsOf = (name: string) => `
 fn atB(z: u32, column: u32) -> vec4u { return vec4u(column, u.n - column, 0u, u32(column < u.n)); }
 fn loadB(at: vec4u, k: u32) -> vec4f {
-  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  if (at.w == 0u || k >= u.k) { return ${ZERO}; }
   return fetch_${name}(k * u.n + at.x, at.y);
 }`;
-const square = (tap: string) => `vec2u(${tap} / KW, ${tap} % KW)`;
+/** WGSL of a tap's row and column in the filter. */
+const tapAt = (tap: string) => `vec2u(${tap} / KW, ${tap} % KW)`;
 
 /** out = x ∗ filter (+ bias) (+ residual): rows are output pixels, the sum runs over taps and input channels. */
 function forward(
   gpu: Gpu,
   x: TensorInfo,
   filter: TensorInfo,
-  info: ConvInfo,
+  g: Geometry,
   bias?: TensorInfo,
   residual?: TensorInfo,
 ): TensorInfo {
-  const { inChannels: ci, outChannels: co } = info;
-  const [fourIn, fourOut] = [ci % 4 === 0, co % 4 === 0];
-  const added = [bias && "fetch_bias(column, u.n - column)", residual && "fetch_residual(at, u.n - column)"];
-  const { sizes, consts } = common(info);
+  const { ci, co } = g, { sizes, consts, key } = common(g);
+  const fourIn = ci % 4 === 0, fourOut = co % 4 === 0;
   return runProduct(gpu, "Conv2D", {
-    m: info.batchSize * info.outHeight * info.outWidth,
-    ...{ n: co, k: info.filterHeight * info.filterWidth * ci, shape: info.outShape },
+    m: g.n * g.outHeight * g.outWidth,
+    n: co,
+    k: g.kh * g.kw * ci,
+    shape: [g.n, g.outHeight, g.outWidth, co],
     read: { x, weight: filter, bias, residual },
-    types: {
-      ...{ x: VEC(fourIn), weight: VEC(fourOut) },
-      ...(bias && { bias: VEC(fourOut) }),
-      ...(residual && { residual: VEC(fourOut) }),
-    },
-    ...{ sizes, consts, aAlong: "sum", bAlong: "out" },
-    loads: `
+    sizes,
+    key: [...key, fourIn, fourOut, !!bias, !!residual],
+    aAlong: "sum",
+    bAlong: "out",
+    loads: () => {
+      const added = addends(co, bias, residual);
+      return {
+        types: { x: vectorType(fourIn), weight: vectorType(fourOut), ...added.types },
+        consts,
+        epilogue: added.epilogue,
+        code: `
 ${INPUT}
-${fetch("weight", fourOut)}${bias ? fetch("bias", fourOut) : ""}${residual ? fetch("residual", fourOut) : ""}
+${fetch("weight", fourOut)}${added.code}
 fn atA(z: u32, row: u32) -> vec4u { return select(vec4u(0u), seen(row), row < u.m); }
 fn loadA(at: vec4u, k: u32) -> vec4f {
-  if (at.w == 0u || k >= u.k) { return ${zero}; }
-  ${gather("x", "k", (tap) => `input(at, ${square(tap)})`, "u.ci", "u.k", fourIn)}
+  if (at.w == 0u || k >= u.k) { return ${ZERO}; }
+  ${gather("x", "k", (tap) => `input(at, ${tapAt(tap)})`, "u.ci", "u.k", fourIn)}
 }
 ${columnsOf("weight")}`,
-    epilogue: ["sum", ...added.filter(Boolean)].join(" + "),
+      };
+    },
   });
 }
 
 /** dx: rows are a phase's input pixels, the sum runs over its taps and output channels. */
-function inputGrad(gpu: Gpu, dy: TensorInfo, filter: TensorInfo, info: ConvInfo): TensorInfo {
-  const { inChannels: ci, outChannels: co, strideHeight: stride, filterHeight, filterWidth } = info;
-  const four = co % 4 === 0, { sizes, consts } = common(info);
+function inputGrad(gpu: Gpu, dy: TensorInfo, filter: TensorInfo, g: Geometry): TensorInfo {
+  const { ci, co, stride } = g, { sizes, consts, key } = common(g);
+  const four = co % 4 === 0;
   const part = (n: number) => Math.ceil(n / stride);
-  const [rows, columns] = [part(info.inHeight), part(info.inWidth)];
+  const rows = part(g.inHeight), columns = part(g.inWidth), taps = part(g.kw);
   return runProduct(gpu, "Conv2DInputGrad", {
-    ...{ batch: stride * stride, m: info.batchSize * rows * columns },
-    ...{ n: ci, k: part(filterHeight) * part(filterWidth) * co, shape: info.inShape },
-    ...{ read: { dy, weight: filter }, types: { dy: VEC(four), weight: VEC(four) } },
+    m: g.n * rows * columns,
+    n: ci,
+    k: part(g.kh) * taps * co,
+    batch: stride * stride,
+    shape: [g.n, g.inHeight, g.inWidth, ci],
+    read: { dy, weight: filter },
     sizes: { ...sizes, rows, columns },
-    consts: { ...consts, KH: filterHeight, TAPS: part(filterWidth) },
-    ...{ aAlong: "sum", bAlong: "sum", place: stride > 1, split: stride === 1 },
-    loads: `
+    key: [...key, four],
+    aAlong: "sum",
+    bAlong: "sum",
+    place: stride > 1,
+    split: stride === 1,
+    loads: () => ({
+      types: { dy: vectorType(four), weight: vectorType(four) },
+      consts: { ...consts, TAPS: taps },
+      code: `
 ${OUTPUT}
 fn atA(z: u32, row: u32) -> vec4u { return vec4u(seeing(z, row), select(0u, z + 1u, row < u.m)); }
 fn loadA(at: vec4u, k: u32) -> vec4f {
-  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  if (at.w == 0u || k >= u.k) { return ${ZERO}; }
   ${gather("dy", "k", (tap) => `output(at.xyz, tap(at.w - 1u, ${tap}))`, "u.co", "u.k", four)}
 }
 /** Where the filter's output channels for the tap and input channel begin, or −1 past the filter. */
@@ -198,73 +254,88 @@ fn channels(z: u32, q: u32, column: u32) -> i32 {
 }
 fn atB(z: u32, column: u32) -> vec4u { return vec4u(column, z, 0u, u32(column < u.n)); }
 fn loadB(at: vec4u, k: u32) -> vec4f {
-  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  if (at.w == 0u || k >= u.k) { return ${ZERO}; }
   ${gather("weight", "k", (tap) => `channels(at.y, ${tap}, at.x)`, "u.co", "u.k", four)}
 }`,
+    }),
   });
 }
 
 /** dW: rows are taps and input channels, the sum runs over output pixels. */
-function filterGrad(gpu: Gpu, x: TensorInfo, dy: TensorInfo, info: ConvInfo): TensorInfo {
-  const { inChannels: ci, outChannels: co } = info;
-  const [fourIn, fourOut] = [ci % 4 === 0, co % 4 === 0];
+function filterGrad(gpu: Gpu, x: TensorInfo, dy: TensorInfo, g: Geometry): TensorInfo {
+  const { ci, co } = g, { sizes, consts, key } = common(g);
+  const fourIn = ci % 4 === 0, fourOut = co % 4 === 0;
   return runProduct(gpu, "Conv2DFilterGrad", {
-    m: info.filterHeight * info.filterWidth * ci,
-    ...{ n: co, k: info.batchSize * info.outHeight * info.outWidth, shape: info.filterShape },
-    ...{ read: { x, dy }, types: { x: VEC(fourIn), dy: VEC(fourOut) } },
-    ...{ ...common(info), aAlong: "out", bAlong: "out", split: true },
-    loads: `
+    m: g.kh * g.kw * ci,
+    n: co,
+    k: g.n * g.outHeight * g.outWidth,
+    shape: [g.kh, g.kw, ci, co],
+    read: { x, dy },
+    sizes,
+    key: [...key, fourIn, fourOut],
+    aAlong: "out",
+    bAlong: "out",
+    split: true,
+    loads: () => ({
+      types: { x: vectorType(fourIn), dy: vectorType(fourOut) },
+      consts,
+      code: `
 ${INPUT}
 ${fetch("dy", fourOut)}
 fn atA(z: u32, row: u32) -> vec4u {
   let q = row / u.ci;
-  return vec4u(row, ${square("q")}, u32(row < u.m));
+  return vec4u(row, ${tapAt("q")}, u32(row < u.m));
 }
 fn loadA(at: vec4u, k: u32) -> vec4f {
-  if (at.w == 0u || k >= u.k) { return ${zero}; }
+  if (at.w == 0u || k >= u.k) { return ${ZERO}; }
   let window = seen(k);
   ${
-      fourIn
-        ? `let first = input(window, at.yz);
-  if (first < 0) { return ${zero}; }
+        fourIn
+          ? `let first = input(window, at.yz);
+  if (first < 0) { return ${ZERO}; }
   return x[(u32(first) + at.x % u.ci) / 4u];`
-        : gather("x", "at.x", (tap) => `input(window, ${square(tap)})`, "u.ci", "u.m", false)
-    }
+          : gather("x", "at.x", (tap) => `input(window, ${tapAt(tap)})`, "u.ci", "u.m", false)
+      }
 }
 ${columnsOf("dy")}`,
+    }),
   });
 }
 
 export function registerConv(gpu: Gpu): void {
-  /** The geometry, or an error that tells what the kernel needs. */
-  const needed = (name: string, x: number[], filter: number[], attrs: ConvAttrs): ConvInfo => {
-    const info = geometry(x, filter, attrs);
-    if (info) return info;
-    throw new Error(`${name} on WebGPU needs NHWC, dilation 1, equal strides and an output of some size`);
-  };
-  gpu.register("Conv2D", ({ x, filter }, attrs: ConvAttrs, original) => {
-    const info = geometry(x.shape, filter.shape, attrs);
-    return info ? forward(gpu, x, filter, info) : original();
-  });
-  gpu.register("FusedConv2D", (inputs, attrs: ConvAttrs, original) => {
-    const { x, filter, bias, preluActivationWeights } = inputs;
-    const info = geometry(x.shape, filter.shape, attrs);
-    const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
-    return info && plain ? forward(gpu, x, filter, info, bias) : original();
-  });
-  gpu.register(
+  ops.registerKernel("webgpu", ops.Conv2d, ({ x, filter, bias, residual }, attrs) => ({
+    y: forward(gpu, x, filter, geometry(x.shape, filter.shape, attrs), bias, residual),
+  }));
+  ops.registerKernel("webgpu", ops.Conv2dInputGrad, ({ dy, filter }, attrs) => ({
+    dx: inputGrad(gpu, dy, filter, geometry(attrs.inputShape, filter.shape, attrs)),
+  }));
+  ops.registerKernel("webgpu", ops.Conv2dFilterGrad, ({ x, dy }, attrs) => ({
+    dFilter: filterGrad(gpu, x, dy, geometry(x.shape, attrs.filterShape, attrs)),
+  }));
+
+  // What `conv2d` runs until it runs the op above.
+  ops.replaceKernel(
+    "webgpu",
     "Conv2DAdd",
-    ({ x, filter, bias, residual }, attrs: ConvAttrs) =>
-      forward(gpu, x, filter, needed("Conv2DAdd", x.shape, filter.shape, attrs), bias, residual),
+    () => ({ x, filter, bias, residual }, attrs: TfjsAttrs) =>
+      forward(gpu, x, filter, tfjsGeometry(x.shape, filter.shape, attrs)!, bias, residual),
   );
-  gpu.register(
-    "Conv2DBackpropInput",
-    ({ dy, filter }, attrs: ConvAttrs & { inputShape: Shape4 }) =>
-      inputGrad(gpu, dy, filter, needed("Conv2DBackpropInput", attrs.inputShape, filter.shape, attrs)),
-  );
-  gpu.register(
-    "Conv2DBackpropFilter",
-    ({ x, dy }, attrs: ConvAttrs & { filterShape: Shape4 }) =>
-      filterGrad(gpu, x, dy, needed("Conv2DBackpropFilter", x.shape, attrs.filterShape, attrs)),
-  );
+  ops.replaceKernel("webgpu", "Conv2D", (original) => ({ x, filter }, attrs: TfjsAttrs) => {
+    const g = tfjsGeometry(x.shape, filter.shape, attrs);
+    return g ? forward(gpu, x, filter, g) : original({ x, filter }, attrs);
+  });
+  ops.replaceKernel("webgpu", "FusedConv2D", (original) => (inputs, attrs: TfjsAttrs) => {
+    const { x, filter, bias, preluActivationWeights } = inputs;
+    const g = tfjsGeometry(x.shape, filter.shape, attrs);
+    const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
+    return g && plain ? forward(gpu, x, filter, g, bias) : original(inputs, attrs);
+  });
+  ops.replaceKernel("webgpu", "Conv2DBackpropInput", (original) => ({ dy, filter }, attrs) => {
+    const g = tfjsGeometry(attrs.inputShape, filter.shape, attrs);
+    return g ? inputGrad(gpu, dy, filter, g) : original({ dy, filter }, attrs);
+  });
+  ops.replaceKernel("webgpu", "Conv2DBackpropFilter", (original) => ({ x, dy }, attrs) => {
+    const g = tfjsGeometry(x.shape, attrs.filterShape, attrs);
+    return g ? filterGrad(gpu, x, dy, g) : original({ x, dy }, attrs);
+  });
 }

@@ -1,5 +1,8 @@
 /** Group normalisation with SiLU, and its gradients: a workgroup an image and group. */
-import { type Gpu, size, workgroupSum } from "./gpu.ts";
+import * as ops from "../../ops/mod.ts";
+import { type Gpu, size } from "./gpu.ts";
+import { sumPairs } from "./reduce.ts";
+import { SIGMOID, workgroupSum } from "./shader.ts";
 
 const THREADS = 128;
 /** Element e of the workgroup's group lies at `base + e/per*channels + e%per`. */
@@ -7,20 +10,23 @@ const WHERE = `
   let base = id.y * u.pixels * u.channels + id.x * u.per;
   let elements = u.pixels * u.per;
   let count = f32(elements);`;
-const SIGMOID = "fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }";
 
 export function registerGroupNorm(gpu: Gpu): void {
   /** y = (x − mean)·rstd·gamma + beta, then y·sigmoid(y) where asked; mean and rstd of an image's group. */
-  gpu.register("GroupNorm", ({ x, gamma, beta }, { groups, eps, silu }) => {
+  ops.registerKernel("webgpu", ops.GroupNorm, ({ x, gamma, beta }, { groups, eps, silu }) => {
     const n = x.shape[0], channels = x.shape.at(-1)!;
     const [y, mean, rstd] = [gpu.output(x.shape), gpu.output([n, groups]), gpu.output([n, groups])];
     gpu.run("GroupNorm", {
-      ...{ read: { x, gamma, beta }, write: { y, mean, rstd }, threads: THREADS, groups: [groups, n] },
+      key: [silu],
+      read: { x, gamma, beta },
+      write: { y, mean, rstd },
       sizes: { pixels: size(x.shape) / n / channels, channels, per: channels / groups, groups },
       floats: { eps },
-      consts: { SILU: silu ? 1 : 0 },
-      declarations: workgroupSum("f32") + SIGMOID,
-      body: `${WHERE}
+      groups: [groups, n],
+      shader: () => ({
+        threads: THREADS,
+        declarations: workgroupSum("f32") + SIGMOID,
+        body: `${WHERE}
   var sum = 0.0;
   for (var e = t; e < elements; e += THREADS) { sum += x[base + e / u.per * u.channels + e % u.per]; }
   let m = total(sum, t) / count;
@@ -37,29 +43,33 @@ export function registerGroupNorm(gpu: Gpu): void {
   for (var e = t; e < elements; e += THREADS) {
     let at = base + e / u.per * u.channels + e % u.per; let c = id.x * u.per + e % u.per;
     let z = (x[at] - m) * r * gamma[c] + beta[c];
-    y[at] = select(z, z * sigmoid(z), SILU == 1u);
+    y[at] = ${silu ? "z * sigmoid(z)" : "z"};
   }`,
+      }),
     });
-    return [y, mean, rstd];
+    return { y, mean, rstd };
   });
 
   /** dx, and from each image's share dgamma and dbeta. */
-  gpu.register("GroupNormGrad", ({ x, gamma, beta, mean, rstd, dy }, { groups, silu }) => {
+  ops.registerKernel("webgpu", ops.GroupNormGrad, ({ x, gamma, beta, mean, rstd, dy }, { groups, silu }) => {
     const n = x.shape[0], channels = x.shape.at(-1)!, per = channels / groups;
     const dx = gpu.output(x.shape), parts = gpu.output([n, 2, channels]);
     // A thread stays on one channel: the threads in use are a multiple of the group's channels, where those are fewer.
     const used = per < THREADS ? THREADS - THREADS % per : THREADS;
     gpu.run("GroupNormGrad", {
+      key: [silu],
       read: { x, gamma, beta, mean, rstd, dy },
-      ...{ write: { dx, parts }, threads: THREADS, groups: [groups, n] },
+      write: { dx, parts },
       sizes: { pixels: size(x.shape) / n / channels, channels, per, groups, used },
-      consts: { SILU: silu ? 1 : 0 },
-      declarations: `${workgroupSum("vec2f")} ${SIGMOID}
+      groups: [groups, n],
+      shader: () => ({
+        threads: THREADS,
+        declarations: `${workgroupSum("vec2f")} ${SIGMOID}
 fn through(z: f32) -> f32 {
   let s = sigmoid(z);
-  return select(1.0, s * (1.0 + z * (1.0 - s)), SILU == 1u);
+  return ${silu ? "s * (1.0 + z * (1.0 - s))" : "1.0"};
 }`,
-      body: `${WHERE}
+        body: `${WHERE}
   let m = mean[id.y * u.groups + id.x]; let r = rstd[id.y * u.groups + id.x];
   let width = min(u.used, u.per); let lanes = u.used / width;
   var both = vec2f(0.0); // Σ g·gamma, Σ g·gamma·x̂
@@ -92,21 +102,10 @@ fn through(z: f32) -> f32 {
     let g = dy[at] * through(hat * gamma[c] + beta[c]) * gamma[c];
     dx[at] = r * (g - means.x - hat * means.y);
   }`,
+      }),
     });
-    const [dGamma, dBeta] = [gpu.output([channels]), gpu.output([channels])];
-    gpu.run("GroupNormGradSum", {
-      ...{ read: { parts }, write: { dGamma, dBeta }, sizes: { n, channels }, threads: 64 },
-      groups: [Math.ceil(channels / 64)],
-      body: `
-  if (gid >= u.channels) { return; }
-  var a = 0.0; var b = 0.0;
-  for (var i = 0u; i < u.n; i++) {
-    a += parts[i * 2u * u.channels + gid];
-    b += parts[(i * 2u + 1u) * u.channels + gid];
-  }
-  dGamma[gid] = a; dBeta[gid] = b;`,
-    });
+    const [dGamma, dBeta] = sumPairs(gpu, parts);
     gpu.free(parts);
-    return [dx, dGamma, dBeta];
+    return { dx, dGamma, dBeta };
   });
 }

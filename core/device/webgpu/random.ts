@@ -1,25 +1,45 @@
-/** Random numbers made on the device: Threefry-2x32 with 20 rounds, as `core/random.ts` defines them. */
-import { type Gpu, grid, size } from "./gpu.ts";
+/** Random numbers made on the device: Threefry-2x32 with 20 rounds, as `core/ops/random.ts` defines them. */
+import * as ops from "../../ops/mod.ts";
+import { ROTATIONS } from "../../ops/random.ts";
+import { type Gpu, size } from "./gpu.ts";
 
-const ROTATE = (r: number) => `x0 += x1; x1 = ((x1 << ${r}u) | (x1 >> ${32 - r}u)) ^ x0;`;
-const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]];
+const rotate = (r: number) => `x0 += x1; x1 = ((x1 << ${r}u) | (x1 >> ${32 - r}u)) ^ x0;`;
 const ROUNDS = Array.from({ length: 5 }, (_, g) =>
   [
-    ...ROTATIONS[g & 1].map(ROTATE),
+    ...ROTATIONS[g & 1].map(rotate),
     `x0 += ${["k0", "k1", "k2"][(g + 1) % 3]}; x1 += ${["k0", "k1", "k2"][(g + 2) % 3]} + ${g + 1}u;`,
   ].join("\n")).join("\n");
 
+/**
+ * Box–Muller, its angle reduced to an eighth of a turn round the nearest multiple of a right angle: WGSL's sin may be
+ * coarse.
+ */
+const NORMAL = `
+  let r = sqrt(-2.0 * log((a + 1.0) * UNIT));
+  let q = round(b * 4.0);
+  let angle = (b * 4.0 - q) * 1.5707963267948966;
+  let s = sin(angle); let c = cos(angle);
+  let quarter = u32(q) & 3u;
+  a = r * select(select(c, -s, quarter == 1u), select(-c, s, quarter == 3u), quarter >= 2u);
+  b = r * select(select(s, c, quarter == 1u), select(-s, -c, quarter == 3u), quarter >= 2u);`;
+
 /** out[2i], out[2i+1] from counter + i: uniform in [0, 1), or a Box–Muller pair. */
 export function registerRandom(gpu: Gpu): void {
-  gpu.register("Random", (_, { shape, key, counter, normal }) => {
-    const out = gpu.output(shape), n = size(shape), threads = 64;
-    gpu.run("Random", {
-      write: { out },
-      sizes: { n, key0: key[0], key1: key[1], low: counter >>> 0, high: Math.floor(counter / 2 ** 32) },
-      consts: { NORMAL: normal ? 1 : 0 },
-      ...{ passing: true, threads, groups: grid(Math.ceil(n / 2), threads) },
-      body: `
-  if (2u * gid >= u.n) { return; }
+  ops.registerKernel("webgpu", ops.Random, (_, { shape, key, counter, normal }) => {
+    const y = gpu.output(shape), count = size(shape);
+    gpu.runEach("Random", Math.ceil(count / 2), {
+      key: [normal],
+      write: { y },
+      sizes: {
+        count,
+        key0: key[0],
+        key1: key[1],
+        low: counter >>> 0,
+        high: Math.floor(counter / 2 ** 32),
+      },
+      passing: true,
+      shader: () => ({
+        body: `
   let k0 = u.key0; let k1 = u.key1; let k2 = k0 ^ k1 ^ 0x1bd11bdau;
   var x0 = u.low + gid;
   var x1 = u.high + select(0u, 1u, x0 < gid);
@@ -27,19 +47,11 @@ export function registerRandom(gpu: Gpu): void {
   ${ROUNDS}
   const UNIT = 5.9604644775390625e-8;
   var a = f32(x0 >> 8u); var b = f32(x1 >> 8u) * UNIT;
-  if (NORMAL == 1u) {
-    let r = sqrt(-2.0 * log((a + 1.0) * UNIT));
-    // the angle reduced to a quarter turn round the nearest multiple of a right angle: WGSL's sin may be coarse
-    let q = round(b * 4.0);
-    let angle = (b * 4.0 - q) * 1.5707963267948966;
-    let s = sin(angle); let c = cos(angle);
-    let quarter = u32(q) & 3u;
-    a = r * select(select(c, -s, quarter == 1u), select(-c, s, quarter == 3u), quarter >= 2u);
-    b = r * select(select(s, c, quarter == 1u), select(-s, -c, quarter == 3u), quarter >= 2u);
-  } else { a *= UNIT; }
-  out[2u * gid] = a;
-  if (2u * gid + 1u < u.n) { out[2u * gid + 1u] = b; }`,
+  ${normal ? NORMAL : "a *= UNIT;"}
+  y[2u * gid] = a;
+  if (2u * gid + 1u < u.count) { y[2u * gid + 1u] = b; }`,
+      }),
     });
-    return out;
+    return { y };
   });
 }

@@ -1,0 +1,87 @@
+/** Starts the WebGPU device: tfjs's backend on an adapter of ours, with our kernels. */
+import * as ops from "../../ops/mod.ts";
+import { loadWebGPUBackend, tf } from "../../tf.ts";
+import { registerAdam } from "./adam.ts";
+import { registerAttention } from "./attention.ts";
+import { registerBatchNorm } from "./batchnorm.ts";
+import { registerConv } from "./conv.ts";
+import { registerElementwise } from "./elementwise.ts";
+import { Gpu } from "./gpu.ts";
+import { registerGroupNorm } from "./groupnorm.ts";
+import { registerLoss } from "./loss.ts";
+import { registerLossScale } from "./loss_scale.ts";
+import { registerMatMul } from "./matmul.ts";
+import { registerRandom } from "./random.ts";
+import { registerReduce } from "./reduce.ts";
+import { registerResample } from "./resample.ts";
+import { registerSoftmax } from "./softmax.ts";
+
+/** Software adapters by the names that drivers give them, for runtimes without `isFallbackAdapter`. */
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
+
+/** What we ask of a device, where its adapter has it. */
+const FEATURES = ["timestamp-query", "shader-f16"] as const;
+/** Limits that a device takes over from its adapter. */
+const LIMITS = [
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeWorkgroupsPerDimension",
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxStorageBuffersPerShaderStage",
+] as const;
+
+const REGISTER = [
+  registerAdam,
+  registerAttention,
+  registerBatchNorm,
+  registerConv,
+  registerElementwise,
+  registerGroupNorm,
+  registerLoss,
+  registerLossScale,
+  registerMatMul,
+  registerRandom,
+  registerReduce,
+  registerResample,
+  registerSoftmax,
+];
+
+/** An adapter and what it is. */
+export interface Found {
+  adapter: GPUAdapter;
+  /** Whether a processor does the work, slower than our WASM kernels. */
+  software: boolean;
+  detail: string;
+}
+
+/** The machine's fastest adapter, if it has any. */
+export async function findAdapter(): Promise<Found | undefined> {
+  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) return undefined;
+  const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
+  const detail = info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") ||
+    "unnamed adapter";
+  return { adapter, software: !!info.isFallbackAdapter || SOFTWARE.test(detail), detail };
+}
+
+/**
+ * Registers the backend and our kernels under the name `webgpu`.
+ * @param debug see {@link Gpu}
+ */
+export async function startWebGPU({ adapter }: Found, debug: boolean): Promise<Gpu> {
+  const { Backend } = await loadWebGPUBackend();
+  const device = await adapter.requestDevice({
+    requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
+    requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+  });
+  const backend = new Backend(device, adapter.info);
+  const gpu = new Gpu(backend, debug);
+  tf.removeBackend("webgpu"); // the package's own, which asks for an adapter of its own
+  tf.registerBackend("webgpu", () => backend, 3);
+  for (const register of REGISTER) register(gpu);
+  ops.registerReferences("webgpu");
+  return gpu;
+}

@@ -1,0 +1,147 @@
+/** The fit of a run, with its files. */
+import {
+  type Adam,
+  BatchSchedCB,
+  Callback,
+  CheckpointCB,
+  type DataLoader,
+  type DataLoaders,
+  DeviceCB,
+  type Learner,
+  linePlot,
+  type LossFunc,
+  type Metric,
+  MetricsCB,
+  type MetricsRow,
+  MixedPrecision,
+  type Module,
+  OneCycleLR,
+  ProgressCB,
+  RecorderCB,
+  saveWeights,
+  TrainLearner,
+  writeFile,
+} from "../mod.ts";
+import { EXIT } from "./cli.ts";
+import type { RunConfig } from "./presets.ts";
+import type { Run } from "./training.ts";
+
+/** What a fit of a run needs besides its config. */
+export interface FitRunOptions {
+  model: Module;
+  dls: DataLoaders<DataLoader>;
+  /** Default the mean squared error. */
+  lossFunc?: LossFunc;
+  /** Adam or AdamW. */
+  optimizer: typeof Adam;
+  /** Callbacks besides those of every run. */
+  cbs?: Callback[];
+  /** Measured each epoch besides the loss. */
+  metrics?: Record<string, Metric>;
+  /** What the loss is, for its plot. */
+  lossTitle: string;
+  /** Goes with the weights. */
+  metadata: Record<string, string>;
+  /** Training batches between checkpoints. */
+  checkpointEvery: number;
+}
+
+/**
+ * Trains a run's model with a one-cycle learning rate; its weights, metrics, loss plot and checkpoint are brought up to
+ * date after each epoch. Ctrl-C stops after the batch.
+ * @returns whether it ran to its end
+ */
+export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promise<boolean> {
+  const { name, config, files } = run;
+  const { model, dls, lossFunc, optimizer: Optimizer, cbs = [], lossTitle, metadata } = options;
+  await Deno.mkdir(files.dir, { recursive: true });
+  await writeFile(files.config, JSON.stringify(config, null, 2) + "\n");
+  const count = (n: number) => n.toLocaleString("en");
+  console.log(
+    `Run ${files.dir}: ${count(model.parameterCount())} parameters, ${count(dls.train.size)} images, ` +
+      `${config.epochs} epochs of ${dls.train.length} batches`,
+  );
+  const metrics = new MetricsCB(options.metrics);
+  const recorder = new RecorderCB({
+    loss: (learn) => learn.loss,
+    lr: (learn) => learn.opt!.paramGroups[0].lr,
+  });
+  const checkpoint = new CheckpointCB({
+    path: files.checkpoint,
+    everyBatches: options.checkpointEvery,
+    resume: run.resume,
+  });
+  const learn = new TrainLearner(model, dls, {
+    lossFunc,
+    lr: config.lr,
+    optFunc: (params, lr) => new Optimizer(params, { lr, eps: config.eps }),
+    cbs: [
+      new DeviceCB(),
+      ...(config.mixedPrecision ? [new MixedPrecision()] : []),
+      ...cbs,
+      new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: config.lr, totalSteps })),
+      metrics,
+      recorder,
+      new ProgressCB(),
+      checkpoint,
+    ],
+  });
+
+  /** Brings the run's files up to date; after each epoch, and when the fit ends or is stopped. */
+  const report = async () => {
+    await recorder.flush();
+    await saveWeights(model, files.weights, metadata);
+    await writeFile(files.metrics, metrics.rows.map((row) => JSON.stringify(row) + "\n").join(""));
+    const { loss } = recorder.values;
+    if (loss.length) {
+      await writeFile(files.lossPlot, await plotLosses(loss, metrics.rows, dls.train.length, lossTitle));
+    }
+  };
+  let interrupts = 0;
+  const interrupt = () => {
+    if (++interrupts > 1) Deno.exit(EXIT.stopped);
+    console.error("\nStopping after this batch; once more to quit at once");
+    checkpoint.stop();
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  try {
+    await learn.fit(config.epochs, { cbs: [new EpochReport(report, checkpoint.order + 1)] });
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+  }
+  await report();
+  learn.dispose();
+  if (checkpoint.stopped) {
+    console.log(`Stopped. Go on with: deno task ${config.task} --resume ${name}`);
+  }
+  return !checkpoint.stopped;
+}
+
+/** Calls a function after each epoch's evaluation. */
+class EpochReport extends Callback {
+  constructor(readonly report: () => Promise<void>, override order: number) {
+    super();
+  }
+  override async afterEpoch(learn: Learner): Promise<void> {
+    if (!learn.training) await this.report();
+  }
+}
+
+/** Weight of a new loss in the smoothed line. */
+const SMOOTHING = 0.05;
+
+/** Training losses a batch and evaluation losses an epoch, on one plot. */
+function plotLosses(losses: number[], rows: MetricsRow[], batches: number, y: string): Promise<string> {
+  let average = losses[0];
+  return linePlot({
+    series: {
+      "train, each batch": losses.map((y, x) => ({ x, y })),
+      "train, smoothed": losses.map((y, x) => ({ x, y: average += SMOOTHING * (y - average) })),
+      "eval, each epoch": rows.filter((r) => r.train === "eval")
+        .map((r) => ({ x: (r.epoch + 1) * batches, y: r.loss })),
+    },
+    x: "batch",
+    y,
+    yScale: "log",
+  });
+}

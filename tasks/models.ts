@@ -1,0 +1,82 @@
+/** The DDPMs of the tasks: a config's network and schedule, and the trained one that the command line means. */
+import {
+  type DownBlockType,
+  initDdpm,
+  linearSchedule,
+  loadWeights,
+  pretrained,
+  type Schedule,
+  UNet,
+  type UpBlockType,
+} from "../mod.ts";
+import { UserError } from "./cli.ts";
+import { PRESETS, type TrainConfig } from "./presets.ts";
+import { listRuns, readConfig, runFiles } from "./runs.ts";
+
+/** The network of a config, as PyTorch initialises it. */
+function makeUnet(config: TrainConfig): UNet {
+  const down = config.attention.map((a): DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
+  const up = config.attention.map((a): UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
+  return new UNet({
+    sample_size: config.size,
+    in_channels: 1,
+    out_channels: 1,
+    block_out_channels: config.channels,
+    layers_per_block: config.layers,
+    down_block_types: down,
+    up_block_types: up,
+    norm_num_groups: config.groups,
+    attention_head_dim: config.headDim,
+  });
+}
+
+/** The network of a config, initialised as the config says. */
+export function makeModel(config: TrainConfig): UNet {
+  const model = makeUnet(config);
+  if (config.initDdpm) initDdpm(model);
+  return model;
+}
+
+/** The schedule of a config. */
+export function makeSchedule({ steps, betaMin, betaMax }: TrainConfig): Schedule {
+  return linearSchedule({ nSteps: steps, betaMin, betaMax });
+}
+
+/** A run's trained network. */
+async function loadModel(runs: string, name: string, config: TrainConfig): Promise<UNet> {
+  const { weights } = runFiles(runs, name);
+  const bytes = await Deno.readFile(weights).catch(() => {
+    throw new UserError(`The run ${name} has no ${weights}: its training has not finished an epoch yet`);
+  });
+  const model = makeUnet(config);
+  await loadWeights(model, bytes);
+  return model;
+}
+
+/** A network to draw with or to measure, and what it is. */
+export interface Chosen {
+  model: UNet;
+  config: TrainConfig;
+  /** The run's name; none for the shipped model. */
+  name?: string;
+  /** For people. */
+  title: string;
+}
+
+/** Which network the command line means. */
+export interface ModelOptions {
+  run?: string;
+  pretrained?: boolean;
+  runs: string;
+}
+
+/** The run asked for, else the newest, else the shipped model. */
+export async function chooseModel({ run, pretrained: shipped, runs }: ModelOptions): Promise<Chosen> {
+  if (run && shipped) throw new UserError("--run and --pretrained: give one of them");
+  const name = shipped ? undefined : run ?? (await listRuns(runs, "train"))[0];
+  if (name === undefined) {
+    return { model: (await pretrained()).model, config: PRESETS.lesson, title: "the shipped model" };
+  }
+  const config = await readConfig<TrainConfig>(runs, name, "train");
+  return { model: await loadModel(runs, name, config), config, name, title: `run ${name}` };
+}
