@@ -10,6 +10,26 @@ import { writeFile } from "./files.ts";
 const TO_TORCH = [3, 2, 0, 1];
 const FROM_TORCH = [2, 3, 1, 0];
 
+/** Attention's parameters as Diffusers names them since 0.18, and as our models do. */
+const NEWER_NAMES: readonly [RegExp, string][] = [
+  [/\.to_q\./, ".query."],
+  [/\.to_k\./, ".key."],
+  [/\.to_v\./, ".value."],
+  [/\.to_out\.0\./, ".proj_attn."],
+];
+/** What PyTorch's batch norm counts, which nothing here needs. */
+const UNUSED = /(^|\.)num_batches_tracked$/;
+
+/** Arrays by the names that a model has; what no model has is left out. */
+function withOurNames(arrays: Record<string, HostArray>, own: StateDict): Record<string, HostArray> {
+  const named: Record<string, HostArray> = {};
+  for (const [name, array] of Object.entries(arrays)) {
+    const ours = NEWER_NAMES.reduce((text, [newer, older]) => text.replace(newer, older), name);
+    if (name in own || !UNUSED.test(name)) named[ours in own ? ours : name] = array;
+  }
+  return named;
+}
+
 /** Copies tensors to the host, filters in PyTorch's layout. */
 export async function toTorch(state: StateDict): Promise<Record<string, HostArray>> {
   const own: StateDict = {};
@@ -47,7 +67,8 @@ export async function saveWeights(
 }
 
 /**
- * Loads a safetensors file in PyTorch's layout into a model.
+ * Loads a safetensors file in PyTorch's layout into a model. Diffusers' newer names of attention's parameters (`to_q`, …)
+ * are read as ours; `num_batches_tracked` is left out.
  * @param source the path, or the bytes
  * @param strict whether missing and unknown tensors are errors; default true
  * @returns what was missing, unknown or of another shape
@@ -59,7 +80,7 @@ export async function loadWeights(
   strict = true,
 ): Promise<LoadReport> {
   const bytes = typeof source === "string" ? await Deno.readFile(source) : source;
-  const state = fromTorch(decodeSafetensors(bytes).tensors);
+  const state = fromTorch(withOurNames(decodeSafetensors(bytes).tensors, model.stateDict()));
   try {
     return model.loadStateDict(state, strict);
   } finally {
