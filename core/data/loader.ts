@@ -108,13 +108,23 @@ export class DataLoader implements Loader {
     return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
   }
 
-  /** Seed and place of the generator that draws the orders. */
+  /** Seed and place of the generator that draws the orders, and what they are orders of. */
   state(): Json {
-    return { ...this.generator.state };
+    const { batchSize, size, shuffle, dropLast } = this;
+    return { ...this.generator.state, batchSize, size, shuffle, dropLast };
   }
 
+  /** @throws Error if the state is of a loader with another batch size, number of items, shuffle or dropLast. */
   loadState(state: Json): void {
-    this.generator.state = state as unknown as GeneratorState;
+    const { seed, counter, ...saved } = state as unknown as GeneratorState;
+    for (const [name, value] of Object.entries(saved)) {
+      const own = this[name as keyof this];
+      if (own === value) continue;
+      throw new Error(
+        `DataLoader: the state that is loaded is of ${name} ${value}, this loader is of ${own}`,
+      );
+    }
+    this.generator.state = { seed, counter };
   }
 
   /** A pass over the data. The order is drawn when it begins; `skip` leaves out its first batches. */

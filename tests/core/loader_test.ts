@@ -66,6 +66,27 @@ Deno.test("loaders: training shuffled, evaluation in order; take limits", async 
   assertThrows(() => new DataLoader(dataset(3), { batchSize: 1, prefetch: -1 }), RangeError, "not -1");
 });
 
+Deno.test("a loader goes on from its state; one of other batches or items refuses it", async () => {
+  const make = (n = 20, batchSize = 3, shuffle = true, dropLast = false) =>
+    new DataLoader(dataset(n), { batchSize, shuffle, dropLast, seed: 5 });
+  const a = make(), b = make();
+  await labels(a);
+  const state = JSON.parse(JSON.stringify(a.state()));
+  b.loadState(state);
+  assertEquals(await labels(b), await labels(a));
+  b.loadState({ seed: 5, counter: 10 }); // as checkpoints of before have it
+  for (
+    const [other, message] of [
+      [make(21), "of size 20, this loader is of 21"],
+      [make(20, 4), "of batchSize 3, this loader is of 4"],
+      [make(20, 3, false), "of shuffle true, this loader is of false"],
+      [make(20, 3, true, true), "of dropLast false, this loader is of true"],
+    ] as const
+  ) {
+    assertThrows(() => other.loadState(state), Error, message);
+  }
+});
+
 Deno.test("options given as undefined are left out", async () => {
   const left: DataLoaderOptions = {
     batchSize: 4,
