@@ -10,11 +10,166 @@
  * assert(model.config.layers_per_block === 2 && linearSchedule().nSteps === 1000);
  * ```
  */
-export * from "./core/mod.ts";
-export * from "./datasets/mod.ts";
+
+// Arrays and devices
+export {
+  currentDevice,
+  currentGpu,
+  type DataType,
+  type Device,
+  type DeviceChoice,
+  type DeviceOptions,
+  HostArray,
+  Tensor,
+  tf,
+  type TypedArray,
+  useDevice,
+} from "./core/mod.ts";
+/** Our own operations, and how a device gets its kernels. */
+export * as ops from "./core/ops/mod.ts";
+
+// Random numbers
+export { defaultGenerator, Generator, type GeneratorState, setSeed } from "./core/mod.ts";
+
+// Gradients
+export { grad, noGrad, Parameter, Tape } from "./core/mod.ts";
+
+// Models
+export {
+  AvgPool2d,
+  BatchNorm1d,
+  BatchNorm2d,
+  Conv2d,
+  Dropout,
+  Dropout2d,
+  F,
+  Flatten,
+  GeneralRelu,
+  GlobalAvgPool,
+  GroupNorm,
+  init,
+  initWeights,
+  Linear,
+  lsuvInit,
+  Module,
+  ReLU,
+  Sequential,
+  SiLU,
+  type StateDict,
+  Upsample,
+} from "./core/mod.ts";
+/** Modules, layers and their initialisation. */
+export * as nn from "./core/nn/mod.ts";
+
+// Optimisers
+export {
+  Adam,
+  type AdamOptions,
+  AdamW,
+  OneCycleLR,
+  type OneCycleOptions,
+  type OptFunc,
+  Optimizer,
+  type OptimizerState,
+  type ParamGroup,
+  type Scheduler,
+  SGD,
+  type SGDOptions,
+} from "./core/mod.ts";
+
+// Data
+export {
+  ArrayDataset,
+  type Batch,
+  type Collate,
+  DataLoader,
+  type DataLoaderOptions,
+  DataLoaders,
+  type Dataset,
+  type Loader,
+  loaderOf,
+  type StreamOptions,
+  subset,
+  take,
+} from "./core/mod.ts";
+/** Changes to images on the host. */
+export * as transforms from "./core/data/transforms/mod.ts";
+export {
+  embeddedFashionMnist,
+  FASHION_MNIST_CLASSES,
+  type FashionMnist,
+  fashionMnist,
+  type FashionMnistOptions,
+  readIdx,
+} from "./datasets/mod.ts";
+
+// Training
+export {
+  Callback,
+  CancelBatchException,
+  CancelEpochException,
+  CancelFitException,
+  type FitOptions,
+  type Json,
+  Learner,
+  type LearnerEvent,
+  type LearnerOptions,
+  type LearnerPhase,
+  type LossFunc,
+  MomentumLearner,
+  TrainLearner,
+} from "./core/mod.ts";
 export * from "./callbacks/mod.ts";
-export * from "./models/unet/mod.ts";
-export * from "./models/ddpm/mod.ts";
-export * from "./models/resnet/mod.ts";
+
+// Diffusion
+export {
+  DDPMCB,
+  type DDPMOptions,
+  ddpmStep,
+  DDPMTrainCB,
+  initDdpm,
+  linearSchedule,
+  type LinearScheduleOptions,
+  type Noised,
+  type NoiseDraw,
+  type NoiseModel,
+  noisify,
+  type Pretrained,
+  pretrained,
+  respace,
+  sample,
+  type SampleOptions,
+  type SampleStep,
+  type Schedule,
+  type StepInputs,
+  UNet,
+} from "./models/ddpm/mod.ts";
+export { type UNet2DConfig, UNet2DModel } from "./models/unet/mod.ts";
+/** The parts of the U-Net, with the names of Diffusers. */
+export * as unet from "./models/unet/mod.ts";
+
+// Classifiers
 /** The classifiers of the lesson, and reports on what they predict. */
 export * as resnet from "./models/resnet/mod.ts";
+
+// Files and pictures
+export {
+  decodeSafetensors,
+  encodeGif,
+  encodePng,
+  encodeSafetensors,
+  fromTorch,
+  type GridOptions,
+  imageGrid,
+  type LinePlot,
+  linePlot,
+  loadWeights,
+  type Picture,
+  type Point,
+  renderPlot,
+  type SafeTensors,
+  saveWeights,
+  showImages,
+  type ShowOptions,
+  toTorch,
+} from "./core/mod.ts";

@@ -13,7 +13,7 @@ import {
   tf,
   UNet,
 } from "../mod.ts";
-import { defaultGenerator, getModel, linearSchedule } from "../mod.ts";
+import { defaultGenerator, linearSchedule, resnet } from "../mod.ts";
 import { runKernel } from "../core/tf.ts";
 
 /** A case as peers are asked for it; which numbers it has depends on its kind. */
@@ -293,7 +293,7 @@ export function prepare(c: Case): Prepared {
 
 /** The network of a whole-model case. */
 export function makeNetwork(c: Case): UNet | Module<[Tensor], Tensor> {
-  return c.kind === "unet" ? new UNet(c.config as typeof SMALL) : getModel();
+  return c.kind === "unet" ? new UNet(c.config as typeof SMALL) : resnet.getModel();
 }
 
 /** How we run a training or sampling step of a network. */

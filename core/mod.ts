@@ -55,16 +55,6 @@ export {
   type SGDOptions,
 } from "./optim/mod.ts";
 export { HostArray } from "./data/array.ts";
-export {
-  type Augment,
-  augmentAll,
-  flipHorizontal,
-  type PatchOptions,
-  randCopy,
-  randErase,
-  randomCrop,
-  randomFlip,
-} from "./data/augment.ts";
 export { ArrayDataset, type Dataset, subset, take } from "./data/dataset.ts";
 export {
   type Batch,
@@ -76,14 +66,8 @@ export {
   loaderOf,
   type StreamOptions,
 } from "./data/loader.ts";
-export {
-  compose,
-  type ImageTransform,
-  normalize,
-  padZeros,
-  resizeBilinear,
-  toFloat,
-} from "./data/transforms.ts";
+/** Changes to images on the host. */
+export * as transforms from "./data/transforms/mod.ts";
 export * from "./learner/mod.ts";
 export { writeFile } from "./io/files.ts";
 export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./io/safetensors.ts";

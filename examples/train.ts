@@ -5,7 +5,7 @@ await d.useDevice();
 const data = await d.fashionMnist();
 const dls = d.DataLoaders.from(d.take(data.train, 640), d.take(data.test, 128), {
   batchSize: 32,
-  transform: d.compose(d.toFloat(), d.resizeBilinear(16)),
+  transform: d.transforms.compose(d.transforms.toFloat(), d.transforms.resizeBilinear(16)),
 });
 const model = new d.UNet({
   in_channels: 1,
@@ -22,4 +22,4 @@ const learn = new d.TrainLearner(model, dls, {
 });
 await learn.fit(1);
 const images = await d.sample(model, [4, 16, 16, 1], { schedule, keep: (t) => t === 0 });
-await d.writeFile("samples.png", d.encodePng(d.imageGrid(images[0], { scale: 4, invert: true })));
+await Deno.writeFile("samples.png", d.encodePng(d.imageGrid(images[0], { scale: 4, invert: true })));

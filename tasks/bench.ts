@@ -1,4 +1,5 @@
 /** `deno task bench`: our kernels and models against stock tfjs and PyTorch, alternating in one run. */
+import { writeFile } from "../core/mod.ts";
 import {
   encodeSafetensors,
   HostArray,
@@ -8,7 +9,6 @@ import {
   tf,
   toTorch,
   useDevice,
-  writeFile,
 } from "../mod.ts";
 import { startWasm } from "../core/device/wasm/start.ts";
 import {

@@ -2,7 +2,7 @@
 import { Hono } from "npm:hono@4.13.19";
 import { serveStatic } from "npm:hono@4.13.19/deno";
 import { secureHeaders } from "npm:hono@4.13.19/secure-headers";
-import { writeFile } from "../mod.ts";
+import { writeFile } from "../core/mod.ts";
 import { Command, main, number, UserError } from "./cli.ts";
 
 const ROOT = new URL("../", import.meta.url);

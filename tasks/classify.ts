@@ -1,16 +1,5 @@
 /** `deno task classify`: trains a classifier of Fashion-MNIST, and writes a run with a report of what it gets wrong. */
-import {
-  Accuracy,
-  AdamW,
-  augmentAll,
-  compose,
-  F,
-  initWeights,
-  type Module,
-  normalize,
-  resnet,
-  toFloat,
-} from "../mod.ts";
+import { Accuracy, AdamW, F, initWeights, type Module, resnet, transforms } from "../mod.ts";
 import { Command, EXIT, InvalidArgumentError, main, number, Option, UserError, whole } from "./cli.ts";
 import { type AugmentName, AUGMENTS, CLASSIFIERS, CLASSIFY_PRESETS, type ClassifyConfig } from "./presets.ts";
 import { reportOn } from "./classify_report.ts";
@@ -65,9 +54,9 @@ await main(async () => {
   const run = await chooseRun(command, "classify", makeConfig);
   const { config, files } = run;
   const dls = await prepare(options, config, {
-    transform: compose(toFloat(), normalize(0.28, 0.35)),
+    transform: transforms.compose(transforms.toFloat(), transforms.normalize(0.28, 0.35)),
     augment: config.augment.length
-      ? augmentAll(...config.augment.map((name) => AUGMENTS[name]()))
+      ? transforms.augmentAll(...config.augment.map((name) => AUGMENTS[name]()))
       : undefined,
   });
   const model = makeClassifier(config);

@@ -1,11 +1,6 @@
 /** What a classifier gets right and wrong: numbers, plots and pictures, as files of its run. */
+import { writeFile } from "../core/mod.ts";
 import {
-  calibration,
-  calibrationPlot,
-  classAccuracy,
-  type ConfidenceBin,
-  confusionMatrix,
-  confusionPlot,
   type DataLoader,
   type DataLoaders,
   DeviceCB,
@@ -13,15 +8,9 @@ import {
   FASHION_MNIST_CLASSES,
   flipBatch,
   isDropout,
-  leastConfident,
   type Module,
-  mostWrong,
-  predict,
-  type Prediction,
-  showPredictions,
-  testTimeDropout,
+  resnet,
   TrainLearner,
-  writeFile,
 } from "../mod.ts";
 
 /** What the report is to hold. */
@@ -38,13 +27,13 @@ export interface ReportOptions {
 const SHOWN = 25;
 const percent = (share: number) => `${(100 * share).toFixed(2)}%`;
 
-function accuracy({ predicted }: Prediction, labels: ArrayLike<number>): number {
+function accuracy({ predicted }: resnet.Prediction, labels: ArrayLike<number>): number {
   return predicted.filter((c, i) => c === labels[i]).length / labels.length;
 }
 
 /** How many times as often the least confident tenth is wrong as the rest. */
-function errorRatio([least, ...rest]: ConfidenceBin[]): number {
-  const errors = (bins: ConfidenceBin[]) =>
+function errorRatio([least, ...rest]: resnet.ConfidenceBin[]): number {
+  const errors = (bins: resnet.ConfidenceBin[]) =>
     bins.reduce((sum, b) => sum + b.count * (1 - b.accuracy), 0) / bins.reduce((sum, b) => sum + b.count, 0);
   return errors([least]) / errors(rest);
 }
@@ -64,15 +53,15 @@ export async function reportOn(
   console.error("Predicting the test images");
   const [logits, targets] = await learn.capturePreds();
   const labels = targets.data;
-  const plain = predict([logits]);
-  const averaged = tta ? predict([(await learn.tta(flipBatch))[0]]) : null;
+  const plain = resnet.predict([logits]);
+  const averaged = tta ? resnet.predict([(await learn.tta(flipBatch))[0]]) : null;
   const passes = [...model.namedModules()].some(([, m]) => isDropout(m)) ? options.passes : 0;
   if (passes) console.error(`Measuring confidence by ${passes} passes with dropout on`);
-  const [sure] = passes ? await testTimeDropout(learn, passes) : [averaged ?? plain];
+  const [sure] = passes ? await resnet.testTimeDropout(learn, passes) : [averaged ?? plain];
   const best = averaged ?? plain;
-  const matrix = confusionMatrix(best.predicted, labels, FASHION_MNIST_CLASSES.length);
-  const byClass = classAccuracy(matrix);
-  const bins = calibration(sure, labels);
+  const matrix = resnet.confusionMatrix(best.predicted, labels, FASHION_MNIST_CLASSES.length);
+  const byClass = resnet.classAccuracy(matrix);
+  const bins = resnet.calibration(sure, labels);
   const ratio = errorRatio(bins);
 
   const figures: [string, string][] = [["accuracy", percent(accuracy(plain, labels))]];
@@ -90,12 +79,13 @@ export async function reportOn(
 
   const { dataset } = dls.valid;
   const [images] = await dataset.items(Int32Array.from({ length: dataset.length }, (_, i) => i));
-  const picture = (which: number[]) => showPredictions(images, labels, sure, which, FASHION_MNIST_CLASSES);
+  const picture = (which: number[]) =>
+    resnet.showPredictions(images, labels, sure, which, FASHION_MNIST_CLASSES);
   const files: Record<string, string> = {
-    "confusion.svg": await confusionPlot(matrix, FASHION_MNIST_CLASSES),
-    "confidence.svg": await calibrationPlot(bins),
-    "uncertain.svg": picture(leastConfident(sure, SHOWN)),
-    "wrong.svg": picture(mostWrong(sure, labels, SHOWN)),
+    "confusion.svg": await resnet.confusionPlot(matrix, FASHION_MNIST_CLASSES),
+    "confidence.svg": await resnet.calibrationPlot(bins),
+    "uncertain.svg": picture(resnet.leastConfident(sure, SHOWN)),
+    "wrong.svg": picture(resnet.mostWrong(sure, labels, SHOWN)),
     "report.json": JSON.stringify(
       {
         accuracy: accuracy(plain, labels),

@@ -1,13 +1,5 @@
 /** The data of the tasks, and how a DDPM gets its images. */
-import {
-  compose,
-  type FashionMnist,
-  fashionMnist,
-  type ImageTransform,
-  padZeros,
-  resizeBilinear,
-  toFloat,
-} from "../mod.ts";
+import { type FashionMnist, fashionMnist, transforms } from "../mod.ts";
 import { UserError } from "./cli.ts";
 import type { TrainConfig } from "./presets.ts";
 
@@ -22,6 +14,9 @@ export async function loadData(dir: string | undefined): Promise<FashionMnist> {
 }
 
 /** From bytes to the images of [0, 1] that a DDPM is trained on and measured with. */
-export function prepareImages({ size, fit }: TrainConfig): ImageTransform {
-  return compose(toFloat(), fit === "resize" ? resizeBilinear(size) : padZeros((size - DATA_SIZE) / 2));
+export function prepareImages({ size, fit }: TrainConfig): transforms.ImageTransform {
+  return transforms.compose(
+    transforms.toFloat(),
+    fit === "resize" ? transforms.resizeBilinear(size) : transforms.padZeros((size - DATA_SIZE) / 2),
+  );
 }

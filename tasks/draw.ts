@@ -1,4 +1,5 @@
 /** Pictures that a trained DDPM draws. */
+import { progressBar, writeFile } from "../core/mod.ts";
 import {
   encodeGif,
   encodePng,
@@ -6,11 +7,9 @@ import {
   type HostArray,
   imageGrid,
   type Picture,
-  progressBar,
   respace,
   sample,
   type UNet,
-  writeFile,
 } from "../mod.ts";
 import { makeSchedule } from "./models.ts";
 import type { TrainConfig } from "./presets.ts";

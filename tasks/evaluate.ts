@@ -1,17 +1,6 @@
 /** `deno task evaluate`: the noise-prediction loss of a trained model on the whole test set, over several draws. */
-import {
-  compose,
-  DataLoader,
-  F,
-  noGrad,
-  noisify,
-  progressBar,
-  resizeBilinear,
-  setSeed,
-  tf,
-  toFloat,
-  useDevice,
-} from "../mod.ts";
+import { progressBar } from "../core/mod.ts";
+import { DataLoader, F, noGrad, noisify, setSeed, tf, transforms, useDevice } from "../mod.ts";
 import { Command, type CommonOptions, main, MAX_SEED, whole, withCommonOptions } from "./cli.ts";
 import { loadData } from "./data.ts";
 import { chooseModel, makeSchedule, type ModelOptions } from "./models.ts";
@@ -46,7 +35,7 @@ await main(async () => {
   for (let draw = 1; draw <= options.draws; draw++) {
     const loader = new DataLoader(test, {
       batchSize: 250,
-      transform: compose(toFloat(), resizeBilinear(config.size)),
+      transform: transforms.compose(transforms.toFloat(), transforms.resizeBilinear(config.size)),
     });
     const bar = progressBar(`draw ${draw} of ${options.draws}`, loader.length);
     let sum = 0, done = 0;

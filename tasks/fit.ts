@@ -1,4 +1,5 @@
 /** The fit of a run, with its files. */
+import { writeFile } from "../core/mod.ts";
 import {
   type Adam,
   BatchSchedCB,
@@ -20,7 +21,6 @@ import {
   RecorderCB,
   saveWeights,
   TrainLearner,
-  writeFile,
 } from "../mod.ts";
 import { EXIT } from "./cli.ts";
 import type { RunConfig } from "./presets.ts";

@@ -1,22 +1,13 @@
 /** The DDPMs of the tasks: a config's network and schedule, and the trained one that the command line means. */
-import {
-  type DownBlockType,
-  initDdpm,
-  linearSchedule,
-  loadWeights,
-  pretrained,
-  type Schedule,
-  UNet,
-  type UpBlockType,
-} from "../mod.ts";
+import { initDdpm, linearSchedule, loadWeights, pretrained, type Schedule, UNet, type unet } from "../mod.ts";
 import { UserError } from "./cli.ts";
 import { PRESETS, type TrainConfig } from "./presets.ts";
 import { listRuns, readConfig, runFiles } from "./runs.ts";
 
 /** The network of a config, as PyTorch initialises it. */
 function makeUnet(config: TrainConfig): UNet {
-  const down = config.attention.map((a): DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
-  const up = config.attention.map((a): UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
+  const down = config.attention.map((a): unet.DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
+  const up = config.attention.map((a): unet.UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
   return new UNet({
     sample_size: config.size,
     in_channels: 1,

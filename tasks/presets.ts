@@ -1,5 +1,5 @@
 /** The ways to train that `--preset` of `deno task train` and `deno task classify` knows. */
-import { randCopy, randErase, randomCrop, randomFlip, resnet } from "../mod.ts";
+import { resnet, transforms } from "../mod.ts";
 
 /** What every run has; a run's whole config is kept in its `config.json`. */
 export interface RunConfig {
@@ -95,10 +95,10 @@ export const CLASSIFIERS = {
 
 /** The changes to training images by name. */
 export const AUGMENTS = {
-  crop: () => randomCrop(1),
-  flip: () => randomFlip(),
-  erase: () => randErase(),
-  copy: () => randCopy(),
+  crop: () => transforms.randomCrop(1),
+  flip: () => transforms.randomFlip(),
+  erase: () => transforms.randErase(),
+  copy: () => transforms.randCopy(),
 };
 /** A name of {@link AUGMENTS}. */
 export type AugmentName = keyof typeof AUGMENTS;

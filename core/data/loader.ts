@@ -2,9 +2,9 @@
 import type { Json } from "../learner/callback.ts";
 import { Generator, type GeneratorState } from "../random.ts";
 import type { HostArray } from "./array.ts";
-import type { Augment } from "./augment.ts";
+import type { Augment } from "./transforms/augment.ts";
 import { ArrayDataset, type Dataset } from "./dataset.ts";
-import type { ImageTransform } from "./transforms.ts";
+import type { ImageTransform } from "./transforms/image.ts";
 
 /** A batch: arrays from the loader, tensors once a callback has moved them; nested as the loss wants it. */
 // deno-lint-ignore no-explicit-any

@@ -30,8 +30,8 @@ function softmax(row: ArrayLike<number>): number[] {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { HostArray, predict } from "../../mod.ts";
- * const { predicted, confidence } = predict([new HostArray(Float32Array.of(0, 0, 9), [1, 3])]);
+ * import { HostArray, resnet } from "../../mod.ts";
+ * const { predicted, confidence } = resnet.predict([new HostArray(Float32Array.of(0, 0, 9), [1, 3])]);
  * assert(predicted[0] === 2 && confidence[0] > 0.99);
  * ```
  */

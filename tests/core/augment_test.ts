@@ -1,18 +1,6 @@
 /** Random changes to images, by what they mean. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import {
-  type Augment,
-  augmentAll,
-  type DataLoader,
-  DataLoaders,
-  flipHorizontal,
-  Generator,
-  HostArray,
-  randCopy,
-  randErase,
-  randomCrop,
-  randomFlip,
-} from "../../mod.ts";
+import { type DataLoader, DataLoaders, Generator, HostArray, transforms } from "../../mod.ts";
 import { wasmOnly } from "../support.ts";
 
 /** n images of h×w whose pixels are all different. */
@@ -21,7 +9,7 @@ const images = (n: number, h: number, w: number) =>
 const test = (name: string, fn: () => void | Promise<void>) => Deno.test({ name, ...wasmOnly, fn });
 
 test("randomFlip mirrors about its share of the images, whole ones", () => {
-  const x = images(400, 2, 3), y = randomFlip(0.3)(x, new Generator(1));
+  const x = images(400, 2, 3), y = transforms.randomFlip(0.3)(x, new Generator(1));
   let flipped = 0;
   for (let i = 0; i < 400; i++) {
     const [a, b] = [x, y].map((t) => Array.from(t.data.subarray(6 * i, 6 * i + 6)));
@@ -30,12 +18,12 @@ test("randomFlip mirrors about its share of the images, whole ones", () => {
     else assertEquals(b, a);
   }
   assert(flipped > 80 && flipped < 160, `${flipped} of 400`);
-  assertEquals(flipHorizontal(flipHorizontal(x)).data, x.data);
-  assertThrows(() => randomFlip(2), RangeError, "not 2");
+  assertEquals(transforms.flipHorizontal(transforms.flipHorizontal(x)).data, x.data);
+  assertThrows(() => transforms.randomFlip(2), RangeError, "not 2");
 });
 
 test("randomCrop moves each image, zeros come in, every shift happens", () => {
-  const x = images(300, 4, 5), y = randomCrop(1)(x, new Generator(2));
+  const x = images(300, 4, 5), y = transforms.randomCrop(1)(x, new Generator(2));
   const seen = new Set<string>();
   for (let i = 0; i < 300; i++) {
     const at = (t: HostArray, r: number, c: number) =>
@@ -47,11 +35,11 @@ test("randomCrop moves each image, zeros come in, every shift happens", () => {
     seen.add(shift!.join());
   }
   assertEquals(seen.size, 9);
-  assertEquals(randomCrop(0)(x, new Generator(2)).data, x.data);
+  assertEquals(transforms.randomCrop(0)(x, new Generator(2)).data, x.data);
 });
 
 test("randErase fills at most maxNum patches with numbers of the batch's range", () => {
-  const x = images(200, 10, 10), y = randErase({ pct: 0.2, maxNum: 3 })(x, new Generator(3));
+  const x = images(200, 10, 10), y = transforms.randErase({ pct: 0.2, maxNum: 3 })(x, new Generator(3));
   const changed = Array.from({ length: 200 }, (_, i) => {
     let count = 0;
     for (let k = 100 * i; k < 100 * i + 100; k++) if (x.data[k] !== y.data[k]) count++;
@@ -62,11 +50,11 @@ test("randErase fills at most maxNum patches with numbers of the batch's range",
     `${changed}`,
   );
   assert(y.data.every((v) => v >= 1 && v <= 20000));
-  assertThrows(() => randErase({ pct: 1.5 }), RangeError, "not 1.5");
+  assertThrows(() => transforms.randErase({ pct: 1.5 }), RangeError, "not 1.5");
 });
 
 test("randCopy puts patches of the same image elsewhere", () => {
-  const x = images(50, 10, 10), y = randCopy({ pct: 0.3, maxNum: 2 })(x, new Generator(4));
+  const x = images(50, 10, 10), y = transforms.randCopy({ pct: 0.3, maxNum: 2 })(x, new Generator(4));
   let changed = 0;
   y.data.forEach((v, i) => {
     if (v === x.data[i]) return;
@@ -78,7 +66,10 @@ test("randCopy puts patches of the same image elsewhere", () => {
 
 test("a loader augments training alone, anew each pass, and a pass skipped into draws the same", async () => {
   const set = { images: images(12, 4, 4), labels: new HostArray(new Int32Array(12), [12]) };
-  const augment: Augment = augmentAll(randomCrop(1), randomFlip());
+  const augment: transforms.Augment = transforms.augmentAll(
+    transforms.randomCrop(1),
+    transforms.randomFlip(),
+  );
   const make = () => DataLoaders.from(set, set, { batchSize: 4, shuffle: false, augment });
   const pass = async (dl: DataLoader, skip = 0) => {
     const out: string[] = [];

@@ -1,5 +1,6 @@
 /** Safetensors and weights. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { writeFile } from "../../core/mod.ts";
 import {
   BatchNorm2d,
   Conv2d,
@@ -12,7 +13,6 @@ import {
   Sequential,
   toTorch,
   UNet2DModel,
-  writeFile,
 } from "../../mod.ts";
 import { numbers } from "../support.ts";
 

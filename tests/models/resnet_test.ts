@@ -3,11 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import {
   ActivationStats,
   AdamW,
-  calibration,
   type Callback,
-  classAccuracy,
-  confusionMatrix,
-  conv,
   DataLoaders,
   DDPMCB,
   DeviceCB,
@@ -16,23 +12,16 @@ import {
   F,
   Flatten,
   GeneralRelu,
-  getDropModel,
-  getModel,
-  getModel2,
-  getModel3,
-  getModel4,
   HooksCallback,
   HostArray,
   initWeights,
   Linear,
   type Module,
-  predict,
-  ResBlock,
+  resnet,
   Sequential,
   setSeed,
   showImages,
   type Tensor,
-  testTimeDropout,
   tf,
   TrainLearner,
 } from "../../mod.ts";
@@ -66,10 +55,10 @@ async function snapshot(model: Module): Promise<string> {
 
 for (
   const [name, make, parameters, mflop] of [
-    ["getModel", getModel, 4_907_588, null],
-    ["getModel2", getModel2, 4_907_588, 33.0],
-    ["getModel3", getModel3, 1_231_428, 18.3],
-    ["getModel4", getModel4, 1_224_948, 13.3],
+    ["getModel", resnet.getModel, 4_907_588, null],
+    ["getModel2", resnet.getModel2, 4_907_588, 33.0],
+    ["getModel3", resnet.getModel3, 1_231_428, 18.3],
+    ["getModel4", resnet.getModel4, 1_224_948, 13.3],
   ] as const
 ) {
   Deno.test(`${name}: miniai's parameters${mflop ? " and MFLOP" : ""}, by learn.summary`, async () => {
@@ -85,29 +74,29 @@ for (
 }
 
 Deno.test("getDropModel has both dropouts in their places; without a rate it is getModel", () => {
-  const { layers } = getDropModel(0.1);
+  const { layers } = resnet.getDropModel(0.1);
   assert(layers[1] instanceof Dropout2d && layers[1].p === 0.1);
   assert(layers.at(-3) instanceof Dropout && !(layers.at(-3) instanceof Dropout2d));
   assert(layers.at(-2) instanceof Linear);
-  assertEquals(getDropModel(0).layers.length, layers.length - 2);
+  assertEquals(resnet.getDropModel(0).layers.length, layers.length - 2);
 });
 
 Deno.test("norm null leaves no norm, after the linear layer neither; act null no activation", () => {
   const kinds = (model: Module) => [...model.namedModules()].map(([, m]) => m.constructor.name);
-  const plain = getModel4({ norm: null });
+  const plain = resnet.getModel4({ norm: null });
   assert(!kinds(plain).some((name) => name.startsWith("BatchNorm")), kinds(plain).join());
   assert((plain.layers.at(-1) as Linear).bias !== null);
-  assert(!kinds(new ResBlock(2, 2, { act: null })).includes("GeneralRelu"));
+  assert(!kinds(new resnet.ResBlock(2, 2, { act: null })).includes("GeneralRelu"));
 });
 
 Deno.test("ResBlock by hand: act(convs(x) + idconv(pool(x)))", async () => {
-  const block = new ResBlock(3, 5, { stride: 2 }), x = random([2, 7, 7, 3], 4);
+  const block = new resnet.ResBlock(3, 5, { stride: 2 }), x = random([2, 7, 7, 3], 4);
   const sum = tf.add(block.convs.call(x), block.idconv!.call(F.averagePool(x))) as Tensor;
   await assertClose(block.call(x), F.generalRelu(sum, 0.1, 0.4), 1e-5);
   assertEquals(block.call(x).shape, [2, 4, 4, 5]);
-  const same = new ResBlock(4, 4);
+  const same = new resnet.ResBlock(4, 4);
   assertEquals([same.idconv, same.pool], [null, null]);
-  assertEquals(conv(1, 8, { stride: 1, act: null }).layers.length, 1);
+  assertEquals(resnet.conv(1, 8, { stride: 1, act: null }).layers.length, 1);
 });
 
 Deno.test({
@@ -115,7 +104,7 @@ Deno.test({
   ...wasmOnly,
   async fn() {
     setSeed(3);
-    const model = getModel4();
+    const model = resnet.getModel4();
     initWeights(model, 0.1);
     const learn = await learner(model);
     await learn.fit(20);
@@ -130,7 +119,7 @@ Deno.test({
 
 Deno.test("predict: mean probabilities, confidence and spread over passes, by hand", () => {
   const pass = (...v: number[]) => new HostArray(Float32Array.from(v, Math.log), [2, 2]);
-  const { probabilities, predicted, confidence, spread } = predict([
+  const { probabilities, predicted, confidence, spread } = resnet.predict([
     pass(0.9, 0.1, 0.4, 0.6),
     pass(0.5, 0.5, 0.2, 0.8),
   ]);
@@ -140,9 +129,9 @@ Deno.test("predict: mean probabilities, confidence and spread over passes, by ha
   assertEquals(Array.from(predicted), [0, 1]);
   near(confidence, [0.7, 0.7]);
   near(spread, [0.2, 0.1]);
-  assertThrows(() => predict([]), Error, "one pass at least");
+  assertThrows(() => resnet.predict([]), Error, "one pass at least");
   assertThrows(
-    () => predict([pass(1, 1, 1, 1), new HostArray(new Float32Array(2), [1, 2])]),
+    () => resnet.predict([pass(1, 1, 1, 1), new HostArray(new Float32Array(2), [1, 2])]),
     Error,
     "differ",
   );
@@ -150,18 +139,18 @@ Deno.test("predict: mean probabilities, confidence and spread over passes, by ha
 
 Deno.test("confusion, accuracy by class, calibration", () => {
   const labels = [0, 0, 1, 1, 1, 2], predicted = Int32Array.of(0, 1, 1, 1, 2, 2);
-  const matrix = confusionMatrix(predicted, labels, 3);
+  const matrix = resnet.confusionMatrix(predicted, labels, 3);
   assertEquals(matrix, [[1, 1, 0], [0, 2, 1], [0, 0, 1]]);
-  assertEquals(classAccuracy(matrix), [1 / 2, 2 / 3, 1]);
+  assertEquals(resnet.classAccuracy(matrix), [1 / 2, 2 / 3, 1]);
   const confidence = Float32Array.of(0.5, 0.25, 0.75, 1, 0.375, 0.875);
-  const [low, high] = calibration({ predicted, confidence }, labels, 2);
+  const [low, high] = resnet.calibration({ predicted, confidence }, labels, 2);
   assertEquals(low, { confidence: 0.375, accuracy: 1 / 3, count: 3 });
   assertEquals(high, { confidence: 0.875, accuracy: 1, count: 3 });
 });
 
 Deno.test("testTimeDropout: passes differ, their spread is above 0; without dropout it is 0", async () => {
   const spread = async (model: Module) => {
-    const [prediction, targets] = await testTimeDropout(await learner(model), 3);
+    const [prediction, targets] = await resnet.testTimeDropout(await learner(model), 3);
     assertEquals([prediction.predicted.length, targets.shape], [16, [16]]);
     return Math.max(...prediction.spread);
   };
@@ -178,7 +167,7 @@ Deno.test("showImages and learn.showImageBatch: an image and a title each; nothi
   assertMatch(svg, />a&lt;b<\/text>/);
   assertMatch(svg, /^<svg [^>]*width="98" height="150"/);
   assertThrows(() => showImages(images, { titles: ["one"] }), Error, "1 titles for 3 images");
-  const model = getModel4(), before = await snapshot(model);
+  const model = resnet.getModel4(), before = await snapshot(model);
   const shown = await (await learner(model)).showImageBatch({ n: 5, classes: ["above", "below"] });
   assertEquals(shown.match(/>(above|below)<\/text>/g)!.length, 5);
   assert(await snapshot(model) === before, "the model has changed");
@@ -195,7 +184,7 @@ Deno.test("HooksCallback looks in training alone unless told, and lets go", asyn
       modFilter: (m) => m instanceof Linear,
       onValid,
     });
-  const learn = await learner(getModel4());
+  const learn = await learner(resnet.getModel4());
   await learn.fit(1, { cbs: [hook(false)] });
   assertEquals(seen, ["6 true", "6 true"]);
   await learn.fit(1, { cbs: [hook(true)] });
@@ -210,7 +199,7 @@ Deno.test("ActivationStats: mean, spread and histogram of every batch, as number
   const watch = new HooksCallback(({ name, output }) => {
     if (name === "0.2") outputs.push(Array.from((output as Tensor).dataSync()));
   });
-  const learn = await learner(getModel4());
+  const learn = await learner(resnet.getModel4());
   await learn.fit(1, { cbs: [stats, ...(tf.getBackend() === "wasm" ? [watch] : [])] });
   assertEquals(stats.stats.size, stats.modules.length);
   const { means, stds, histograms } = stats.stats.get("0.2")!;

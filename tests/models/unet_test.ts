@@ -8,8 +8,8 @@ import {
   type HostArray,
   Tape,
   tf,
-  timestepEmbedding,
   toTorch,
+  unet,
   type UNet2DConfig,
   UNet2DModel,
 } from "../../mod.ts";
@@ -100,10 +100,10 @@ Deno.test("timestep embedding: definition, order, odd size", async () => {
     const angles = [0, 1, 2, 3].map((i) => angle(t, i, 4));
     return [...angles.map(Math.sin), ...angles.map(Math.cos)];
   });
-  await assertClose(timestepEmbedding(t, 8), expected, 1e-3);
-  const flipped = await numbers(timestepEmbedding(t, 8, { flipSinToCos: true }));
+  await assertClose(unet.timestepEmbedding(t, 8), expected, 1e-3);
+  const flipped = await numbers(unet.timestepEmbedding(t, 8, { flipSinToCos: true }));
   await assertClose(flipped.slice(0, 4), [1, 1, 1, 1], 1e-6);
-  assertEquals(timestepEmbedding(t, 9).shape, [3, 9]);
+  assertEquals(unet.timestepEmbedding(t, 9).shape, [3, 9]);
 });
 
 Deno.test("one timestep for all equals the same for each; the lesson's parameter counts", async () => {

@@ -1,6 +1,6 @@
 /** Random changes to training images [N,H,W,C] on the host, each image its own; compose them with {@link augmentAll}. */
-import type { Generator } from "../random.ts";
-import { HostArray } from "./array.ts";
+import type { Generator } from "../../random.ts";
+import { HostArray } from "../array.ts";
 
 /** From images to images of the same shape, by numbers from the generator. */
 export type Augment = (images: HostArray, generator: Generator) => HostArray;
@@ -39,9 +39,9 @@ export function flipHorizontal(images: HostArray, which: (image: number) => bool
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { Generator, HostArray, randomFlip } from "../mod.ts";
+ * import { Generator, HostArray, transforms } from "../../mod.ts";
  * const pair = new HostArray(Float32Array.of(1, 2), [1, 1, 2, 1]);
- * assert(randomFlip(1)(pair, new Generator(1)).data.join() === "2,1");
+ * assert(transforms.randomFlip(1)(pair, new Generator(1)).data.join() === "2,1");
  * ```
  */
 export function randomFlip(p = 0.5): Augment {

@@ -1,5 +1,5 @@
 /** Changes to a batch of images [N,H,W,C] on the host; compose them with {@link compose}. */
-import { HostArray } from "./array.ts";
+import { HostArray } from "../array.ts";
 
 /** From images to images. */
 export type ImageTransform = (images: HostArray) => HostArray;
