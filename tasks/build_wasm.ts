@@ -4,21 +4,24 @@ import asc from "npm:assemblyscript@0.28.20/asc";
 const ROOT = new URL("../core/device/wasm/", import.meta.url);
 const OUT = new URL("kernels.gen.ts", ROOT);
 
+const OPTIONS = "--runtime stub --use abort= -O3 --converge --noAssert " +
+  "--importMemory --sharedMemory --initialMemory 1 --maximumMemory 65536";
+
+/** A source file; AssemblyScript inlines `const` enums alone, and TypeScript does not let those be values. */
+function readFile(name: string): string | null {
+  try {
+    return Deno.readTextFileSync(new URL(name, ROOT)).replaceAll("export enum", "export const enum");
+  } catch {
+    return null;
+  }
+}
+
 async function build(relaxed: boolean): Promise<Uint8Array> {
   let binary: Uint8Array | undefined;
-  const { error, stderr } = await asc.main([
-    ...["assembly/index.ts", "--outFile", "kernels.wasm"],
-    ...["--runtime", "stub", "--use", "abort=", "-O3", "--converge", "--noAssert"],
-    ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
-    ...["--enable", "simd,threads,bulk-memory" + (relaxed ? ",relaxed-simd" : "")],
-  ], {
-    readFile: (name: string) => {
-      try {
-        return Deno.readTextFileSync(new URL(name, ROOT));
-      } catch {
-        return null;
-      }
-    },
+  const features = "simd,threads,bulk-memory" + (relaxed ? ",relaxed-simd" : "");
+  const flags = `assembly/index.ts --outFile kernels.wasm ${OPTIONS} --enable ${features}`;
+  const { error, stderr } = await asc.main(flags.split(" "), {
+    readFile,
     writeFile: (name: string, contents: Uint8Array | string) => {
       if (name === "kernels.wasm") binary = contents as Uint8Array;
     },

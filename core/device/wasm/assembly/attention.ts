@@ -2,10 +2,11 @@
  * Scaled dot-product attention, a head of an image at a time; the scores live in scratch, a block of rows at once.
  * What would scale every score (the scale, 1/sum) is multiplied into the small matrices beside them.
  */
+import { AttentionArgs, AttentionGradArgs, MR, NR } from "./abi";
 import { bytes, float, int, ptr } from "./args";
 import { exponentials, largest } from "./row";
 import { exp4, hsum, loadN, splat, storeN } from "./simd";
-import { bandTN, MR, NR, packB, tileNN, tileTN } from "./tile";
+import { bandTN, packB, tileNN, tileTN } from "./tile";
 
 /** Query rows of a block. */
 const BLOCK: i32 = 24;
@@ -65,19 +66,15 @@ function scores(aT: usize, rows: i32, d: i32, panel: usize, c: usize, pitch: i32
   }
 }
 
-/**
- * O = softmax(scale·QKᵀ)V; a task is a head of an image.
- * args: 0 q, 1 k, 2 v, 3 out (all [B,T,C], rows 9 floats apart but out's C apart), 4 T, 5 C, 6 heads, 7 scale,
- * 8 row maxima and 1/sums [B,heads,T,2], 9 floats between q, k, v rows.
- */
+/** O = softmax(scale·QKᵀ)V; a task is a head of an image. */
 export function attention(args: usize, task: i32, scratch: usize): void {
-  const T = int(args, 4), C = int(args, 5), heads = int(args, 6), ld = int(args, 9);
+  const T = int(args, AttentionArgs.tokens), C = int(args, AttentionArgs.channels), heads = int(args, AttentionArgs.heads), ld = int(args, AttentionArgs.rowStep);
   const d = C / heads;
   const b = task / heads, h = task % heads;
   const from = bytes(b * T * ld + h * d);
-  const q = ptr(args, 0) + from, k = ptr(args, 1) + from, v = ptr(args, 2) + from;
-  const o = ptr(args, 3) + bytes(b * T * C + h * d);
-  const stats = ptr(args, 8) + bytes(task * T * 2);
+  const q = ptr(args, AttentionArgs.q) + from, k = ptr(args, AttentionArgs.k) + from, v = ptr(args, AttentionArgs.v) + from;
+  const o = ptr(args, AttentionArgs.out) + bytes(b * T * C + h * d);
+  const stats = ptr(args, AttentionArgs.stats) + bytes(task * T * 2);
   const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
   const cTab = scratch, pTab = cTab + bytes(BLOCK), qT = pTab + bytes(BLOCK);
   const kT = qT + bytes(d * BLOCK), vP = kT + bytes(pitch * d), S = vP + bytes(wide * T);
@@ -85,7 +82,7 @@ export function attention(args: usize, task: i32, scratch: usize): void {
   packB(v, ld, 1, T, d, vP);
   for (let r = 0; r < T; r += BLOCK) {
     const rows = min(BLOCK, T - r);
-    transposed(q + bytes(r * ld), bytes(ld), rows, d, float(args, 7), qT);
+    transposed(q + bytes(r * ld), bytes(ld), rows, d, float(args, AttentionArgs.scale), qT);
     scores(qT, rows, d, kT, S, pitch);
     for (let i = 0; i < rows; i++) {
       const row = S + bytes(i * pitch), m = largest(row, T), at = stats + bytes((r + i) * 2);
@@ -109,19 +106,17 @@ export function attention(args: usize, task: i32, scratch: usize): void {
 /**
  * dQ, dK, dV, the probabilities P recomputed: dV = PᵀdO, dS = P∘(dO·Vᵀ − rowsum(dO∘O)), dQ = scale·dS·K,
  * dK = scale·dSᵀQ. With e = P·Σ, the row sums' inverses go into dO.
- * args: 0 q, 1 k, 2 v, 3 dO (rows C apart), 4 T, 5 C, 6 heads, 7 scale, 8 stats, 9 floats between q, k, v rows,
- * 10 dq, 11 dk, 12 dv (rows 13 floats apart), 14 O (rows C apart).
  */
 export function attentionGrad(args: usize, task: i32, scratch: usize): void {
-  const T = int(args, 4), C = int(args, 5), heads = int(args, 6), ld = int(args, 9), ldg = int(args, 13);
+  const T = int(args, AttentionGradArgs.tokens), C = int(args, AttentionGradArgs.channels), heads = int(args, AttentionGradArgs.heads), ld = int(args, AttentionGradArgs.rowStep), ldg = int(args, AttentionGradArgs.gradRowStep);
   const d = C / heads;
-  const scale = float(args, 7);
+  const scale = float(args, AttentionGradArgs.scale);
   const b = task / heads, h = task % heads;
   const from = bytes(b * T * ld + h * d), to = bytes(b * T * ldg + h * d), own = bytes(b * T * C + h * d);
-  const q = ptr(args, 0) + from, k = ptr(args, 1) + from, v = ptr(args, 2) + from;
-  const dO = ptr(args, 3) + own, O = ptr(args, 14) + own;
-  const dq = ptr(args, 10) + to, dk = ptr(args, 11) + to, dv = ptr(args, 12) + to;
-  const stats = ptr(args, 8) + bytes(task * T * 2);
+  const q = ptr(args, AttentionGradArgs.q) + from, k = ptr(args, AttentionGradArgs.k) + from, v = ptr(args, AttentionGradArgs.v) + from;
+  const dO = ptr(args, AttentionGradArgs.dy) + own, O = ptr(args, AttentionGradArgs.y) + own;
+  const dq = ptr(args, AttentionGradArgs.dq) + to, dk = ptr(args, AttentionGradArgs.dk) + to, dv = ptr(args, AttentionGradArgs.dv) + to;
+  const stats = ptr(args, AttentionGradArgs.stats) + bytes(task * T * 2);
   const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
   const sTab = scratch, cTab = sTab + bytes(BLOCK), dots = cTab + bytes(BLOCK), aT = dots + bytes(BLOCK);
   const kT = aT + bytes(d * BLOCK), vT = kT + bytes(pitch * d), kP = vT + bytes(pitch * d);

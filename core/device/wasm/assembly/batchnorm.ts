@@ -1,17 +1,17 @@
 /** Batch normalisation over rows [R,C] (images and pixels alike): sums by parts of the rows, then one affine pass. */
+import { BatchNormGradStatsArgs, BatchNormStatsArgs, ChannelAffineArgs, ChannelSumsArgs } from "./abi";
 import { bytes, float, int, ptr } from "./args";
 import { fma, loadN, storeN } from "./simd";
 
 /**
  * parts[task] = Σ u and Σ u·v a channel over the task's rows. Forward u = v = x − x's first row, so that nothing cancels
- * when the mean is far from 0; backward u = dy and v = x.
- * args: 0 x, 1 dy or 0, 2 rows, 3 C, 4 parts [tasks,2,C], 5 rows a task.
+ * when the mean is far from 0; backward, where there is a dy, u = dy and v = x.
  */
 export function channelSums(args: usize, task: i32): void {
-  const C = int(args, 3), per = int(args, 5);
-  const r0 = task * per, r1 = min(int(args, 2), r0 + per);
-  const x = ptr(args, 0), dy = ptr(args, 1), row = bytes(C);
-  const s1 = ptr(args, 4) + bytes(task * 2 * C), s2 = s1 + row;
+  const C = int(args, ChannelSumsArgs.channels), per = int(args, ChannelSumsArgs.rowsPerTask);
+  const r0 = task * per, r1 = min(int(args, ChannelSumsArgs.rows), r0 + per);
+  const x = ptr(args, ChannelSumsArgs.x), dy = ptr(args, ChannelSumsArgs.dy), row = bytes(C);
+  const s1 = ptr(args, ChannelSumsArgs.parts) + bytes(task * 2 * C), s2 = s1 + row;
   memory.fill(s1, 0, 2 * row);
   for (let r = r0; r < r1; r++) {
     const at = <usize> r * row;
@@ -33,62 +33,58 @@ function total(at: usize, parts: i32, C: i32): f64 {
   return s;
 }
 
-/**
- * From the parts of {@link channelSums} forward: μ, σ² (biased), 1/√(σ²+eps), and a, b so that the output is a·x + b.
- * args: 0 parts, 1 number of parts, 2 rows, 3 C, 4 x, 5 γ, 6 β, 7 eps, 8 μ, 9 σ², 10 1/σ, 11 a, 12 b.
- */
+/** From the parts of {@link channelSums} forward: μ, σ² (biased), 1/√(σ²+eps), and the output's scale and shift. */
 export function batchNormStats(args: usize, task: i32): void {
-  const parts = int(args, 1), C = int(args, 3);
-  const rows = <f32> int(args, 2);
+  const parts = int(args, BatchNormStatsArgs.partCount), C = int(args, BatchNormStatsArgs.channels);
+  const rows = <f32> int(args, BatchNormStatsArgs.rows);
   for (let c = 0; c < C; c++) {
     const k = bytes(c);
-    const first = ptr(args, 0) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
+    const first = ptr(args, BatchNormStatsArgs.parts) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
     const shift = s1 / rows;
-    const mean = load<f32>(ptr(args, 4) + k) + <f32> shift;
+    const mean = load<f32>(ptr(args, BatchNormStatsArgs.x) + k) + <f32> shift;
     const variance = <f32> max<f64>(0, s2 / rows - shift * shift);
-    const rstd: f32 = 1 / sqrt<f32>(variance + float(args, 7));
-    const a = load<f32>(ptr(args, 5) + k) * rstd;
-    store<f32>(ptr(args, 8) + k, mean);
-    store<f32>(ptr(args, 9) + k, variance);
-    store<f32>(ptr(args, 10) + k, rstd);
-    store<f32>(ptr(args, 11) + k, a);
-    store<f32>(ptr(args, 12) + k, load<f32>(ptr(args, 6) + k) - mean * a);
+    const rstd: f32 = 1 / sqrt<f32>(variance + float(args, BatchNormStatsArgs.eps));
+    const a = load<f32>(ptr(args, BatchNormStatsArgs.gamma) + k) * rstd;
+    store<f32>(ptr(args, BatchNormStatsArgs.mean) + k, mean);
+    store<f32>(ptr(args, BatchNormStatsArgs.variance) + k, variance);
+    store<f32>(ptr(args, BatchNormStatsArgs.rstd) + k, rstd);
+    store<f32>(ptr(args, BatchNormStatsArgs.scale) + k, a);
+    store<f32>(ptr(args, BatchNormStatsArgs.shift) + k, load<f32>(ptr(args, BatchNormStatsArgs.beta) + k) - mean * a);
   }
 }
 
 /**
  * From the parts backward: dβ = Σ dy, dγ = Σ dy·x̂, and the coefficients of
  * dx = a·dy + b·x + c = γ/σ·(dy − dβ/R − x̂·dγ/R).
- * args: 0 parts, 1 number of parts, 2 rows, 3 C, 4 γ, 5 μ, 6 1/σ, 7 dγ, 8 dβ, 9 a, 10 b, 11 c.
  */
 export function batchNormGradStats(args: usize, task: i32): void {
-  const parts = int(args, 1), C = int(args, 3);
-  const rows = <f32> int(args, 2);
+  const parts = int(args, BatchNormGradStatsArgs.partCount), C = int(args, BatchNormGradStatsArgs.channels);
+  const rows = <f32> int(args, BatchNormGradStatsArgs.rows);
   for (let c = 0; c < C; c++) {
     const k = bytes(c);
-    const first = ptr(args, 0) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
-    const mean = load<f32>(ptr(args, 5) + k), rstd = load<f32>(ptr(args, 6) + k);
+    const first = ptr(args, BatchNormGradStatsArgs.parts) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
+    const mean = load<f32>(ptr(args, BatchNormGradStatsArgs.mean) + k), rstd = load<f32>(ptr(args, BatchNormGradStatsArgs.rstd) + k);
     const dBeta = <f32> s1, dGamma = <f32> ((s2 - mean * s1) * rstd);
-    const a = load<f32>(ptr(args, 4) + k) * rstd, b = -a * rstd * dGamma / rows;
-    store<f32>(ptr(args, 7) + k, dGamma);
-    store<f32>(ptr(args, 8) + k, dBeta);
-    store<f32>(ptr(args, 9) + k, a);
-    store<f32>(ptr(args, 10) + k, b);
-    store<f32>(ptr(args, 11) + k, -a * dBeta / rows - b * mean);
+    const a = load<f32>(ptr(args, BatchNormGradStatsArgs.gamma) + k) * rstd, b = -a * rstd * dGamma / rows;
+    store<f32>(ptr(args, BatchNormGradStatsArgs.dGamma) + k, dGamma);
+    store<f32>(ptr(args, BatchNormGradStatsArgs.dBeta) + k, dBeta);
+    store<f32>(ptr(args, BatchNormGradStatsArgs.dyScale) + k, a);
+    store<f32>(ptr(args, BatchNormGradStatsArgs.xScale) + k, b);
+    store<f32>(ptr(args, BatchNormGradStatsArgs.shift) + k, -a * dBeta / rows - b * mean);
   }
 }
 
-/** y = a·u (+ b·x) + c a channel. args: 0 u, 1 x or 0, 2 rows, 3 C, 4 y, 5 rows a task, 6 a, 7 b, 8 c. */
+/** y = a·u (+ b·x) + c a channel. */
 export function channelAffine(args: usize, task: i32): void {
-  const C = int(args, 3), per = int(args, 5);
-  const r0 = task * per, r1 = min(int(args, 2), r0 + per);
-  const u = ptr(args, 0), x = ptr(args, 1), y = ptr(args, 4), row = bytes(C);
+  const C = int(args, ChannelAffineArgs.channels), per = int(args, ChannelAffineArgs.rowsPerTask);
+  const r0 = task * per, r1 = min(int(args, ChannelAffineArgs.rows), r0 + per);
+  const u = ptr(args, ChannelAffineArgs.u), x = ptr(args, ChannelAffineArgs.x), y = ptr(args, ChannelAffineArgs.y), row = bytes(C);
   for (let r = r0; r < r1; r++) {
     const at = <usize> r * row;
     for (let c = 0; c < C; c += 4) {
       const n = min(4, C - c), k = bytes(c);
-      let z = fma(loadN(u + at + k, n), loadN(ptr(args, 6) + k, n), loadN(ptr(args, 8) + k, n));
-      if (x) z = fma(loadN(x + at + k, n), loadN(ptr(args, 7) + k, n), z);
+      let z = fma(loadN(u + at + k, n), loadN(ptr(args, ChannelAffineArgs.uScale) + k, n), loadN(ptr(args, ChannelAffineArgs.shift) + k, n));
+      if (x) z = fma(loadN(x + at + k, n), loadN(ptr(args, ChannelAffineArgs.xScale) + k, n), z);
       storeN(y + at + k, z, n);
     }
   }

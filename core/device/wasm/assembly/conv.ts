@@ -3,8 +3,9 @@
  * neighbours in memory, so a tile of six pixels is six addresses and kh runs of kw·C floats; no im2col is stored.
  * A task copies the rows it needs into scratch with the padding's zeros round them.
  */
+import { ConvArgs, ConvFilterGradArgs, FilterArgs, MR, NR } from "./abi";
 import { bytes, int, ptr } from "./args";
-import { MR, NR, packPanel, tileNN, tileTN } from "./tile";
+import { packPanel, tileNN, tileTN } from "./tile";
 
 /** Copies rows [y0, y0+n) × columns [x0, x0+width) of one image to dst, zeros where they lie outside it. */
 export function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i32, width: i32, dst: usize): void {
@@ -28,19 +29,17 @@ export function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i
 /**
  * out[n, y, x, :] = Σ_{i,j} in[n, y·s+y0+i, x·s+x0+j, :] · panel[(i,j,c), :] (+ bias) (+ a tensor laid out as out).
  * The forward pass, and (over the output's gradient, one call a stride phase) the input gradient.
- * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 kh, 6 kw, 7 s, 8 y0, 9 x0, 10 Ho, 11 Wo, 12 out, 13…15 floats between
- * out's images, rows, columns, 16 Co, 17 panels, 18 bias, 19 what is added, 20 images a task, 21 rows a task.
  */
 export function conv(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
-  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16);
-  const oImg = int(args, 13), oRow = int(args, 14), oCol = int(args, 15);
-  const perImages = int(args, 20), perRows = int(args, 21);
+  const N = int(args, ConvArgs.images), H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
+  const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels);
+  const oImg = int(args, ConvArgs.imageStep), oRow = int(args, ConvArgs.rowStep), oCol = int(args, ConvArgs.columnStep);
+  const perImages = int(args, ConvArgs.imagesPerTask), perRows = int(args, ConvArgs.rowsPerTask);
   const bands = (Ho + perRows - 1) / perRows;
   const n0 = (task / bands) * perImages, n1 = min(N, n0 + perImages);
   const r0 = (task % bands) * perRows, r1 = min(Ho, r0 + perRows);
-  const x = ptr(args, 0);
+  const x = ptr(args, ConvArgs.input);
   const direct = kh == 1 && kw == 1 && y0 == 0 && x0 == 0;
 
   const nRows = (r1 - r0 - 1) * s + kh, width = (Wo - 1) * s + kw;
@@ -54,7 +53,7 @@ export function conv(args: usize, task: i32, scratch: usize): void {
     if (!direct) padRows(image, H, W, C, r0 * s + y0, nRows, x0, width, pad);
     for (let y = r0; y < r1; y++) {
       let from = direct ? image + bytes(y * s * W * C) : pad + bytes((y - r0) * s * width * C);
-      let to = ptr(args, 12) + bytes(n * oImg + y * oRow);
+      let to = ptr(args, ConvArgs.out) + bytes(n * oImg + y * oRow);
       for (let i = 0; i < Wo; i++) {
         store<u32>(rows + bytes(p), <u32> from);
         store<u32>(outs + bytes(p), <u32> to);
@@ -72,8 +71,8 @@ export function conv(args: usize, task: i32, scratch: usize): void {
 
   const len = kw * C;
   const step: usize = direct ? 0 : bytes(width * C);
-  const bias = ptr(args, 18), add: usize = ptr(args, 19) ? ptr(args, 19) - ptr(args, 12) : 0;
-  let panel = ptr(args, 17);
+  const bias = ptr(args, ConvArgs.bias), add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
+  let panel = ptr(args, ConvArgs.panels);
   for (let j = 0; j < Co; j += NR) {
     const column = bytes(j), b = bias ? bias + column : 0;
     for (let t = 0; t < tiles; t++) {
@@ -86,15 +85,14 @@ export function conv(args: usize, task: i32, scratch: usize): void {
 
 /**
  * Packs a filter [kh,kw,C,Co] for {@link conv}; one task a panel of eight output channels.
- * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5 taps, 6… a tap's number (ky·kw+kx) each.
- * Transposed (for the input gradient) the panel's rows run over (tap, Co) and its columns over C.
+ * Flipped (for the input gradient) the panel's rows run over (tap, Co) and its columns over C.
  */
 export function packFilter(args: usize, task: i32): void {
-  const C = int(args, 1), Co = int(args, 2), flip = int(args, 4), taps = int(args, 5);
+  const C = int(args, FilterArgs.channels), Co = int(args, FilterArgs.outChannels), flip = int(args, FilterArgs.flip), taps = int(args, FilterArgs.taps);
   const K = flip ? Co : C, N = flip ? C : Co;
-  let dst = ptr(args, 3) + bytes(task * taps * K * NR);
+  let dst = ptr(args, FilterArgs.packed) + bytes(task * taps * K * NR);
   for (let t = 0; t < taps; t++) {
-    const tap = ptr(args, 0) + bytes(int(args, 6 + t) * C * Co);
+    const tap = ptr(args, FilterArgs.filter) + bytes(int(args, FilterArgs.tapNumbers + t) * C * Co);
     packPanel(tap, flip ? 1 : Co, flip ? Co : 1, K, task * NR, N, dst);
     dst += bytes(K * NR);
   }
@@ -103,16 +101,14 @@ export function packFilter(args: usize, task: i32): void {
 /**
  * Filter gradient of one group of images, into the group's own partial sums:
  * dW[i,j,c,:] = Σ_p in[p·s+(i,j), c] · dy[p,:].
- * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 kh, 6 kw, 7 s, 8 y0, 9 x0, 10 Ho, 11 Wo, 12 dy, 13 partial dW,
- * 14 images a group, 15 images a block, 16 Co, 17 rows a block.
  */
 export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
-  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16);
-  const perGroup = int(args, 14), perImages = int(args, 15), perRows = int(args, 17);
+  const N = int(args, ConvFilterGradArgs.images), H = int(args, ConvFilterGradArgs.height), W = int(args, ConvFilterGradArgs.width), C = int(args, ConvFilterGradArgs.channels);
+  const kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth), s = int(args, ConvFilterGradArgs.stride), y0 = int(args, ConvFilterGradArgs.startRow), x0 = int(args, ConvFilterGradArgs.startColumn);
+  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth), Co = int(args, ConvFilterGradArgs.outChannels);
+  const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup), perImages = int(args, ConvFilterGradArgs.imagesPerBlock), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
   const len = kw * C;
-  const dW = ptr(args, 13) + bytes(task * kh * len * Co);
+  const dW = ptr(args, ConvFilterGradArgs.parts) + bytes(task * kh * len * Co);
   const direct = kh == 1 && kw == 1 && y0 == 0 && x0 == 0;
   const panels = (Co + NR - 1) / NR;
   const width = (Wo - 1) * s + kw;
@@ -129,7 +125,7 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
       for (let j = 0; j < panels; j++) {
         let to = packed + bytes(j * pixels * NR);
         for (let n = n0; n < n1; n++) {
-          const from = ptr(args, 12) + bytes((n * Ho + r0) * Wo * Co);
+          const from = ptr(args, ConvFilterGradArgs.dy) + bytes((n * Ho + r0) * Wo * Co);
           packPanel(from, Co, 1, (r1 - r0) * Wo, j * NR, Co, to);
           to += bytes((r1 - r0) * Wo * NR);
         }
@@ -137,13 +133,13 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
       let a = scratch + bytes(panels * pixels * NR);
       let aImg = bytes(nRows * width * C), aRow = bytes(s * width * C), aTap = bytes(width * C);
       if (direct) {
-        a = ptr(args, 0) + bytes((n0 * H + r0 * s) * W * C);
+        a = ptr(args, ConvFilterGradArgs.input) + bytes((n0 * H + r0 * s) * W * C);
         aImg = bytes(H * W * C);
         aRow = bytes(s * W * C);
         aTap = 0;
       } else {
         for (let n = n0; n < n1; n++) {
-          padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, a + <usize> (n - n0) * aImg);
+          padRows(ptr(args, ConvFilterGradArgs.input) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, a + <usize> (n - n0) * aImg);
         }
       }
       for (let j = 0; j < panels; j++) {

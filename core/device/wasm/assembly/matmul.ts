@@ -1,37 +1,31 @@
 /** Matrix products, batched, with either operand transposed, over packed B. */
+import { MatMulArgs, MR, NR, PackArgs } from "./abi";
 import { bytes, int, ptr } from "./args";
-import { MR, NR, packPanel, tileNN, tileTN } from "./tile";
+import { packPanel, tileNN, tileTN } from "./tile";
 
-/**
- * Packs B[batch][K,N] into panels; one task a panel.
- * args: 0 src, 1 floats between batches, 2 row step, 3 column step, 4 K, 5 N, 6 dst.
- */
+/** Packs B[batch][K,N] into panels; one task a panel. */
 export function pack(args: usize, task: i32): void {
-  const K = int(args, 4), N = int(args, 5);
+  const K = int(args, PackArgs.k), N = int(args, PackArgs.n);
   const panels = (N + NR - 1) / NR;
   const b = task / panels, j = task % panels;
-  const src = ptr(args, 0) + bytes(b * int(args, 1));
-  const dst = ptr(args, 6) + (<usize> task) * ((<usize> K) << 5);
-  packPanel(src, int(args, 2), int(args, 3), K, j * NR, N, dst);
+  const src = ptr(args, PackArgs.matrix) + bytes(b * int(args, PackArgs.batchStep));
+  const dst = ptr(args, PackArgs.panels) + (<usize> task) * ((<usize> K) << 5);
+  packPanel(src, int(args, PackArgs.rowStep), int(args, PackArgs.columnStep), K, j * NR, N, dst);
 }
 
-/**
- * C[batch][M,N] = A·B (+ bias[N]) (+ a tensor like C); a task is a run of rows of one batch.
- * args: 0 A, 1 floats between A's batches, 2 lda, 3 transposed A?, 4 panels, 5 floats between panel batches,
- * 6 M, 7 N, 8 K, 9 C, 10 floats between C's batches, 11 ldc, 12 bias, 13 what is added, 14 rows a task.
- */
+/** C[batch][M,N] = A·B (+ bias[N]) (+ a tensor like C); a task is a run of rows of one batch. */
 export function matmul(args: usize, task: i32, scratch: usize): void {
-  const M = int(args, 6), N = int(args, 7), K = int(args, 8);
-  const lda = int(args, 2), ldc = int(args, 11);
-  const per = int(args, 14);
+  const M = int(args, MatMulArgs.m), N = int(args, MatMulArgs.n), K = int(args, MatMulArgs.k);
+  const lda = int(args, MatMulArgs.aRowStep), ldc = int(args, MatMulArgs.outRowStep);
+  const per = int(args, MatMulArgs.rowsPerTask);
   const runs = (M + per - 1) / per;
   const b = task / runs;
   const m0 = (task % runs) * per, m1 = min(M, m0 + per);
-  const a = ptr(args, 0) + bytes(b * int(args, 1));
-  const c = ptr(args, 9) + bytes(b * int(args, 10));
-  let panel = ptr(args, 4) + bytes(b * int(args, 5));
-  const bias = ptr(args, 12), add: usize = ptr(args, 13) ? ptr(args, 13) - ptr(args, 9) : 0;
-  if (int(args, 3)) {
+  const a = ptr(args, MatMulArgs.a) + bytes(b * int(args, MatMulArgs.aBatchStep));
+  const c = ptr(args, MatMulArgs.out) + bytes(b * int(args, MatMulArgs.outBatchStep));
+  let panel = ptr(args, MatMulArgs.panels) + bytes(b * int(args, MatMulArgs.panelBatchStep));
+  const bias = ptr(args, MatMulArgs.bias), add: usize = ptr(args, MatMulArgs.add) ? ptr(args, MatMulArgs.add) - ptr(args, MatMulArgs.out) : 0;
+  if (int(args, MatMulArgs.transposeA)) {
     for (let n = 0; n < N; n += NR) {
       for (let m = m0; m < m1; m += MR) {
         tileTN(

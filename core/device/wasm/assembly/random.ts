@@ -2,11 +2,9 @@
  * Counter-based random numbers: Threefry-2x32, 20 rounds (Salmon et al. 2011), so that a number depends on the key
  * and its place alone, never on threads or lane count. A counter gives two words: two uniforms, or a Box–Muller pair.
  */
+import { CHUNK, RandomArgs } from "./abi";
 import { bytes, int, ptr } from "./args";
 import { fma, log4, splat, storeN } from "./simd";
-
-/** Numbers of a task; even. */
-export const DRAWS: i32 = 16384;
 
 // @ts-ignore: decorator
 @inline
@@ -14,16 +12,16 @@ function rotl(x: v128, r: i32): v128 {
   return v128.or(i32x4.shl(x, r), i32x4.shr_u(x, 32 - r));
 }
 
-/** args: 0 out, 1 length, 2 and 3 key, 4 and 5 first counter (low, high), 6 normal? (else uniform in [0,1)). */
+/** The numbers of a task; {@link CHUNK} is even, so that a task begins with a counter of its own. */
 export function random(args: usize, task: i32): void {
-  const from = task * DRAWS;
-  const n = min(DRAWS, int(args, 1) - from);
-  const out = ptr(args, 0) + bytes(from);
-  const k0 = i32x4.splat(int(args, 2)), k1 = i32x4.splat(int(args, 3));
+  const from = task * CHUNK;
+  const n = min(CHUNK, int(args, RandomArgs.length) - from);
+  const out = ptr(args, RandomArgs.out) + bytes(from);
+  const k0 = i32x4.splat(int(args, RandomArgs.key0)), k1 = i32x4.splat(int(args, RandomArgs.key1));
   const k2 = v128.xor(v128.xor(k0, k1), i32x4.splat(0x1bd11bda));
-  const normal = int(args, 6);
+  const normal = int(args, RandomArgs.normal);
   const unit = splat(<f32> 5.9604644775390625e-8);
-  const start = <u64> <u32> int(args, 4) | ((<u64> <u32> int(args, 5)) << 32);
+  const start = <u64> <u32> int(args, RandomArgs.counterLow) | ((<u64> <u32> int(args, RandomArgs.counterHigh)) << 32);
   for (let i = 0; i < n; i += 8) {
     const c = start + <u64> ((from + i) >> 1);
     let x0 = i32x4(<i32> c, <i32> (c + 1), <i32> (c + 2), <i32> (c + 3));

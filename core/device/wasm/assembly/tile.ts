@@ -2,12 +2,8 @@
  * The two register tiles that all matrix work is made of: six rows by eight columns, twelve accumulators.
  * Both read B from panels made by {@link packB}: [⌈N/8⌉][K][8], zeros past N.
  */
+import { NR } from "./abi";
 import { fma, splat } from "./simd";
-
-/** Rows of a register tile. */
-export const MR: i32 = 6;
-/** Columns of a register tile. */
-export const NR: i32 = 8;
 
 /**
  * Packs B[K,N] (element (k,n) at src + 4·(k·rowStep + n·colStep)) into one panel of eight columns from n0 on.

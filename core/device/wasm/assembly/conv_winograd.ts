@@ -6,13 +6,12 @@
  * A tile of M×M outputs of an R×R filter, M + R = 7, sees 6×6 inputs. In the transformed domain the convolution is 36
  * independent matrix products: Y = Aᵀ[(G·g·Gᵀ) ∘ (Bᵀ·d·B)]A. The filter gradient is F(R×R, M×M), with the same Bᵀ.
  */
+import { MR, NR, WINOGRAD_ELEMENTS as E, WinogradConvArgs, WinogradFilterArgs, WinogradFilterGradArgs, WinogradFilterGradSumArgs } from "./abi";
 import { bytes, int, ptr } from "./args";
 import { padRows } from "./conv";
 import { fma, held, splat } from "./simd";
-import { columnNN, MR, NR, tileTN } from "./tile";
+import { columnNN, tileTN } from "./tile";
 
-/** Elements of a transformed tile. */
-const E: i32 = 36;
 /** A cache line: set between the 36 matrices, so that they do not fall on the same few sets of the cache. */
 const LINE: usize = 64;
 /** Bytes of a vector. */
@@ -156,15 +155,14 @@ function gradientTransform(src: usize, from: usize, dst: usize, to: usize, R: i3
 
 /**
  * Transforms a filter [R,R,C,Co] to U[36][panels][C][8]; one task a panel of eight columns. C and Co are multiples of 8.
- * args: 0 filter, 1 C, 2 Co, 3 dst, 4 transpose?, 5 R, 6… the number (ky·R+kx) of each of the R² taps.
  */
 export function winogradFilter(args: usize, task: i32, scratch: usize): void {
-  const C = int(args, 1), Co = int(args, 2), flip = int(args, 4), R = int(args, 5);
+  const C = int(args, WinogradFilterArgs.channels), Co = int(args, WinogradFilterArgs.outChannels), flip = int(args, WinogradFilterArgs.flip), R = int(args, WinogradFilterArgs.kernelSize);
   const K = flip ? Co : C, panels = (flip ? C : Co) / NR, n0 = task * NR;
   const g = scratch, half = g + bytes(R * R * NR), step = bytes(panels * K * NR);
   for (let k = 0; k < K; k++) {
     for (let t = 0; t < R * R; t++) {
-      const tap = ptr(args, 0) + bytes(int(args, 6 + t) * C * Co), to = g + bytes(t * NR);
+      const tap = ptr(args, WinogradFilterArgs.filter) + bytes(int(args, WinogradFilterArgs.tapNumbers + t) * C * Co), to = g + bytes(t * NR);
       if (flip) {
         let from = tap + bytes(n0 * Co + k);
         for (let j = 0; j < NR; j++) {
@@ -177,7 +175,7 @@ export function winogradFilter(args: usize, task: i32, scratch: usize): void {
         v128.store(to, v128.load(from, 16), 16);
       }
     }
-    let to = ptr(args, 3) + bytes((task * K + k) * NR);
+    let to = ptr(args, WinogradFilterArgs.transformed) + bytes((task * K + k) * NR);
     for (let q = 0; q < 2; q++) {
       const from = g + <usize> q * V;
       for (let x = 0; x < R; x++) {
@@ -210,14 +208,10 @@ function inputTiles(pad: usize, TW: i32, M: i32, C: i32, columns: usize, dst: us
   }
 }
 
-/**
- * out = in ∗ filter (+ bias) (+ a tensor laid out as out), C and Co multiples of 8; a task is a run of tile rows.
- * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 y0, 6 x0, 7 Ho, 8 Wo, 9 out, 10 Co, 11 U, 12 bias, 13 what is added,
- * 14 tile rows a task, 15 R.
- */
+/** out = in ∗ filter (+ bias) (+ a tensor laid out as out), C and Co multiples of 8; a task is a run of tile rows. */
 export function winogradConv(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), per = int(args, 14), R = int(args, 15);
+  const N = int(args, WinogradConvArgs.images), H = int(args, WinogradConvArgs.height), W = int(args, WinogradConvArgs.width), C = int(args, WinogradConvArgs.channels);
+  const Ho = int(args, WinogradConvArgs.outHeight), Wo = int(args, WinogradConvArgs.outWidth), Co = int(args, WinogradConvArgs.outChannels), per = int(args, WinogradConvArgs.tileRowsPerTask), R = int(args, WinogradConvArgs.kernelSize);
   const M = 7 - R, TH = (Ho + M - 1) / M, TW = (Wo + M - 1) / M, width = TW * M + R - 1;
   const g0 = task * per, g1 = min(N * TH, g0 + per);
   const tiles = (g1 - g0) * TW, P = (tiles + MR - 1) / MR * MR;
@@ -226,12 +220,12 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
   const columns = pad + bytes(6 * width * C), v = columns + <usize> (6 * width) * V, m = v + <usize> E * vStep;
 
   for (let g = g0; g < g1; g++) {
-    const image = ptr(args, 0) + bytes(g / TH * H * W * C);
-    padRows(image, H, W, C, (g % TH) * M + int(args, 5), 6, int(args, 6), width, pad);
+    const image = ptr(args, WinogradConvArgs.input) + bytes(g / TH * H * W * C);
+    padRows(image, H, W, C, (g % TH) * M + int(args, WinogradConvArgs.startRow), 6, int(args, WinogradConvArgs.startColumn), width, pad);
     inputTiles(pad, TW, M, C, columns, v + bytes((g - g0) * TW * C), vStep);
   }
-  const add: usize = ptr(args, 13) ? ptr(args, 13) - ptr(args, 9) : 0;
-  let panel = ptr(args, 11);
+  const add: usize = ptr(args, WinogradConvArgs.add) ? ptr(args, WinogradConvArgs.add) - ptr(args, WinogradConvArgs.out) : 0;
+  let panel = ptr(args, WinogradConvArgs.transformed);
   const panels = Co / NR;
   for (let j = 0; j < Co; j += NR) {
     for (let e = 0; e < E; e++) {
@@ -240,7 +234,7 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
     }
     panel += bytes(C * NR);
     for (let q = 0; q < NR; q += 4) {
-      const bias = ptr(args, 12) ? v128.load(ptr(args, 12) + bytes(j + q)) : splat(0);
+      const bias = ptr(args, WinogradConvArgs.bias) ? v128.load(ptr(args, WinogradConvArgs.bias) + bytes(j + q)) : splat(0);
       for (let t = 0; t < tiles; t++) {
         const from = m + bytes(t * NR + q);
         for (let x = 0; x < 6; x++) outputTransform(from + <usize> x * mStep, 6 * mStep, half + <usize> x * V, 6 * V, R);
@@ -249,7 +243,7 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
         for (let r = 0; r < h; r++) {
           const line = half + <usize> (6 * r) * V;
           outputTransform(line, V, line, V, R);
-          let o = ptr(args, 9) + bytes(((g / TH * Ho + y + r) * Wo + x) * Co + j + q);
+          let o = ptr(args, WinogradConvArgs.out) + bytes(((g / TH * Ho + y + r) * Wo + x) * Co + j + q);
           for (let s = 0; s < w; s++) {
             let z = f32x4.add(v128.load(line + <usize> s * V), bias);
             if (add) z = f32x4.add(z, v128.load(o + add));
@@ -262,28 +256,24 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
   }
 }
 
-/**
- * A group's part of the filter gradient in the transformed domain, M[36][C][Co]; a task is a group of tile rows.
- * args: 0 in, 1 N, 2 H, 3 W, 4 C, 5 y0, 6 x0, 7 Ho, 8 Wo, 9 dy, 10 Co, 11 parts of M, 12 tile rows a group,
- * 13 tile rows a block, 14 R.
- */
+/** A group's part of the filter gradient in the transformed domain, M[36][C][Co]; a task is a group of tile rows. */
 export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const Ho = int(args, 7), Wo = int(args, 8), Co = int(args, 10), group = int(args, 12), per = int(args, 13), R = int(args, 14);
+  const N = int(args, WinogradFilterGradArgs.images), H = int(args, WinogradFilterGradArgs.height), W = int(args, WinogradFilterGradArgs.width), C = int(args, WinogradFilterGradArgs.channels);
+  const Ho = int(args, WinogradFilterGradArgs.outHeight), Wo = int(args, WinogradFilterGradArgs.outWidth), Co = int(args, WinogradFilterGradArgs.outChannels), group = int(args, WinogradFilterGradArgs.tileRowsPerGroup), per = int(args, WinogradFilterGradArgs.tileRowsPerBlock), R = int(args, WinogradFilterGradArgs.kernelSize);
   const M = 7 - R, TH = (Ho + M - 1) / M, TW = (Wo + M - 1) / M, width = TW * M + R - 1, P = per * TW;
   const panels = Co / NR;
   const vStep = bytes(P * C) + LINE, wStep = bytes(P * Co) + LINE;
   const half = scratch, pad = half + E * V, columns = pad + bytes(6 * width * max(C, Co));
   const v = columns + <usize> (6 * width) * V, w = v + <usize> E * vStep + 32;
-  const parts = ptr(args, 11) + bytes(task * E * C * Co);
+  const parts = ptr(args, WinogradFilterGradArgs.parts) + bytes(task * E * C * Co);
   const end = min(N * TH, (task + 1) * group);
   for (let g0 = task * group; g0 < end; g0 += per) {
     const g1 = min(end, g0 + per), tiles = (g1 - g0) * TW;
     for (let g = g0; g < g1; g++) {
       const n = g / TH, y = (g % TH) * M;
-      padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, y + int(args, 5), 6, int(args, 6), width, pad);
+      padRows(ptr(args, WinogradFilterGradArgs.input) + bytes(n * H * W * C), H, W, C, y + int(args, WinogradFilterGradArgs.startRow), 6, int(args, WinogradFilterGradArgs.startColumn), width, pad);
       inputTiles(pad, TW, M, C, columns, v + bytes((g - g0) * TW * C), vStep);
-      padRows(ptr(args, 9) + bytes(n * Ho * Wo * Co), Ho, Wo, Co, y, M, 0, TW * M, pad);
+      padRows(ptr(args, WinogradFilterGradArgs.dy) + bytes(n * Ho * Wo * Co), Ho, Wo, Co, y, M, 0, TW * M, pad);
       const row = bytes(TW * M * Co);
       for (let c = 0; c < Co; c += 4) {
         // element e of tile t at panel [c/8][t][c%8]
@@ -312,13 +302,13 @@ export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void
   }
 }
 
-/** dW[R,R,C,Co] from the groups' parts; a task is one of the C rows. args: 0 parts, 1 groups, 2 C, 3 Co, 4 dW, 5 R. */
+/** dW[R,R,C,Co] from the groups' parts; a task is one of the C rows. */
 export function winogradFilterGradSum(args: usize, task: i32, scratch: usize): void {
-  const groups = int(args, 1), C = int(args, 2), Co = int(args, 3), R = int(args, 5);
+  const groups = int(args, WinogradFilterGradSumArgs.groups), C = int(args, WinogradFilterGradSumArgs.channels), Co = int(args, WinogradFilterGradSumArgs.outChannels), R = int(args, WinogradFilterGradSumArgs.kernelSize);
   const half = scratch + E * V, taps = half + <usize> (6 * R) * V;
   for (let c = 0; c < Co; c += 4) {
     for (let e = 0; e < E; e++) {
-      let from = ptr(args, 0) + bytes((e * C + task) * Co + c);
+      let from = ptr(args, WinogradFilterGradSumArgs.parts) + bytes((e * C + task) * Co + c);
       let s = v128.load(from);
       for (let g = 1; g < groups; g++) {
         from += bytes(E * C * Co);
@@ -329,7 +319,7 @@ export function winogradFilterGradSum(args: usize, task: i32, scratch: usize): v
     for (let x = 0; x < 6; x++) gradientTransform(scratch + <usize> x * V, 6 * V, half + <usize> x * V, 6 * V, R);
     for (let y = 0; y < R; y++) gradientTransform(half + <usize> (6 * y) * V, V, taps + <usize> (R * y) * V, V, R);
     for (let t = 0; t < R * R; t++) {
-      v128.store(ptr(args, 4) + bytes((t * C + task) * Co + c), v128.load(taps + <usize> t * V));
+      v128.store(ptr(args, WinogradFilterGradSumArgs.dw) + bytes((t * C + task) * Co + c), v128.load(taps + <usize> t * V));
     }
   }
 }

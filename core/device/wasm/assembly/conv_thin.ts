@@ -3,22 +3,22 @@
  * empty. With few input channels a task gathers its inputs as A[k = (ky,kx,c)][pixel], so that the tiles are full;
  * with few output channels a pixel is a dot product over runs of input channels.
  */
+import { ConvArgs, ConvFilterGradArgs, FilterArgs, MR, NR } from "./abi";
 import { bytes, int, ptr } from "./args";
 import { padRows } from "./conv";
 import { fma, hsum, splat } from "./simd";
-import { MR, NR, packPanel, tileNN, tileTN } from "./tile";
+import { packPanel, tileNN, tileTN } from "./tile";
 
 /**
  * A[k][p] of output rows [r0, r1) of images [n0, n1), rows of A `step` bytes apart; `pad` is room for one image's rows.
- * args 0…11 as {@link conv}.
  */
 function gather(args: usize, n0: i32, n1: i32, r0: i32, r1: i32, pad: usize, A: usize, step: usize): void {
-  const H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9), Wo = int(args, 11);
+  const H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn), Wo = int(args, ConvArgs.outWidth);
   const nRows = (r1 - r0 - 1) * s + kh, width = (Wo - 1) * s + kw;
   const stride = bytes(s * C);
   for (let n = n0; n < n1; n++) {
-    padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, pad);
+    padRows(ptr(args, ConvArgs.input) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, pad);
     let to = A;
     for (let k = 0; k < kh * kw * C; k++) {
       const tap = k / C;
@@ -45,22 +45,22 @@ function gather(args: usize, n0: i32, n1: i32, r0: i32, r1: i32, pad: usize, A: 
   }
 }
 
-/** {@link conv} of few input channels, its output without gaps; the same args. */
+/** {@link conv} of few input channels, its output without gaps. */
 export function convFewIn(args: usize, task: i32, scratch: usize): void {
-  const C = int(args, 4), kh = int(args, 5), kw = int(args, 6), s = int(args, 7);
-  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16);
-  const perImages = int(args, 20), perRows = int(args, 21);
+  const C = int(args, ConvArgs.channels), kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride);
+  const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels);
+  const perImages = int(args, ConvArgs.imagesPerTask), perRows = int(args, ConvArgs.rowsPerTask);
   const bands = (Ho + perRows - 1) / perRows;
-  const n0 = (task / bands) * perImages, n1 = min(int(args, 1), n0 + perImages);
+  const n0 = (task / bands) * perImages, n1 = min(int(args, ConvArgs.images), n0 + perImages);
   const r0 = (task % bands) * perRows, r1 = min(Ho, r0 + perRows);
   const pixels = (n1 - n0) * (r1 - r0) * Wo, step = bytes(pixels + MR), K = kh * kw * C;
   const pad = scratch, A = pad + bytes(((r1 - r0 - 1) * s + kh) * ((Wo - 1) * s + kw) * C);
   gather(args, n0, n1, r0, r1, pad, A, step);
-  const out = ptr(args, 12) + bytes((n0 * Ho + r0) * Wo * Co);
-  const add: usize = ptr(args, 19) ? ptr(args, 19) - ptr(args, 12) : 0;
-  let panel = ptr(args, 17);
+  const out = ptr(args, ConvArgs.out) + bytes((n0 * Ho + r0) * Wo * Co);
+  const add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
+  let panel = ptr(args, ConvArgs.panels);
   for (let j = 0; j < Co; j += NR) {
-    const bias = ptr(args, 18) ? ptr(args, 18) + bytes(j) : 0;
+    const bias = ptr(args, ConvArgs.bias) ? ptr(args, ConvArgs.bias) + bytes(j) : 0;
     for (let p = 0; p < pixels; p += MR) {
       tileTN(
         A + bytes(p), 1, 0, 1, 0, K, step, panel, out + bytes(p * Co + j), bytes(Co),
@@ -71,20 +71,20 @@ export function convFewIn(args: usize, task: i32, scratch: usize): void {
   }
 }
 
-/** {@link convFilterGrad} of few input channels; the same args. */
+/** {@link convFilterGrad} of few input channels. */
 export function convFilterGradFewIn(args: usize, task: i32, scratch: usize): void {
-  const C = int(args, 4), kh = int(args, 5), kw = int(args, 6), s = int(args, 7);
-  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16), K = kh * kw * C;
-  const perGroup = int(args, 14), perImages = int(args, 15), perRows = int(args, 17);
+  const C = int(args, ConvFilterGradArgs.channels), kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth), s = int(args, ConvFilterGradArgs.stride);
+  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth), Co = int(args, ConvFilterGradArgs.outChannels), K = kh * kw * C;
+  const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup), perImages = int(args, ConvFilterGradArgs.imagesPerBlock), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
   const most = perImages * perRows * Wo, step = bytes(most + MR);
-  const dW = ptr(args, 13) + bytes(task * K * Co);
+  const dW = ptr(args, ConvFilterGradArgs.parts) + bytes(task * K * Co);
   const rows = scratch, outs = rows + bytes(K + MR), panel = outs + bytes(K + MR), pad = panel + bytes(most * NR);
   const A = pad + bytes(((perRows - 1) * s + kh) * ((Wo - 1) * s + kw) * C);
   for (let k = 0; k < K + MR; k++) {
     store<u32>(rows + bytes(k), <u32> (A + <usize> min(k, K - 1) * step));
     store<u32>(outs + bytes(k), <u32> (dW + bytes(min(k, K - 1) * Co)));
   }
-  const end = min(int(args, 1), (task + 1) * perGroup);
+  const end = min(int(args, ConvFilterGradArgs.images), (task + 1) * perGroup);
   let add: usize = 0;
   for (let n0 = task * perGroup; n0 < end; n0 += perImages) {
     const n1 = min(end, n0 + perImages);
@@ -92,7 +92,7 @@ export function convFilterGradFewIn(args: usize, task: i32, scratch: usize): voi
       const r1 = min(Ho, r0 + perRows), pixels = (n1 - n0) * (r1 - r0) * Wo;
       gather(args, n0, n1, r0, r1, pad, A, step);
       for (let j = 0; j < Co; j += NR) {
-        packPanel(ptr(args, 12) + bytes((n0 * Ho + r0) * Wo * Co), Co, 1, pixels, j, Co, panel);
+        packPanel(ptr(args, ConvFilterGradArgs.dy) + bytes((n0 * Ho + r0) * Wo * Co), Co, 1, pixels, j, Co, panel);
         for (let k = 0; k < K; k += MR) {
           const at = bytes(k);
           tileNN(rows + at, outs + at, min(MR, K - k), pixels, 1, 0, panel, min(NR, Co - j), 0, bytes(j), 0, add);
@@ -103,13 +103,13 @@ export function convFilterGradFewIn(args: usize, task: i32, scratch: usize): voi
   }
 }
 
-/** Writes one output channel's filter, taps in the given order, as a run [taps·C]. args as {@link packFilter}. */
+/** Writes one output channel's filter, taps in the given order, as a run [taps·C]. */
 export function packRun(args: usize, task: i32): void {
-  const C = int(args, 1), Co = int(args, 2), flip = int(args, 4), taps = int(args, 5);
+  const C = int(args, FilterArgs.channels), Co = int(args, FilterArgs.outChannels), flip = int(args, FilterArgs.flip), taps = int(args, FilterArgs.taps);
   const K = flip ? Co : C;
-  let dst = ptr(args, 3) + bytes(task * taps * K);
+  let dst = ptr(args, FilterArgs.packed) + bytes(task * taps * K);
   for (let t = 0; t < taps; t++) {
-    let from = ptr(args, 0) + bytes(int(args, 6 + t) * C * Co + (flip ? task * Co : task));
+    let from = ptr(args, FilterArgs.filter) + bytes(int(args, FilterArgs.tapNumbers + t) * C * Co + (flip ? task * Co : task));
     for (let k = 0; k < K; k++) {
       store<f32>(dst, load<f32>(from));
       from += flip ? 4 : bytes(Co);
@@ -127,23 +127,23 @@ function rest(x: usize, w: usize, n: i32): f32 {
   return s;
 }
 
-/** {@link conv} of few output channels, its output without gaps; the same args, the panels from {@link packRun}. */
+/** {@link conv} of few output channels, its output without gaps, the panels from {@link packRun}. */
 export function convFewOut(args: usize, task: i32, scratch: usize): void {
-  const H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
-  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16);
-  const perImages = int(args, 20), perRows = int(args, 21);
+  const H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
+  const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels);
+  const perImages = int(args, ConvArgs.imagesPerTask), perRows = int(args, ConvArgs.rowsPerTask);
   const bands = (Ho + perRows - 1) / perRows;
-  const n0 = (task / bands) * perImages, n1 = min(int(args, 1), n0 + perImages);
+  const n0 = (task / bands) * perImages, n1 = min(int(args, ConvArgs.images), n0 + perImages);
   const r0 = (task % bands) * perRows, r1 = min(Ho, r0 + perRows);
   const nRows = (r1 - r0 - 1) * s + kh, width = (Wo - 1) * s + kw, len = kw * C, quads = len & ~3;
   const line = bytes(width * C), next = bytes(s * C);
-  const bias = ptr(args, 18), add: usize = ptr(args, 19) ? ptr(args, 19) - ptr(args, 12) : 0;
+  const bias = ptr(args, ConvArgs.bias), add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
   for (let n = n0; n < n1; n++) {
-    padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, scratch);
+    padRows(ptr(args, ConvArgs.input) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, scratch);
     for (let y = r0; y < r1; y++) {
       const row = scratch + bytes((y - r0) * s * width * C);
-      let o = ptr(args, 12) + bytes((n * Ho + y) * Wo * Co);
+      let o = ptr(args, ConvArgs.out) + bytes((n * Ho + y) * Wo * Co);
       // Four pixels at once; the last four overlap those before them where the row is no multiple.
       for (let i = 0; i < Wo; i += 4) {
         const p = Wo < 4 ? i : min(i, Wo - 4), pixels = min(4, Wo - p);
@@ -151,7 +151,7 @@ export function convFewOut(args: usize, task: i32, scratch: usize): void {
         for (let c = 0; c < Co; c++) {
           let a0 = splat(0), a1 = splat(0), a2 = splat(0), a3 = splat(0);
           let t0: f32 = 0, t1: f32 = 0, t2: f32 = 0, t3: f32 = 0;
-          let w = ptr(args, 17) + bytes(c * kh * len);
+          let w = ptr(args, ConvArgs.panels) + bytes(c * kh * len);
           for (let k = 0; k < kh; k++) {
             const x = from + <usize> k * line;
             const x1 = x + (pixels > 1 ? next : 0), x2 = x + (pixels > 2 ? 2 * next : 0), x3 = x + (pixels > 3 ? 3 * next : 0);
@@ -189,12 +189,12 @@ function put(o: usize, x: f32, add: usize): void {
   store<f32>(o, add ? x + load<f32>(o + add) : x);
 }
 
-/** {@link convFilterGrad} of few output channels; the same args. Sums stand in scratch as [Co][kh·kw·C]. */
+/** {@link convFilterGrad} of few output channels. Sums stand in scratch as [Co][kh·kw·C]. */
 export function convFilterGradFewOut(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
-  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16), len = kw * C, K = kh * len;
-  const perGroup = int(args, 14), perRows = int(args, 17);
+  const N = int(args, ConvFilterGradArgs.images), H = int(args, ConvFilterGradArgs.height), W = int(args, ConvFilterGradArgs.width), C = int(args, ConvFilterGradArgs.channels);
+  const kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth), s = int(args, ConvFilterGradArgs.stride), y0 = int(args, ConvFilterGradArgs.startRow), x0 = int(args, ConvFilterGradArgs.startColumn);
+  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth), Co = int(args, ConvFilterGradArgs.outChannels), len = kw * C, K = kh * len;
+  const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
   const width = (Wo - 1) * s + kw, next = bytes(s * C);
   const sums = scratch, pad = sums + bytes(Co * K);
   memory.fill(sums, 0, bytes(Co * K));
@@ -202,10 +202,10 @@ export function convFilterGradFewOut(args: usize, task: i32, scratch: usize): vo
   for (let n = task * perGroup; n < end; n++) {
     for (let r0 = 0; r0 < Ho; r0 += perRows) {
       const r1 = min(Ho, r0 + perRows);
-      padRows(ptr(args, 0) + bytes(n * H * W * C), H, W, C, r0 * s + y0, (r1 - r0 - 1) * s + kh, x0, width, pad);
+      padRows(ptr(args, ConvFilterGradArgs.input) + bytes(n * H * W * C), H, W, C, r0 * s + y0, (r1 - r0 - 1) * s + kh, x0, width, pad);
       for (let y = r0; y < r1; y++) {
         for (let c = 0; c < Co; c++) {
-          const dy = ptr(args, 12) + bytes((n * Ho + y) * Wo * Co + c);
+          const dy = ptr(args, ConvFilterGradArgs.dy) + bytes((n * Ho + y) * Wo * Co + c);
           for (let k = 0; k < kh; k++) {
             const x = pad + bytes(((y - r0) * s + k) * width * C), to = sums + bytes((c * kh + k) * len);
             let l = 0;
@@ -222,7 +222,7 @@ export function convFilterGradFewOut(args: usize, task: i32, scratch: usize): vo
   }
   for (let c = 0; c < Co; c++) {
     for (let k = 0; k < K; k++) {
-      store<f32>(ptr(args, 13) + bytes((task * K + k) * Co + c), load<f32>(sums + bytes(c * K + k)));
+      store<f32>(ptr(args, ConvFilterGradArgs.parts) + bytes((task * K + k) * Co + c), load<f32>(sums + bytes(c * K + k)));
     }
   }
 }

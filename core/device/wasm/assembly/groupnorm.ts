@@ -1,14 +1,12 @@
 /** Group normalisation over NHWC, with SiLU fused where asked; one task an image. */
+import { GroupNormArgs, GroupNormGradArgs } from "./abi";
 import { bytes, float, int, ptr } from "./args";
 import { fma, loadN, sigmoid4, splat, storeN } from "./simd";
 
-/**
- * y = x̂·γ + β, x̂ = (x−μ)/√(σ²+eps) over each group of channels; then y·sigmoid(y) where silu is set.
- * args: 0 x, 1 P (pixels), 2 C, 3 G, 4 γ, 5 β, 6 eps, 7 y, 8 μ[N,G], 9 1/σ[N,G], 10 silu.
- */
+/** y = x̂·γ + β, x̂ = (x−μ)/√(σ²+eps) over each group of channels; then y·sigmoid(y) where silu is set. */
 export function groupNorm(args: usize, task: i32, scratch: usize): void {
-  const P = int(args, 1), C = int(args, 2), G = int(args, 3);
-  const x = ptr(args, 0) + bytes(task * P * C), y = ptr(args, 7) + bytes(task * P * C);
+  const P = int(args, GroupNormArgs.pixels), C = int(args, GroupNormArgs.channels), G = int(args, GroupNormArgs.groups);
+  const x = ptr(args, GroupNormArgs.x) + bytes(task * P * C), y = ptr(args, GroupNormArgs.y) + bytes(task * P * C);
   const row = bytes(C);
   const per = C / G;
   const a = scratch, b = scratch + bytes(C + 4);
@@ -45,12 +43,12 @@ export function groupNorm(args: usize, task: i32, scratch: usize): void {
       const d = load<f32>(a + bytes(c)) - mean;
       m2 += load<f32>(b + bytes(c)) + <f32> P * d * d;
     }
-    const rstd: f32 = 1 / sqrt<f32>(max<f32>(m2, 0) / <f32> (P * per) + float(args, 6));
-    store<f32>(ptr(args, 8) + bytes(task * G + g), mean);
-    store<f32>(ptr(args, 9) + bytes(task * G + g), rstd);
+    const rstd: f32 = 1 / sqrt<f32>(max<f32>(m2, 0) / <f32> (P * per) + float(args, GroupNormArgs.eps));
+    store<f32>(ptr(args, GroupNormArgs.mean) + bytes(task * G + g), mean);
+    store<f32>(ptr(args, GroupNormArgs.rstd) + bytes(task * G + g), rstd);
   }
-  affine(args, task, 4, 5, 8, 9, a, b);
-  const silu = int(args, 10);
+  affine(args, task, GroupNormArgs.gamma, GroupNormArgs.beta, GroupNormArgs.mean, GroupNormArgs.rstd, a, b);
+  const silu = int(args, GroupNormArgs.silu);
   for (let p = 0; p < P; p++) {
     const at = <usize> p * row;
     for (let c = 0; c < C; c += 4) {
@@ -64,7 +62,7 @@ export function groupNorm(args: usize, task: i32, scratch: usize): void {
 
 /** Writes a = γ/σ and b = β − μ·γ/σ a channel, so that the normalised output is a·x + b. */
 function affine(args: usize, task: i32, gamma: i32, beta: i32, mean: i32, rstd: i32, a: usize, b: usize): void {
-  const C = int(args, 2), G = int(args, 3);
+  const C = int(args, GroupNormArgs.channels), G = int(args, GroupNormArgs.groups);
   const per = C / G;
   for (let c = 0; c < C; c++) {
     const g = bytes(task * G + c / per);
@@ -77,19 +75,18 @@ function affine(args: usize, task: i32, gamma: i32, beta: i32, mean: i32, rstd: 
 /**
  * dx and, a row an image, the parts of dγ and dβ. With g the gradient before γ (through SiLU where fused):
  * dx = (γg − mean(γg) − x̂·mean(γg·x̂))/σ.
- * args: 0 x, 1 P, 2 C, 3 G, 4 γ, 5 β, 6 dy, 7 dx, 8 μ, 9 1/σ, 10 silu, 11 dγ[N,C], 12 dβ[N,C].
  */
 export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
-  const P = int(args, 1), C = int(args, 2), G = int(args, 3);
+  const P = int(args, GroupNormGradArgs.pixels), C = int(args, GroupNormGradArgs.channels), G = int(args, GroupNormGradArgs.groups);
   const image = bytes(task * P * C);
-  const x = ptr(args, 0) + image, dy = ptr(args, 6) + image, dx = ptr(args, 7) + image;
-  const dGamma = ptr(args, 11) + bytes(task * C), dBeta = ptr(args, 12) + bytes(task * C);
+  const x = ptr(args, GroupNormGradArgs.x) + image, dy = ptr(args, GroupNormGradArgs.dy) + image, dx = ptr(args, GroupNormGradArgs.dx) + image;
+  const dGamma = ptr(args, GroupNormGradArgs.dGamma) + bytes(task * C), dBeta = ptr(args, GroupNormGradArgs.dBeta) + bytes(task * C);
   const row = bytes(C), per = C / G;
   const span = bytes(C + 4);
   const a = scratch, b = a + span, s1 = b + span, s2 = s1 + span;
-  affine(args, task, 4, 5, 8, 9, a, b);
+  affine(args, task, GroupNormGradArgs.gamma, GroupNormGradArgs.beta, GroupNormGradArgs.mean, GroupNormGradArgs.rstd, a, b);
   memory.fill(s1, 0, 2 * span);
-  const silu = int(args, 10);
+  const silu = int(args, GroupNormGradArgs.silu);
   const one = splat(1);
   for (let p = 0; p < P; p++) {
     const at = <usize> p * row;
@@ -108,10 +105,10 @@ export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
     }
   }
   for (let g = 0; g < G; g++) {
-    const mean = load<f32>(ptr(args, 8) + bytes(task * G + g)), rstd = load<f32>(ptr(args, 9) + bytes(task * G + g));
+    const mean = load<f32>(ptr(args, GroupNormGradArgs.mean) + bytes(task * G + g)), rstd = load<f32>(ptr(args, GroupNormGradArgs.rstd) + bytes(task * G + g));
     let c1: f32 = 0, c2: f32 = 0;
     for (let c = g * per; c < (g + 1) * per; c++) {
-      const k = bytes(c), gamma = load<f32>(ptr(args, 4) + k);
+      const k = bytes(c), gamma = load<f32>(ptr(args, GroupNormGradArgs.gamma) + k);
       const sum = load<f32>(s1 + k);
       const hat = (load<f32>(s2 + k) - mean * sum) * rstd;
       store<f32>(dBeta + k, sum);

@@ -2,27 +2,25 @@
  * Convolutions of small images, where many of the filter's taps would fall on the padding: pixel by pixel, over many
  * images at a time, by those taps alone that fall on the image.
  */
+import { ConvArgs, ConvSmallFilterGradArgs, MR, NR, STRIPS } from "./abi";
 import { bytes, int, ptr } from "./args";
-import { MR, NR, packPanel, tileNN, tileTN } from "./tile";
+import { packPanel, tileNN, tileTN } from "./tile";
 
-/** Channels of the filter's input that a task of {@link convSmallFilterGrad} takes: sixteen strips of a tile's rows. */
-const STRIPS: i32 = 96;
-
-/** out as {@link conv} has it, with the same args but the last: 20 images a task. */
+/** out as {@link conv} has it; a task is a run of images. */
 export function convSmall(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const kh = int(args, 5), kw = int(args, 6), s = int(args, 7), y0 = int(args, 8), x0 = int(args, 9);
-  const Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 16), per = int(args, 20);
+  const N = int(args, ConvArgs.images), H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
+  const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels), per = int(args, ConvArgs.imagesPerTask);
   const n0 = task * per, images = min(N, n0 + per) - n0;
   const tiles = (images + MR - 1) / MR, table = bytes(tiles * MR);
   const rows = scratch, outs = rows + table;
   for (let i = 0; i < tiles * MR; i++) {
     const n = n0 + min(i, images - 1);
-    store<u32>(rows + bytes(i), <u32> (ptr(args, 0) + bytes(n * H * W * C)));
-    store<u32>(outs + bytes(i), <u32> (ptr(args, 12) + bytes(n * int(args, 13))));
+    store<u32>(rows + bytes(i), <u32> (ptr(args, ConvArgs.input) + bytes(n * H * W * C)));
+    store<u32>(outs + bytes(i), <u32> (ptr(args, ConvArgs.out) + bytes(n * int(args, ConvArgs.imageStep))));
   }
-  const bias = ptr(args, 18), add: usize = ptr(args, 19) ? ptr(args, 19) - ptr(args, 12) : 0;
-  let panel = ptr(args, 17);
+  const bias = ptr(args, ConvArgs.bias), add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
+  let panel = ptr(args, ConvArgs.panels);
   for (let j = 0; j < Co; j += NR) {
     const column = bytes(j), b = bias ? bias + column : 0;
     for (let y = 0; y < Ho; y++) {
@@ -30,7 +28,7 @@ export function convSmall(args: usize, task: i32, scratch: usize): void {
       for (let x = 0; x < Wo; x++) {
         const left = x * s + x0, kx = max(0, -left), wide = min(kw, W - left) - kx;
         const from = bytes(((top + ky) * W + left + kx) * C);
-        const to = bytes(y * int(args, 14) + x * int(args, 15)) + column;
+        const to = bytes(y * int(args, ConvArgs.rowStep) + x * int(args, ConvArgs.columnStep)) + column;
         const taps = panel + bytes((ky * kw + kx) * C * NR);
         for (let t = 0; t < tiles; t++) {
           const at = bytes(t * MR);
@@ -82,28 +80,27 @@ function packPixels(
 
 /**
  * dW[i,j,c,:] = Σ_p in[p·s+(i,j), c] · dy[p,:] over the pixels p whose input is on the image; a task is a tap and
- * 96 of its channels. args as of {@link conv} to 11, then 12 dy, 13 dW, 14 pixels that a block has at most if one
- * image has no more, 15 Co.
+ * {@link STRIPS} of its channels.
  */
 export function convSmallFilterGrad(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, 1), H = int(args, 2), W = int(args, 3), C = int(args, 4);
-  const kw = int(args, 6), s = int(args, 7), Ho = int(args, 10), Wo = int(args, 11), Co = int(args, 15);
+  const N = int(args, ConvSmallFilterGradArgs.images), H = int(args, ConvSmallFilterGradArgs.height), W = int(args, ConvSmallFilterGradArgs.width), C = int(args, ConvSmallFilterGradArgs.channels);
+  const kw = int(args, ConvSmallFilterGradArgs.kernelWidth), s = int(args, ConvSmallFilterGradArgs.stride), Ho = int(args, ConvSmallFilterGradArgs.outHeight), Wo = int(args, ConvSmallFilterGradArgs.outWidth), Co = int(args, ConvSmallFilterGradArgs.outChannels);
   const runs = (C + STRIPS - 1) / STRIPS, tap = task / runs;
   const c0 = (task % runs) * STRIPS, c1 = min(C, c0 + STRIPS);
-  const top = tap / kw + int(args, 8), left = tap % kw + int(args, 9);
+  const top = tap / kw + int(args, ConvSmallFilterGradArgs.startRow), left = tap % kw + int(args, ConvSmallFilterGradArgs.startColumn);
   const ya = firstOn(top, s), yb = min(Ho, (H - 1 - top + s) / s);
   const xa = firstOn(left, s), xb = min(Wo, (W - 1 - left + s) / s), wide = xb - xa;
-  const dW = ptr(args, 13) + bytes(tap * C * Co);
+  const dW = ptr(args, ConvSmallFilterGradArgs.dw) + bytes(tap * C * Co);
   if (yb <= ya || wide <= 0) {
     memory.fill(dW + bytes(c0 * Co), 0, bytes((c1 - c0) * Co));
     return;
   }
-  const per = max(1, int(args, 14) / ((yb - ya) * wide));
+  const per = max(1, int(args, ConvSmallFilterGradArgs.pixelsPerBlock) / ((yb - ya) * wide));
   const strip = scratch, packed = strip + bytes(per * (yb - ya) * wide * NR);
   for (let n0 = 0; n0 < N; n0 += per) {
     const images = min(N - n0, per), pixels = images * (yb - ya) * wide;
-    const x = ptr(args, 0) + bytes(((n0 * H + ya * s + top) * W + xa * s + left) * C);
-    const dy = ptr(args, 12) + bytes(((n0 * Ho + ya) * Wo + xa) * Co);
+    const x = ptr(args, ConvSmallFilterGradArgs.input) + bytes(((n0 * H + ya * s + top) * W + xa * s + left) * C);
+    const dy = ptr(args, ConvSmallFilterGradArgs.dy) + bytes(((n0 * Ho + ya) * Wo + xa) * Co);
     for (let j = 0; j < Co; j += NR) {
       packPixels(
         dy + bytes(j), images, bytes(Ho * Wo * Co), yb - ya, bytes(Wo * Co), wide, bytes(Co), Co - j,
