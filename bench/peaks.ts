@@ -1,5 +1,6 @@
 /** The two roofs: how fast the register tile runs on packed panels in the cache, and how fast memory is copied. */
-import { Kernel, type KernelPool } from "../core/device/wasm/pool.ts";
+import { CopyColumnsArgs, Kernel, MatMulArgs } from "../core/device/wasm/assembly/abi.ts";
+import type { KernelPool } from "../core/device/wasm/pool.ts";
 import { measure } from "./measure.ts";
 
 /** Rates by number of threads. */
@@ -25,10 +26,34 @@ export async function peaks(pool: KernelPool, threadCounts: number[]): Promise<P
   for (const threads of threadCounts) {
     pool.limitThreads(threads);
     const multiply = () =>
-      pool.run(Kernel.matmul, batch, [a, 0, k, 0, panels, 0, m, n, k, out, 0, n, 0, 0, m], (m + 6) * 8 + 64);
+      pool.run(Kernel.matmul, batch, MatMulArgs, {
+        a,
+        aBatchStep: 0,
+        aRowStep: k,
+        transposeA: false,
+        panels,
+        panelBatchStep: 0,
+        m,
+        n,
+        k,
+        out,
+        outBatchStep: 0,
+        outRowStep: n,
+        bias: undefined,
+        add: undefined,
+        rowsPerTask: m,
+      });
     found.gflops[threads] = 2 * m * n * k * batch / await measure(multiply, 300) / 1e6;
     const copy = () =>
-      pool.run(Kernel.copyColumns, 64, [memory, 4096, memory + 4 * size, 4096, 4096, rows, rows / 64]);
+      pool.run(Kernel.copyColumns, 64, CopyColumnsArgs, {
+        from: memory,
+        fromStep: 4096,
+        to: memory + 4 * size,
+        toStep: 4096,
+        width: 4096,
+        rows,
+        rowsPerTask: rows / 64,
+      });
     found.gbytes[threads] = 8 * size / await measure(copy, 300) / 1e6;
   }
   pool.malloc._free(at);

@@ -1,74 +1,43 @@
 /** Runs kernels of our module: one dispatch at a time, its tasks spread over a pool of threads. */
+import type { TensorInfo } from "../../tf.ts";
+import { Control, type Kernel, MAX_THREADS, TICKET_BYTES } from "./assembly/abi.ts";
 import { KERNELS_RELAXED, KERNELS_SIMD } from "./kernels.gen.ts";
 import type { WasmModule } from "./boot.ts";
 import { unshare } from "./unshared.ts";
 
-/** Kernel numbers, as `assembly/index.ts` switches on them. */
-export const Kernel = {
-  pack: 0,
-  matmul: 1,
-  packFilter: 2,
-  conv: 3,
-  convFilterGrad: 4,
-  groupNorm: 5,
-  groupNormGrad: 6,
-  attention: 7,
-  attentionGrad: 8,
-  map: 9,
-  copyColumns: 10,
-  upsample: 11,
-  upsampleGrad: 12,
-  sumRows: 13,
-  adam: 14,
-  random: 15,
-  sumColumns: 16,
-  addChannels: 17,
-  winogradFilter: 18,
-  winogradConv: 19,
-  winogradFilterGrad: 20,
-  winogradFilterGradSum: 21,
-  softmax: 22,
-  squaredError: 23,
-  crossEntropy: 24,
-  crossEntropyGrad: 25,
-  channelSums: 26,
-  batchNormStats: 27,
-  batchNormGradStats: 28,
-  channelAffine: 29,
-  convFewIn: 30,
-  convFewOut: 31,
-  convFilterGradFewIn: 32,
-  convFilterGradFewOut: 33,
-  packRun: 34,
-  averagePool: 35,
-  averagePoolGrad: 36,
-  convSmall: 37,
-  convSmallFilterGrad: 38,
-} as const;
-
-/** A float argument of a dispatch; plain numbers are 32-bit integers or addresses. */
+/** A number that the module reads as a float; plain numbers are 32-bit integers or addresses. */
 export class Float {
   constructor(readonly value: number) {}
 }
 
+/** What stands in one 32-bit word: a tensor is its address, what is undefined 0; a list takes as many words as it has. */
+export type Word = number | boolean | Float | TensorInfo | readonly number[] | undefined;
+
+/** A word for each name of an enum of `assembly/abi.ts`. */
+export type Words<E> = { readonly [Name in keyof E as Name extends string ? Name : never]: Word };
+
 interface Exports {
   dispatch(ctrl: number, kernel: number, tasks: number, threads: number): number;
+  scratch(kernel: number, ctrl: number): number;
   serve(ctrl: number, thread: number, spins: number): void;
 }
 
-/** Most threads that a pool can have. */
-const MAX_THREADS = 64;
-/** The control block of `assembly/index.ts`: its head, arguments up to 1024, then a ticket a thread. */
-const CTRL_BYTES = 1024 + 64 * MAX_THREADS;
-const ARG_WORDS = (1024 - 64) / 4;
-/** Idle spins (a few ms) before a thread sleeps. */
+const CONTROL_BYTES = Control.tickets + MAX_THREADS * TICKET_BYTES;
+const MAX_ARGS = (Control.tickets - Control.args) / 4;
+const MAX_TASKS = 2 ** 31 - 1;
+/** Spins of an idle thread before it sleeps: a few milliseconds. */
 const SPINS = 4_000_000;
-const MAX_TASKS = 0xfffff;
+/** Scratch memory is made larger than what is asked for by this, so that it need not grow often. */
+const SPARE = 1.25, SPARE_BYTES = 4096;
+const ALIGN_BYTES = 64;
+
+const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN_BYTES) * ALIGN_BYTES;
 
 /** A module of one relaxed-SIMD instruction; it validates where the engine has the feature. */
+// deno-fmt-ignore
 const RELAXED_PROBE = new Uint8Array([
-  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
-  ...[10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
+  10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
 ]);
 
 /** Whether the engine has relaxed SIMD (fused multiply-add). */
@@ -91,45 +60,52 @@ const THREAD = `
     }
   };`;
 
+/** What a pool is started over. */
+export interface PoolOptions {
+  /** The memory that it shares with tfjs's backend. */
+  memory: WebAssembly.Memory;
+  /** Whose allocator it takes its own memory from. */
+  malloc: WasmModule;
+  /** A tensor's address in that memory. */
+  addressOf: (t: TensorInfo) => number;
+  /** With the caller's; over a memory that is not shared there is only the caller's. */
+  threads: number;
+}
+
 /** The kernel module and its threads. One for each device. */
 export class KernelPool {
+  /** Whether fused multiply-add is in use. */
+  readonly relaxed: boolean = hasRelaxedSimd();
+  readonly memory: WebAssembly.Memory;
+  readonly malloc: WasmModule;
+  readonly #addressOf: (t: TensorInfo) => number;
   readonly #exports: Exports;
   readonly #ctrl: number;
-  #scratch = 0;
+  #ints: Int32Array = new Int32Array();
+  #floats: Float32Array = new Float32Array();
   #scratchBytes = 0;
   #threads = 1;
   #started = 1;
 
-  private constructor(
-    readonly memory: WebAssembly.Memory,
-    readonly malloc: WasmModule,
-    /** Whether fused multiply-add is in use. */
-    readonly relaxed: boolean,
-    module: WebAssembly.Module,
-  ) {
-    this.#exports = new WebAssembly.Instance(module, { env: { memory } })
-      .exports as unknown as Exports;
-    this.#ctrl = (malloc._malloc(CTRL_BYTES + 64) + 63) & ~63;
-    new Uint8Array(memory.buffer, this.#ctrl, CTRL_BYTES).fill(0);
+  private constructor({ memory, malloc, addressOf }: PoolOptions, module: WebAssembly.Module) {
+    this.memory = memory;
+    this.malloc = malloc;
+    this.#addressOf = addressOf;
+    this.#exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Exports;
+    this.#ctrl = alignUp(malloc._malloc(CONTROL_BYTES + ALIGN_BYTES));
+    new Uint8Array(memory.buffer, this.#ctrl, CONTROL_BYTES).fill(0);
   }
 
-  /**
-   * Instantiates the module and starts `threads − 1` more threads (the caller's is the first); over an unshared memory
-   * there is only the caller's.
-   */
-  static async start(
-    memory: WebAssembly.Memory,
-    malloc: WasmModule,
-    threads: number,
-  ): Promise<KernelPool> {
-    const relaxed = hasRelaxedSimd();
-    const binary = decode(relaxed ? KERNELS_RELAXED : KERNELS_SIMD);
+  /** Instantiates the module and starts one thread fewer than asked for: the caller's is the first. */
+  static async start(options: PoolOptions): Promise<KernelPool> {
+    const { memory } = options;
+    const binary = decode(hasRelaxedSimd() ? KERNELS_RELAXED : KERNELS_SIMD);
     const shared = !(memory.buffer instanceof ArrayBuffer);
-    if (!shared) threads = 1;
     const module = await WebAssembly.compile(shared ? binary : unshare(binary));
-    const pool = new KernelPool(memory, malloc, relaxed, module);
+    const pool = new KernelPool(options, module);
+    const threads = shared ? options.threads : 1;
     for (let thread = 1; thread < threads; thread++) {
-      await startThread({ module, memory, ctrl: pool.#ctrl, thread, spins: SPINS, dead: 20 });
+      await startThread({ module, memory, ctrl: pool.#ctrl, thread, spins: SPINS, dead: Control.dead });
     }
     pool.#threads = pool.#started = threads;
     return pool;
@@ -146,27 +122,22 @@ export class KernelPool {
   }
 
   /**
-   * Runs `tasks` tasks of a kernel and waits for them. `scratch` is how many bytes a thread may use.
-   * @throws if a thread has died, or for more than 2²⁰ tasks.
+   * Runs a kernel's tasks and waits for them.
+   * @param tasks how many; with 0 nothing happens
+   * @param positions the enum that names the kernel's arguments
+   * @throws RangeError for more tasks or arguments than a dispatch takes; Error if a thread has died
+   *
+   * @example
+   * ```ts ignore
+   * pool.run(Kernel.upsample, n * h, UpsampleArgs, { x, width: w, channels: c, factor, y });
+   * ```
    */
-  run(kernel: number, tasks: number, args: (number | Float)[], scratch = 0): void {
+  run<E extends object>(kernel: Kernel, tasks: number, positions: E, args: Words<E>): void {
     if (tasks === 0) return;
-    if (tasks > MAX_TASKS || args.length > ARG_WORDS) {
-      throw new RangeError(
-        `A dispatch takes at most ${MAX_TASKS} tasks and ${ARG_WORDS} arguments, not ${tasks} and ${args.length}`,
-      );
-    }
+    if (tasks > MAX_TASKS) throw new RangeError(`A dispatch takes at most ${MAX_TASKS} tasks, not ${tasks}`);
+    this.write(this.#ctrl + Control.args, positions, args);
+    const scratch = this.#exports.scratch(kernel, this.#ctrl) >>> 0;
     if (scratch > this.#scratchBytes) this.#growScratch(scratch);
-    const at = this.#ctrl >> 2;
-    const ints = new Int32Array(this.memory.buffer);
-    const floats = new Float32Array(this.memory.buffer);
-    ints[at + 7] = this.#scratch;
-    ints[at + 8] = this.#scratchBytes;
-    for (let i = 0; i < args.length; i++) {
-      const a = args[i];
-      if (a instanceof Float) floats[at + 16 + i] = a.value;
-      else ints[at + 16 + i] = a;
-    }
     if (this.#exports.dispatch(this.#ctrl, kernel, tasks, this.#threads)) {
       throw new Error(
         "A WASM kernel thread died; the device cannot go on. Restart the program, or set DENOISE_THREADS=1",
@@ -174,11 +145,44 @@ export class KernelPool {
     }
   }
 
+  /**
+   * Writes words by name.
+   * @param address where the first of them stands
+   * @throws RangeError for a list of more words than a dispatch takes
+   */
+  write<E extends object>(address: number, positions: E, words: Words<E>): void {
+    if (this.#ints.buffer !== this.memory.buffer) {
+      this.#ints = new Int32Array(this.memory.buffer);
+      this.#floats = new Float32Array(this.memory.buffer);
+    }
+    const first = address / 4, places = positions as Record<string, number>;
+    const values = words as Record<string, Word>;
+    for (const name in values) {
+      const value = values[name], at = first + places[name];
+      if (typeof value === "number") this.#ints[at] = value;
+      else if (typeof value !== "object") this.#ints[at] = value ? 1 : 0;
+      else if (value instanceof Float) this.#floats[at] = value.value;
+      else if ("dataId" in value) this.#ints[at] = this.#addressOf(value);
+      else {
+        if (places[name] + value.length > MAX_ARGS) {
+          throw new RangeError(
+            `A dispatch takes at most ${MAX_ARGS - places[name]} ${name}, not ${value.length}`,
+          );
+        }
+        this.#ints.set(value, at);
+      }
+    }
+  }
+
   #growScratch(bytes: number): void {
-    const size = (bytes * 1.25 + 4096) & ~63;
-    if (this.#scratch) this.malloc._free(this.#scratch);
-    this.#scratch = this.malloc._malloc(size * this.#started + 64);
-    this.#scratchBytes = size;
+    const ints = () => new Int32Array(this.memory.buffer), at = (this.#ctrl + Control.scratch) / 4;
+    const old = ints()[at] >>> 0;
+    if (old) this.malloc._free(old);
+    ints()[at] = this.#scratchBytes = 0;
+    const size = alignUp(bytes * SPARE + SPARE_BYTES);
+    const address = this.malloc._malloc(size * this.#started);
+    ints()[at] = address;
+    ints()[(this.#ctrl + Control.scratchBytes) / 4] = this.#scratchBytes = size;
   }
 }
 

@@ -1,38 +1,57 @@
 /** Starts the WASM device: tfjs's backend over a shared memory, our kernels and their threads beside it. */
+import { registerReferences } from "../../ops/mod.ts";
+import type { TensorInfo } from "../../tf.ts";
 import { bootWasm } from "./boot.ts";
-import { KernelPool } from "./pool.ts";
-import { Context } from "./kernels/context.ts";
+import { registerAdam } from "./kernels/adam.ts";
+import { registerAttention } from "./kernels/attention.ts";
 import { registerBatchNorm } from "./kernels/batchnorm.ts";
+import { registerConcat } from "./kernels/concat.ts";
+import { Context } from "./kernels/context.ts";
 import { registerConv } from "./kernels/conv.ts";
-import { registerFused } from "./kernels/fused.ts";
+import { registerElementwise } from "./kernels/elementwise.ts";
+import { registerGroupNorm } from "./kernels/groupnorm.ts";
 import { registerLoss } from "./kernels/loss.ts";
 import { registerMatMul } from "./kernels/matmul.ts";
-import { registerPlain } from "./kernels/plain.ts";
+import { registerRandom } from "./kernels/random.ts";
+import { registerReduce } from "./kernels/reduce.ts";
+import { registerResample } from "./kernels/resample.ts";
+import { registerSoftmax } from "./kernels/softmax.ts";
+import { KernelPool } from "./pool.ts";
+
+const REGISTER = [
+  registerAdam,
+  registerAttention,
+  registerBatchNorm,
+  registerConcat,
+  registerConv,
+  registerElementwise,
+  registerGroupNorm,
+  registerLoss,
+  registerMatMul,
+  registerRandom,
+  registerReduce,
+  registerResample,
+  registerSoftmax,
+];
 
 let context: Promise<Context> | undefined;
 
 /**
- * The running WASM device; starts it on the first call, with that many threads over shared memory, or on one thread
- * without.
+ * The running WASM device, started on the first call.
+ * @param threads kernel threads, the caller's included
+ * @param shared whether the memory is shared with them; without it there is only the caller's
  */
 export function startWasm(threads: number, shared = true): Promise<Context> {
-  context ??= (async () => {
-    const { backend, module, memory } = await bootWasm(shared);
-    const pool = await KernelPool.start(memory, module, threads);
-    const ctx = new Context(backend, module, pool);
-    for (
-      const register of [
-        registerConv,
-        registerMatMul,
-        registerFused,
-        registerBatchNorm,
-        registerLoss,
-        registerPlain,
-      ]
-    ) {
-      register(ctx);
-    }
-    return ctx;
-  })();
+  context ??= start(threads, shared);
+  return context;
+}
+
+async function start(threads: number, shared: boolean): Promise<Context> {
+  const { backend, module, memory } = await bootWasm(shared);
+  const addressOf = ({ dataId }: TensorInfo) => backend.dataIdMap.get(dataId).memoryOffset;
+  const pool = await KernelPool.start({ memory, malloc: module, addressOf, threads });
+  const context = new Context(backend, module, pool);
+  for (const register of REGISTER) register(context);
+  registerReferences("wasm");
   return context;
 }

@@ -357,7 +357,7 @@ export enum AttentionArgs {
   q,
   k,
   v,
-  out,
+  y,
   /** Tokens of an image. */
   tokens,
   channels,
@@ -366,8 +366,6 @@ export enum AttentionArgs {
   scale,
   /** Row maxima and 1/sums, [images, heads, tokens, 2]. */
   stats,
-  /** From token to token of q, k and v. */
-  rowStep,
 }
 
 export enum AttentionGradArgs {
@@ -381,12 +379,9 @@ export enum AttentionGradArgs {
   /** Float. */
   scale,
   stats,
-  rowStep,
   dq,
   dk,
   dv,
-  /** From token to token of dq, dk and dv. */
-  gradRowStep,
   y,
 }
 

@@ -68,21 +68,23 @@ function scores(aT: usize, rows: i32, d: i32, panel: usize, c: usize, pitch: i32
 
 /** O = softmax(scale·QKᵀ)V; a task is a head of an image. */
 export function attention(args: usize, task: i32, scratch: usize): void {
-  const T = int(args, AttentionArgs.tokens), C = int(args, AttentionArgs.channels), heads = int(args, AttentionArgs.heads), ld = int(args, AttentionArgs.rowStep);
+  const T = int(args, AttentionArgs.tokens), C = int(args, AttentionArgs.channels);
+  const heads = int(args, AttentionArgs.heads);
   const d = C / heads;
   const b = task / heads, h = task % heads;
-  const from = bytes(b * T * ld + h * d);
-  const q = ptr(args, AttentionArgs.q) + from, k = ptr(args, AttentionArgs.k) + from, v = ptr(args, AttentionArgs.v) + from;
-  const o = ptr(args, AttentionArgs.out) + bytes(b * T * C + h * d);
+  const from = bytes(b * T * C + h * d);
+  const q = ptr(args, AttentionArgs.q) + from, k = ptr(args, AttentionArgs.k) + from;
+  const v = ptr(args, AttentionArgs.v) + from;
+  const o = ptr(args, AttentionArgs.y) + from;
   const stats = ptr(args, AttentionArgs.stats) + bytes(task * T * 2);
   const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
   const cTab = scratch, pTab = cTab + bytes(BLOCK), qT = pTab + bytes(BLOCK);
   const kT = qT + bytes(d * BLOCK), vP = kT + bytes(pitch * d), S = vP + bytes(wide * T);
-  packB(k, 1, ld, d, T, kT);
-  packB(v, ld, 1, T, d, vP);
+  packB(k, 1, C, d, T, kT);
+  packB(v, C, 1, T, d, vP);
   for (let r = 0; r < T; r += BLOCK) {
     const rows = min(BLOCK, T - r);
-    transposed(q + bytes(r * ld), bytes(ld), rows, d, float(args, AttentionArgs.scale), qT);
+    transposed(q + bytes(r * C), bytes(C), rows, d, float(args, AttentionArgs.scale), qT);
     scores(qT, rows, d, kT, S, pitch);
     for (let i = 0; i < rows; i++) {
       const row = S + bytes(i * pitch), m = largest(row, T), at = stats + bytes((r + i) * 2);
@@ -103,28 +105,38 @@ export function attention(args: usize, task: i32, scratch: usize): void {
   }
 }
 
+/** Two tables, a block of q, all of k and v, and a block of scores. */
+export function attentionScratch(args: usize): usize {
+  const T = int(args, AttentionArgs.tokens), d = int(args, AttentionArgs.channels) / int(args, AttentionArgs.heads);
+  const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
+  return bytes(BLOCK * (2 + d + pitch) + pitch * d + wide * T);
+}
+
 /**
  * dQ, dK, dV, the probabilities P recomputed: dV = PᵀdO, dS = P∘(dO·Vᵀ − rowsum(dO∘O)), dQ = scale·dS·K,
  * dK = scale·dSᵀQ. With e = P·Σ, the row sums' inverses go into dO.
  */
 export function attentionGrad(args: usize, task: i32, scratch: usize): void {
-  const T = int(args, AttentionGradArgs.tokens), C = int(args, AttentionGradArgs.channels), heads = int(args, AttentionGradArgs.heads), ld = int(args, AttentionGradArgs.rowStep), ldg = int(args, AttentionGradArgs.gradRowStep);
+  const T = int(args, AttentionGradArgs.tokens), C = int(args, AttentionGradArgs.channels);
+  const heads = int(args, AttentionGradArgs.heads);
   const d = C / heads;
   const scale = float(args, AttentionGradArgs.scale);
   const b = task / heads, h = task % heads;
-  const from = bytes(b * T * ld + h * d), to = bytes(b * T * ldg + h * d), own = bytes(b * T * C + h * d);
-  const q = ptr(args, AttentionGradArgs.q) + from, k = ptr(args, AttentionGradArgs.k) + from, v = ptr(args, AttentionGradArgs.v) + from;
-  const dO = ptr(args, AttentionGradArgs.dy) + own, O = ptr(args, AttentionGradArgs.y) + own;
-  const dq = ptr(args, AttentionGradArgs.dq) + to, dk = ptr(args, AttentionGradArgs.dk) + to, dv = ptr(args, AttentionGradArgs.dv) + to;
+  const from = bytes(b * T * C + h * d);
+  const q = ptr(args, AttentionGradArgs.q) + from, k = ptr(args, AttentionGradArgs.k) + from;
+  const v = ptr(args, AttentionGradArgs.v) + from;
+  const dO = ptr(args, AttentionGradArgs.dy) + from, O = ptr(args, AttentionGradArgs.y) + from;
+  const dq = ptr(args, AttentionGradArgs.dq) + from, dk = ptr(args, AttentionGradArgs.dk) + from;
+  const dv = ptr(args, AttentionGradArgs.dv) + from;
   const stats = ptr(args, AttentionGradArgs.stats) + bytes(task * T * 2);
   const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
   const sTab = scratch, cTab = sTab + bytes(BLOCK), dots = cTab + bytes(BLOCK), aT = dots + bytes(BLOCK);
   const kT = aT + bytes(d * BLOCK), vT = kT + bytes(pitch * d), kP = vT + bytes(pitch * d);
   const qP = kP + bytes(wide * T), oP = qP + bytes(wide * BLOCK), g = oP + bytes(wide * BLOCK);
   const P = g + bytes(wide * BLOCK), dS = P + bytes(BLOCK * pitch);
-  packB(k, 1, ld, d, T, kT);
-  packB(v, 1, ld, d, T, vT);
-  packB(k, ld, 1, T, d, kP);
+  packB(k, 1, C, d, T, kT);
+  packB(v, 1, C, d, T, vT);
+  packB(k, C, 1, T, d, kP);
   scaleBy(kP, wide * T, scale);
   for (let r = 0; r < T; r += BLOCK) {
     const rows = min(BLOCK, T - r);
@@ -139,7 +151,7 @@ export function attentionGrad(args: usize, task: i32, scratch: usize): void {
       }
       store<f32>(dots + bytes(i), hsum(dot));
     }
-    transposed(q + bytes(r * ld), bytes(ld), rows, d, scale, aT);
+    transposed(q + bytes(r * C), bytes(C), rows, d, scale, aT);
     scores(aT, rows, d, kT, P, pitch);
     transposed(g, bytes(wide), rows, d, 1, aT);
     scores(aT, rows, d, vT, dS, pitch);
@@ -157,12 +169,20 @@ export function attentionGrad(args: usize, task: i32, scratch: usize): void {
       }
     }
     table(sTab, dS, bytes(pitch), rows);
-    table(cTab, dq + bytes(r * ldg), bytes(ldg), rows);
+    table(cTab, dq + bytes(r * C), bytes(C), rows);
     product(sTab, cTab, rows, T, d, kP);
-    packB(q + bytes(r * ld), ld, 1, rows, d, qP);
+    packB(q + bytes(r * C), C, 1, rows, d, qP);
     scaleBy(qP, wide * rows, scale);
-    productT(dS, bytes(pitch), rows, T, d, qP, dk, bytes(ldg), r > 0);
+    productT(dS, bytes(pitch), rows, T, d, qP, dk, bytes(C), r > 0);
     packB(g, wide, 1, rows, d, oP);
-    productT(P, bytes(pitch), rows, T, d, oP, dv, bytes(ldg), r > 0);
+    productT(P, bytes(pitch), rows, T, d, oP, dv, bytes(C), r > 0);
   }
+}
+
+/** Three tables, a block of q; all of k, v and k again; three more blocks of d columns, and two of scores. */
+export function attentionGradScratch(args: usize): usize {
+  const T = int(args, AttentionGradArgs.tokens);
+  const d = int(args, AttentionGradArgs.channels) / int(args, AttentionGradArgs.heads);
+  const pitch = (T + 7) & ~7, wide = (d + 7) & ~7;
+  return bytes(BLOCK * (3 + d + 3 * wide + 2 * pitch) + 2 * pitch * d + wide * T + MR);
 }

@@ -39,7 +39,8 @@ export function batchNormStats(args: usize, task: i32): void {
   const rows = <f32> int(args, BatchNormStatsArgs.rows);
   for (let c = 0; c < C; c++) {
     const k = bytes(c);
-    const first = ptr(args, BatchNormStatsArgs.parts) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
+    const first = ptr(args, BatchNormStatsArgs.parts) + k, s1 = total(first, parts, C);
+    const s2 = total(first + bytes(C), parts, C);
     const shift = s1 / rows;
     const mean = load<f32>(ptr(args, BatchNormStatsArgs.x) + k) + <f32> shift;
     const variance = <f32> max<f64>(0, s2 / rows - shift * shift);
@@ -62,8 +63,10 @@ export function batchNormGradStats(args: usize, task: i32): void {
   const rows = <f32> int(args, BatchNormGradStatsArgs.rows);
   for (let c = 0; c < C; c++) {
     const k = bytes(c);
-    const first = ptr(args, BatchNormGradStatsArgs.parts) + k, s1 = total(first, parts, C), s2 = total(first + bytes(C), parts, C);
-    const mean = load<f32>(ptr(args, BatchNormGradStatsArgs.mean) + k), rstd = load<f32>(ptr(args, BatchNormGradStatsArgs.rstd) + k);
+    const first = ptr(args, BatchNormGradStatsArgs.parts) + k, s1 = total(first, parts, C);
+    const s2 = total(first + bytes(C), parts, C);
+    const mean = load<f32>(ptr(args, BatchNormGradStatsArgs.mean) + k);
+    const rstd = load<f32>(ptr(args, BatchNormGradStatsArgs.rstd) + k);
     const dBeta = <f32> s1, dGamma = <f32> ((s2 - mean * s1) * rstd);
     const a = load<f32>(ptr(args, BatchNormGradStatsArgs.gamma) + k) * rstd, b = -a * rstd * dGamma / rows;
     store<f32>(ptr(args, BatchNormGradStatsArgs.dGamma) + k, dGamma);
@@ -78,13 +81,16 @@ export function batchNormGradStats(args: usize, task: i32): void {
 export function channelAffine(args: usize, task: i32): void {
   const C = int(args, ChannelAffineArgs.channels), per = int(args, ChannelAffineArgs.rowsPerTask);
   const r0 = task * per, r1 = min(int(args, ChannelAffineArgs.rows), r0 + per);
-  const u = ptr(args, ChannelAffineArgs.u), x = ptr(args, ChannelAffineArgs.x), y = ptr(args, ChannelAffineArgs.y), row = bytes(C);
+  const u = ptr(args, ChannelAffineArgs.u), x = ptr(args, ChannelAffineArgs.x), y = ptr(args, ChannelAffineArgs.y);
+  const row = bytes(C);
+  const uScale = ptr(args, ChannelAffineArgs.uScale), xScale = ptr(args, ChannelAffineArgs.xScale);
+  const shift = ptr(args, ChannelAffineArgs.shift);
   for (let r = r0; r < r1; r++) {
     const at = <usize> r * row;
     for (let c = 0; c < C; c += 4) {
       const n = min(4, C - c), k = bytes(c);
-      let z = fma(loadN(u + at + k, n), loadN(ptr(args, ChannelAffineArgs.uScale) + k, n), loadN(ptr(args, ChannelAffineArgs.shift) + k, n));
-      if (x) z = fma(loadN(x + at + k, n), loadN(ptr(args, ChannelAffineArgs.xScale) + k, n), z);
+      let z = fma(loadN(u + at + k, n), loadN(uScale + k, n), loadN(shift + k, n));
+      if (x) z = fma(loadN(x + at + k, n), loadN(xScale + k, n), z);
       storeN(y + at + k, z, n);
     }
   }

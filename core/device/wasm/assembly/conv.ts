@@ -26,13 +26,23 @@ export function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i
   }
 }
 
+/** Floats of the padded rows of an image that so many rows of outputs see; args up to outWidth as {@link ConvArgs}. */
+export function paddedFloats(args: usize, outRows: i32): i32 {
+  const s = int(args, ConvArgs.stride);
+  const rows = (outRows - 1) * s + int(args, ConvArgs.kernelHeight);
+  const columns = (int(args, ConvArgs.outWidth) - 1) * s + int(args, ConvArgs.kernelWidth);
+  return rows * columns * int(args, ConvArgs.channels);
+}
+
 /**
  * out[n, y, x, :] = Σ_{i,j} in[n, y·s+y0+i, x·s+x0+j, :] · panel[(i,j,c), :] (+ bias) (+ a tensor laid out as out).
  * The forward pass, and (over the output's gradient, one call a stride phase) the input gradient.
  */
 export function conv(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, ConvArgs.images), H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
-  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
+  const N = int(args, ConvArgs.images), H = int(args, ConvArgs.height), W = int(args, ConvArgs.width);
+  const C = int(args, ConvArgs.channels);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride);
+  const y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
   const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels);
   const oImg = int(args, ConvArgs.imageStep), oRow = int(args, ConvArgs.rowStep), oCol = int(args, ConvArgs.columnStep);
   const perImages = int(args, ConvArgs.imagesPerTask), perRows = int(args, ConvArgs.rowsPerTask);
@@ -71,7 +81,8 @@ export function conv(args: usize, task: i32, scratch: usize): void {
 
   const len = kw * C;
   const step: usize = direct ? 0 : bytes(width * C);
-  const bias = ptr(args, ConvArgs.bias), add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
+  const bias = ptr(args, ConvArgs.bias);
+  const add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
   let panel = ptr(args, ConvArgs.panels);
   for (let j = 0; j < Co; j += NR) {
     const column = bytes(j), b = bias ? bias + column : 0;
@@ -83,12 +94,20 @@ export function conv(args: usize, task: i32, scratch: usize): void {
   }
 }
 
+/** Two tables of pixels, and padded rows of each image. */
+export function convScratch(args: usize): usize {
+  const images = int(args, ConvArgs.imagesPerTask), rows = int(args, ConvArgs.rowsPerTask);
+  const pixels = images * rows * int(args, ConvArgs.outWidth);
+  return bytes(2 * (pixels + MR) + images * paddedFloats(args, rows));
+}
+
 /**
  * Packs a filter [kh,kw,C,Co] for {@link conv}; one task a panel of eight output channels.
  * Flipped (for the input gradient) the panel's rows run over (tap, Co) and its columns over C.
  */
 export function packFilter(args: usize, task: i32): void {
-  const C = int(args, FilterArgs.channels), Co = int(args, FilterArgs.outChannels), flip = int(args, FilterArgs.flip), taps = int(args, FilterArgs.taps);
+  const C = int(args, FilterArgs.channels), Co = int(args, FilterArgs.outChannels), flip = int(args, FilterArgs.flip);
+  const taps = int(args, FilterArgs.taps);
   const K = flip ? Co : C, N = flip ? C : Co;
   let dst = ptr(args, FilterArgs.packed) + bytes(task * taps * K * NR);
   for (let t = 0; t < taps; t++) {
@@ -103,11 +122,17 @@ export function packFilter(args: usize, task: i32): void {
  * dW[i,j,c,:] = Σ_p in[p·s+(i,j), c] · dy[p,:].
  */
 export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, ConvFilterGradArgs.images), H = int(args, ConvFilterGradArgs.height), W = int(args, ConvFilterGradArgs.width), C = int(args, ConvFilterGradArgs.channels);
-  const kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth), s = int(args, ConvFilterGradArgs.stride), y0 = int(args, ConvFilterGradArgs.startRow), x0 = int(args, ConvFilterGradArgs.startColumn);
-  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth), Co = int(args, ConvFilterGradArgs.outChannels);
-  const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup), perImages = int(args, ConvFilterGradArgs.imagesPerBlock), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
+  const N = int(args, ConvFilterGradArgs.images), H = int(args, ConvFilterGradArgs.height);
+  const W = int(args, ConvFilterGradArgs.width), C = int(args, ConvFilterGradArgs.channels);
+  const kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth);
+  const s = int(args, ConvFilterGradArgs.stride), y0 = int(args, ConvFilterGradArgs.startRow);
+  const x0 = int(args, ConvFilterGradArgs.startColumn);
+  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth);
+  const Co = int(args, ConvFilterGradArgs.outChannels);
+  const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup);
+  const perImages = int(args, ConvFilterGradArgs.imagesPerBlock), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
   const len = kw * C;
+  const x = ptr(args, ConvFilterGradArgs.input);
   const dW = ptr(args, ConvFilterGradArgs.parts) + bytes(task * kh * len * Co);
   const direct = kh == 1 && kw == 1 && y0 == 0 && x0 == 0;
   const panels = (Co + NR - 1) / NR;
@@ -133,13 +158,14 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
       let a = scratch + bytes(panels * pixels * NR);
       let aImg = bytes(nRows * width * C), aRow = bytes(s * width * C), aTap = bytes(width * C);
       if (direct) {
-        a = ptr(args, ConvFilterGradArgs.input) + bytes((n0 * H + r0 * s) * W * C);
+        a = x + bytes((n0 * H + r0 * s) * W * C);
         aImg = bytes(H * W * C);
         aRow = bytes(s * W * C);
         aTap = 0;
       } else {
         for (let n = n0; n < n1; n++) {
-          padRows(ptr(args, ConvFilterGradArgs.input) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, a + <usize> (n - n0) * aImg);
+          const image = x + bytes(n * H * W * C);
+          padRows(image, H, W, C, r0 * s + y0, nRows, x0, width, a + <usize> (n - n0) * aImg);
         }
       }
       for (let j = 0; j < panels; j++) {
@@ -157,4 +183,12 @@ export function convFilterGrad(args: usize, task: i32, scratch: usize): void {
       started = true;
     }
   }
+}
+
+/** dy of a block as panels, and padded rows of each image, past whose end a tile may read. */
+export function convFilterGradScratch(args: usize): usize {
+  const images = int(args, ConvFilterGradArgs.imagesPerBlock), rows = int(args, ConvFilterGradArgs.rowsPerBlock);
+  const pixels = images * rows * int(args, ConvFilterGradArgs.outWidth);
+  const panels = (int(args, ConvFilterGradArgs.outChannels) + NR - 1) / NR;
+  return bytes(panels * pixels * NR + images * paddedFloats(args, rows) + MR);
 }

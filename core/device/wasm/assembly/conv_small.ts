@@ -8,9 +8,12 @@ import { packPanel, tileNN, tileTN } from "./tile";
 
 /** out as {@link conv} has it; a task is a run of images. */
 export function convSmall(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, ConvArgs.images), H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
-  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
-  const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels), per = int(args, ConvArgs.imagesPerTask);
+  const N = int(args, ConvArgs.images), H = int(args, ConvArgs.height), W = int(args, ConvArgs.width);
+  const C = int(args, ConvArgs.channels);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride);
+  const y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
+  const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels);
+  const per = int(args, ConvArgs.imagesPerTask);
   const n0 = task * per, images = min(N, n0 + per) - n0;
   const tiles = (images + MR - 1) / MR, table = bytes(tiles * MR);
   const rows = scratch, outs = rows + table;
@@ -19,7 +22,8 @@ export function convSmall(args: usize, task: i32, scratch: usize): void {
     store<u32>(rows + bytes(i), <u32> (ptr(args, ConvArgs.input) + bytes(n * H * W * C)));
     store<u32>(outs + bytes(i), <u32> (ptr(args, ConvArgs.out) + bytes(n * int(args, ConvArgs.imageStep))));
   }
-  const bias = ptr(args, ConvArgs.bias), add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
+  const bias = ptr(args, ConvArgs.bias);
+  const add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
   let panel = ptr(args, ConvArgs.panels);
   for (let j = 0; j < Co; j += NR) {
     const column = bytes(j), b = bias ? bias + column : 0;
@@ -41,6 +45,11 @@ export function convSmall(args: usize, task: i32, scratch: usize): void {
     }
     panel += bytes(kh * kw * C * NR);
   }
+}
+
+/** Two tables of images. */
+export function convSmallScratch(args: usize): usize {
+  return bytes(2 * (int(args, ConvArgs.imagesPerTask) + MR));
 }
 
 /** The first output of an axis whose tap, `offset` inputs from the output's place, does not fall before the image. */
@@ -83,11 +92,15 @@ function packPixels(
  * {@link STRIPS} of its channels.
  */
 export function convSmallFilterGrad(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, ConvSmallFilterGradArgs.images), H = int(args, ConvSmallFilterGradArgs.height), W = int(args, ConvSmallFilterGradArgs.width), C = int(args, ConvSmallFilterGradArgs.channels);
-  const kw = int(args, ConvSmallFilterGradArgs.kernelWidth), s = int(args, ConvSmallFilterGradArgs.stride), Ho = int(args, ConvSmallFilterGradArgs.outHeight), Wo = int(args, ConvSmallFilterGradArgs.outWidth), Co = int(args, ConvSmallFilterGradArgs.outChannels);
+  const N = int(args, ConvSmallFilterGradArgs.images), H = int(args, ConvSmallFilterGradArgs.height);
+  const W = int(args, ConvSmallFilterGradArgs.width), C = int(args, ConvSmallFilterGradArgs.channels);
+  const kw = int(args, ConvSmallFilterGradArgs.kernelWidth), s = int(args, ConvSmallFilterGradArgs.stride);
+  const Ho = int(args, ConvSmallFilterGradArgs.outHeight), Wo = int(args, ConvSmallFilterGradArgs.outWidth);
+  const Co = int(args, ConvSmallFilterGradArgs.outChannels);
   const runs = (C + STRIPS - 1) / STRIPS, tap = task / runs;
   const c0 = (task % runs) * STRIPS, c1 = min(C, c0 + STRIPS);
-  const top = tap / kw + int(args, ConvSmallFilterGradArgs.startRow), left = tap % kw + int(args, ConvSmallFilterGradArgs.startColumn);
+  const top = tap / kw + int(args, ConvSmallFilterGradArgs.startRow);
+  const left = tap % kw + int(args, ConvSmallFilterGradArgs.startColumn);
   const ya = firstOn(top, s), yb = min(Ho, (H - 1 - top + s) / s);
   const xa = firstOn(left, s), xb = min(Wo, (W - 1 - left + s) / s), wide = xb - xa;
   const dW = ptr(args, ConvSmallFilterGradArgs.dw) + bytes(tap * C * Co);
@@ -119,4 +132,12 @@ export function convSmallFilterGrad(args: usize, task: i32, scratch: usize): voi
       }
     }
   }
+}
+
+/** A strip of inputs, and dy as panels, of as many pixels as a block has. */
+export function convSmallFilterGradScratch(args: usize): usize {
+  const image = int(args, ConvSmallFilterGradArgs.outHeight) * int(args, ConvSmallFilterGradArgs.outWidth);
+  const pixels = max(image, int(args, ConvSmallFilterGradArgs.pixelsPerBlock));
+  const panels = (int(args, ConvSmallFilterGradArgs.outChannels) + NR - 1) / NR;
+  return bytes(pixels * NR * (1 + panels));
 }

@@ -5,7 +5,7 @@
  */
 import { ConvArgs, ConvFilterGradArgs, FilterArgs, MR, NR } from "./abi";
 import { bytes, int, ptr } from "./args";
-import { padRows } from "./conv";
+import { paddedFloats, padRows } from "./conv";
 import { fma, hsum, splat } from "./simd";
 import { packPanel, tileNN, tileTN } from "./tile";
 
@@ -14,7 +14,8 @@ import { packPanel, tileNN, tileTN } from "./tile";
  */
 function gather(args: usize, n0: i32, n1: i32, r0: i32, r1: i32, pad: usize, A: usize, step: usize): void {
   const H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
-  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn), Wo = int(args, ConvArgs.outWidth);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride);
+  const y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn), Wo = int(args, ConvArgs.outWidth);
   const nRows = (r1 - r0 - 1) * s + kh, width = (Wo - 1) * s + kw;
   const stride = bytes(s * C);
   for (let n = n0; n < n1; n++) {
@@ -47,7 +48,8 @@ function gather(args: usize, n0: i32, n1: i32, r0: i32, r1: i32, pad: usize, A: 
 
 /** {@link conv} of few input channels, its output without gaps. */
 export function convFewIn(args: usize, task: i32, scratch: usize): void {
-  const C = int(args, ConvArgs.channels), kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride);
+  const C = int(args, ConvArgs.channels), kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth);
+  const s = int(args, ConvArgs.stride);
   const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels);
   const perImages = int(args, ConvArgs.imagesPerTask), perRows = int(args, ConvArgs.rowsPerTask);
   const bands = (Ho + perRows - 1) / perRows;
@@ -71,11 +73,22 @@ export function convFewIn(args: usize, task: i32, scratch: usize): void {
   }
 }
 
+/** Padded rows of an image, and the gathered inputs. */
+export function convFewInScratch(args: usize): usize {
+  const rows = int(args, ConvArgs.rowsPerTask);
+  const pixels = int(args, ConvArgs.imagesPerTask) * rows * int(args, ConvArgs.outWidth);
+  const K = int(args, ConvArgs.kernelHeight) * int(args, ConvArgs.kernelWidth) * int(args, ConvArgs.channels);
+  return bytes(paddedFloats(args, rows) + K * (pixels + MR));
+}
+
 /** {@link convFilterGrad} of few input channels. */
 export function convFilterGradFewIn(args: usize, task: i32, scratch: usize): void {
-  const C = int(args, ConvFilterGradArgs.channels), kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth), s = int(args, ConvFilterGradArgs.stride);
-  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth), Co = int(args, ConvFilterGradArgs.outChannels), K = kh * kw * C;
-  const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup), perImages = int(args, ConvFilterGradArgs.imagesPerBlock), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
+  const C = int(args, ConvFilterGradArgs.channels), kh = int(args, ConvFilterGradArgs.kernelHeight);
+  const kw = int(args, ConvFilterGradArgs.kernelWidth), s = int(args, ConvFilterGradArgs.stride);
+  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth);
+  const Co = int(args, ConvFilterGradArgs.outChannels), K = kh * kw * C;
+  const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup);
+  const perImages = int(args, ConvFilterGradArgs.imagesPerBlock), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
   const most = perImages * perRows * Wo, step = bytes(most + MR);
   const dW = ptr(args, ConvFilterGradArgs.parts) + bytes(task * K * Co);
   const rows = scratch, outs = rows + bytes(K + MR), panel = outs + bytes(K + MR), pad = panel + bytes(most * NR);
@@ -103,13 +116,24 @@ export function convFilterGradFewIn(args: usize, task: i32, scratch: usize): voi
   }
 }
 
+/** Two tables, a panel of dy, padded rows of an image, and the gathered inputs. */
+export function convFilterGradFewInScratch(args: usize): usize {
+  const rows = int(args, ConvFilterGradArgs.rowsPerBlock);
+  const pixels = int(args, ConvFilterGradArgs.imagesPerBlock) * rows * int(args, ConvFilterGradArgs.outWidth);
+  const taps = int(args, ConvFilterGradArgs.kernelHeight) * int(args, ConvFilterGradArgs.kernelWidth);
+  const K = taps * int(args, ConvFilterGradArgs.channels);
+  return bytes(2 * (K + MR) + pixels * NR + paddedFloats(args, rows) + K * (pixels + MR));
+}
+
 /** Writes one output channel's filter, taps in the given order, as a run [taps·C]. */
 export function packRun(args: usize, task: i32): void {
-  const C = int(args, FilterArgs.channels), Co = int(args, FilterArgs.outChannels), flip = int(args, FilterArgs.flip), taps = int(args, FilterArgs.taps);
+  const C = int(args, FilterArgs.channels), Co = int(args, FilterArgs.outChannels), flip = int(args, FilterArgs.flip);
+  const taps = int(args, FilterArgs.taps);
   const K = flip ? Co : C;
   let dst = ptr(args, FilterArgs.packed) + bytes(task * taps * K);
   for (let t = 0; t < taps; t++) {
-    let from = ptr(args, FilterArgs.filter) + bytes(int(args, FilterArgs.tapNumbers + t) * C * Co + (flip ? task * Co : task));
+    const tap = ptr(args, FilterArgs.filter) + bytes(int(args, FilterArgs.tapNumbers + t) * C * Co);
+    let from = tap + bytes(flip ? task * Co : task);
     for (let k = 0; k < K; k++) {
       store<f32>(dst, load<f32>(from));
       from += flip ? 4 : bytes(Co);
@@ -130,7 +154,8 @@ function rest(x: usize, w: usize, n: i32): f32 {
 /** {@link conv} of few output channels, its output without gaps, the panels from {@link packRun}. */
 export function convFewOut(args: usize, task: i32, scratch: usize): void {
   const H = int(args, ConvArgs.height), W = int(args, ConvArgs.width), C = int(args, ConvArgs.channels);
-  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride), y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
+  const kh = int(args, ConvArgs.kernelHeight), kw = int(args, ConvArgs.kernelWidth), s = int(args, ConvArgs.stride);
+  const y0 = int(args, ConvArgs.startRow), x0 = int(args, ConvArgs.startColumn);
   const Ho = int(args, ConvArgs.outHeight), Wo = int(args, ConvArgs.outWidth), Co = int(args, ConvArgs.outChannels);
   const perImages = int(args, ConvArgs.imagesPerTask), perRows = int(args, ConvArgs.rowsPerTask);
   const bands = (Ho + perRows - 1) / perRows;
@@ -138,7 +163,8 @@ export function convFewOut(args: usize, task: i32, scratch: usize): void {
   const r0 = (task % bands) * perRows, r1 = min(Ho, r0 + perRows);
   const nRows = (r1 - r0 - 1) * s + kh, width = (Wo - 1) * s + kw, len = kw * C, quads = len & ~3;
   const line = bytes(width * C), next = bytes(s * C);
-  const bias = ptr(args, ConvArgs.bias), add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
+  const bias = ptr(args, ConvArgs.bias);
+  const add: usize = ptr(args, ConvArgs.add) ? ptr(args, ConvArgs.add) - ptr(args, ConvArgs.out) : 0;
   for (let n = n0; n < n1; n++) {
     padRows(ptr(args, ConvArgs.input) + bytes(n * H * W * C), H, W, C, r0 * s + y0, nRows, x0, width, scratch);
     for (let y = r0; y < r1; y++) {
@@ -154,7 +180,8 @@ export function convFewOut(args: usize, task: i32, scratch: usize): void {
           let w = ptr(args, ConvArgs.panels) + bytes(c * kh * len);
           for (let k = 0; k < kh; k++) {
             const x = from + <usize> k * line;
-            const x1 = x + (pixels > 1 ? next : 0), x2 = x + (pixels > 2 ? 2 * next : 0), x3 = x + (pixels > 3 ? 3 * next : 0);
+            const x1 = x + (pixels > 1 ? next : 0), x2 = x + (pixels > 2 ? 2 * next : 0);
+            const x3 = x + (pixels > 3 ? 3 * next : 0);
             for (let j = 0; j < quads; j += 4) {
               const q = bytes(j), v = v128.load(w + q);
               a0 = fma(v128.load(x + q), v, a0);
@@ -183,6 +210,11 @@ export function convFewOut(args: usize, task: i32, scratch: usize): void {
   }
 }
 
+/** Padded rows of an image. */
+export function convFewOutScratch(args: usize): usize {
+  return bytes(paddedFloats(args, int(args, ConvArgs.rowsPerTask)));
+}
+
 // @ts-ignore: decorator
 @inline
 function put(o: usize, x: f32, add: usize): void {
@@ -191,9 +223,13 @@ function put(o: usize, x: f32, add: usize): void {
 
 /** {@link convFilterGrad} of few output channels. Sums stand in scratch as [Co][kh·kw·C]. */
 export function convFilterGradFewOut(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, ConvFilterGradArgs.images), H = int(args, ConvFilterGradArgs.height), W = int(args, ConvFilterGradArgs.width), C = int(args, ConvFilterGradArgs.channels);
-  const kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth), s = int(args, ConvFilterGradArgs.stride), y0 = int(args, ConvFilterGradArgs.startRow), x0 = int(args, ConvFilterGradArgs.startColumn);
-  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth), Co = int(args, ConvFilterGradArgs.outChannels), len = kw * C, K = kh * len;
+  const N = int(args, ConvFilterGradArgs.images), H = int(args, ConvFilterGradArgs.height);
+  const W = int(args, ConvFilterGradArgs.width), C = int(args, ConvFilterGradArgs.channels);
+  const kh = int(args, ConvFilterGradArgs.kernelHeight), kw = int(args, ConvFilterGradArgs.kernelWidth);
+  const s = int(args, ConvFilterGradArgs.stride), y0 = int(args, ConvFilterGradArgs.startRow);
+  const x0 = int(args, ConvFilterGradArgs.startColumn);
+  const Ho = int(args, ConvFilterGradArgs.outHeight), Wo = int(args, ConvFilterGradArgs.outWidth);
+  const Co = int(args, ConvFilterGradArgs.outChannels), len = kw * C, K = kh * len;
   const perGroup = int(args, ConvFilterGradArgs.imagesPerGroup), perRows = int(args, ConvFilterGradArgs.rowsPerBlock);
   const width = (Wo - 1) * s + kw, next = bytes(s * C);
   const sums = scratch, pad = sums + bytes(Co * K);
@@ -202,7 +238,8 @@ export function convFilterGradFewOut(args: usize, task: i32, scratch: usize): vo
   for (let n = task * perGroup; n < end; n++) {
     for (let r0 = 0; r0 < Ho; r0 += perRows) {
       const r1 = min(Ho, r0 + perRows);
-      padRows(ptr(args, ConvFilterGradArgs.input) + bytes(n * H * W * C), H, W, C, r0 * s + y0, (r1 - r0 - 1) * s + kh, x0, width, pad);
+      const image = ptr(args, ConvFilterGradArgs.input) + bytes(n * H * W * C);
+      padRows(image, H, W, C, r0 * s + y0, (r1 - r0 - 1) * s + kh, x0, width, pad);
       for (let y = r0; y < r1; y++) {
         for (let c = 0; c < Co; c++) {
           const dy = ptr(args, ConvFilterGradArgs.dy) + bytes((n * Ho + y) * Wo * Co + c);
@@ -212,7 +249,9 @@ export function convFilterGradFewOut(args: usize, task: i32, scratch: usize): vo
             for (; l + 16 <= len; l += 16) correlate(x + bytes(l), next, dy, bytes(Co), Wo, to + bytes(l));
             for (; l < len; l++) {
               let sum = load<f32>(to + bytes(l));
-              for (let i = 0; i < Wo; i++) sum += load<f32>(x + <usize> i * next + bytes(l)) * load<f32>(dy + bytes(i * Co));
+              for (let i = 0; i < Wo; i++) {
+                sum += load<f32>(x + <usize> i * next + bytes(l)) * load<f32>(dy + bytes(i * Co));
+              }
               store<f32>(to + bytes(l), sum);
             }
           }
@@ -222,9 +261,17 @@ export function convFilterGradFewOut(args: usize, task: i32, scratch: usize): vo
   }
   for (let c = 0; c < Co; c++) {
     for (let k = 0; k < K; k++) {
-      store<f32>(ptr(args, ConvFilterGradArgs.parts) + bytes((task * K + k) * Co + c), load<f32>(sums + bytes(c * K + k)));
+      const to = ptr(args, ConvFilterGradArgs.parts) + bytes((task * K + k) * Co + c);
+      store<f32>(to, load<f32>(sums + bytes(c * K + k)));
     }
   }
+}
+
+/** The sums, and padded rows of an image. */
+export function convFilterGradFewOutScratch(args: usize): usize {
+  const taps = int(args, ConvFilterGradArgs.kernelHeight) * int(args, ConvFilterGradArgs.kernelWidth);
+  const sums = taps * int(args, ConvFilterGradArgs.channels) * int(args, ConvFilterGradArgs.outChannels);
+  return bytes(sums + paddedFloats(args, int(args, ConvFilterGradArgs.rowsPerBlock)));
 }
 
 /** to[16] += Σ_i g_i·x_i[16] over n pixels, on two sets of sums so that additions need not wait for each other. */

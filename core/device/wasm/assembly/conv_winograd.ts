@@ -6,7 +6,15 @@
  * A tile of M×M outputs of an R×R filter, M + R = 7, sees 6×6 inputs. In the transformed domain the convolution is 36
  * independent matrix products: Y = Aᵀ[(G·g·Gᵀ) ∘ (Bᵀ·d·B)]A. The filter gradient is F(R×R, M×M), with the same Bᵀ.
  */
-import { MR, NR, WINOGRAD_ELEMENTS as E, WinogradConvArgs, WinogradFilterArgs, WinogradFilterGradArgs, WinogradFilterGradSumArgs } from "./abi";
+import {
+  MR,
+  NR,
+  WINOGRAD_ELEMENTS as E,
+  WinogradConvArgs,
+  WinogradFilterArgs,
+  WinogradFilterGradArgs,
+  WinogradFilterGradSumArgs,
+} from "./abi";
 import { bytes, int, ptr } from "./args";
 import { padRows } from "./conv";
 import { fma, held, splat } from "./simd";
@@ -157,12 +165,14 @@ function gradientTransform(src: usize, from: usize, dst: usize, to: usize, R: i3
  * Transforms a filter [R,R,C,Co] to U[36][panels][C][8]; one task a panel of eight columns. C and Co are multiples of 8.
  */
 export function winogradFilter(args: usize, task: i32, scratch: usize): void {
-  const C = int(args, WinogradFilterArgs.channels), Co = int(args, WinogradFilterArgs.outChannels), flip = int(args, WinogradFilterArgs.flip), R = int(args, WinogradFilterArgs.kernelSize);
+  const C = int(args, WinogradFilterArgs.channels), Co = int(args, WinogradFilterArgs.outChannels);
+  const flip = int(args, WinogradFilterArgs.flip), R = int(args, WinogradFilterArgs.kernelSize);
   const K = flip ? Co : C, panels = (flip ? C : Co) / NR, n0 = task * NR;
   const g = scratch, half = g + bytes(R * R * NR), step = bytes(panels * K * NR);
   for (let k = 0; k < K; k++) {
     for (let t = 0; t < R * R; t++) {
-      const tap = ptr(args, WinogradFilterArgs.filter) + bytes(int(args, WinogradFilterArgs.tapNumbers + t) * C * Co), to = g + bytes(t * NR);
+      const tap = ptr(args, WinogradFilterArgs.filter) + bytes(int(args, WinogradFilterArgs.tapNumbers + t) * C * Co);
+      const to = g + bytes(t * NR);
       if (flip) {
         let from = tap + bytes(n0 * Co + k);
         for (let j = 0; j < NR; j++) {
@@ -187,9 +197,15 @@ export function winogradFilter(args: usize, task: i32, scratch: usize): void {
   }
 }
 
+/** A filter's taps, and what the vertical transform leaves of them. */
+export function winogradFilterScratch(args: usize): usize {
+  const R = int(args, WinogradFilterArgs.kernelSize);
+  return bytes(R * R * NR) + <usize> (6 * R) * V;
+}
+
 /**
- * Transforms a row of TW tiles, M pixels apart, from six padded rows of M·TW+6−M pixels to dst: element e of the tiles [TW,C] stands
- * e·step bytes on. `columns` holds what the vertical pass leaves for the horizontal one.
+ * Transforms a row of TW tiles, M pixels apart, from six padded rows of M·TW+6−M pixels to dst: element e of the tiles
+ * [TW,C] stands e·step bytes on. `columns` holds what the vertical pass leaves for the horizontal one.
  */
 function inputTiles(pad: usize, TW: i32, M: i32, C: i32, columns: usize, dst: usize, step: usize): void {
   const width = TW * M + 6 - M, row = bytes(width * C);
@@ -210,8 +226,12 @@ function inputTiles(pad: usize, TW: i32, M: i32, C: i32, columns: usize, dst: us
 
 /** out = in ∗ filter (+ bias) (+ a tensor laid out as out), C and Co multiples of 8; a task is a run of tile rows. */
 export function winogradConv(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, WinogradConvArgs.images), H = int(args, WinogradConvArgs.height), W = int(args, WinogradConvArgs.width), C = int(args, WinogradConvArgs.channels);
-  const Ho = int(args, WinogradConvArgs.outHeight), Wo = int(args, WinogradConvArgs.outWidth), Co = int(args, WinogradConvArgs.outChannels), per = int(args, WinogradConvArgs.tileRowsPerTask), R = int(args, WinogradConvArgs.kernelSize);
+  const N = int(args, WinogradConvArgs.images), H = int(args, WinogradConvArgs.height);
+  const W = int(args, WinogradConvArgs.width), C = int(args, WinogradConvArgs.channels);
+  const Ho = int(args, WinogradConvArgs.outHeight), Wo = int(args, WinogradConvArgs.outWidth);
+  const Co = int(args, WinogradConvArgs.outChannels), per = int(args, WinogradConvArgs.tileRowsPerTask);
+  const R = int(args, WinogradConvArgs.kernelSize);
+  const y0 = int(args, WinogradConvArgs.startRow), x0 = int(args, WinogradConvArgs.startColumn);
   const M = 7 - R, TH = (Ho + M - 1) / M, TW = (Wo + M - 1) / M, width = TW * M + R - 1;
   const g0 = task * per, g1 = min(N * TH, g0 + per);
   const tiles = (g1 - g0) * TW, P = (tiles + MR - 1) / MR * MR;
@@ -221,10 +241,11 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
 
   for (let g = g0; g < g1; g++) {
     const image = ptr(args, WinogradConvArgs.input) + bytes(g / TH * H * W * C);
-    padRows(image, H, W, C, (g % TH) * M + int(args, WinogradConvArgs.startRow), 6, int(args, WinogradConvArgs.startColumn), width, pad);
+    padRows(image, H, W, C, (g % TH) * M + y0, 6, x0, width, pad);
     inputTiles(pad, TW, M, C, columns, v + bytes((g - g0) * TW * C), vStep);
   }
-  const add: usize = ptr(args, WinogradConvArgs.add) ? ptr(args, WinogradConvArgs.add) - ptr(args, WinogradConvArgs.out) : 0;
+  const out = ptr(args, WinogradConvArgs.out), biases = ptr(args, WinogradConvArgs.bias);
+  const added = ptr(args, WinogradConvArgs.add), add: usize = added ? added - out : 0;
   let panel = ptr(args, WinogradConvArgs.transformed);
   const panels = Co / NR;
   for (let j = 0; j < Co; j += NR) {
@@ -234,7 +255,7 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
     }
     panel += bytes(C * NR);
     for (let q = 0; q < NR; q += 4) {
-      const bias = ptr(args, WinogradConvArgs.bias) ? v128.load(ptr(args, WinogradConvArgs.bias) + bytes(j + q)) : splat(0);
+      const bias = biases ? v128.load(biases + bytes(j + q)) : splat(0);
       for (let t = 0; t < tiles; t++) {
         const from = m + bytes(t * NR + q);
         for (let x = 0; x < 6; x++) outputTransform(from + <usize> x * mStep, 6 * mStep, half + <usize> x * V, 6 * V, R);
@@ -243,7 +264,7 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
         for (let r = 0; r < h; r++) {
           const line = half + <usize> (6 * r) * V;
           outputTransform(line, V, line, V, R);
-          let o = ptr(args, WinogradConvArgs.out) + bytes(((g / TH * Ho + y + r) * Wo + x) * Co + j + q);
+          let o = out + bytes(((g / TH * Ho + y + r) * Wo + x) * Co + j + q);
           for (let s = 0; s < w; s++) {
             let z = f32x4.add(v128.load(line + <usize> s * V), bias);
             if (add) z = f32x4.add(z, v128.load(o + add));
@@ -256,10 +277,22 @@ export function winogradConv(args: usize, task: i32, scratch: usize): void {
   }
 }
 
+/** A tile, padded rows, a row's columns; the transformed inputs, and their products by one panel. */
+export function winogradConvScratch(args: usize): usize {
+  const C = int(args, WinogradConvArgs.channels), M = 7 - int(args, WinogradConvArgs.kernelSize);
+  const TW = (int(args, WinogradConvArgs.outWidth) + M - 1) / M, width = TW * M + 6 - M;
+  const P = int(args, WinogradConvArgs.tileRowsPerTask) * TW + MR;
+  return E * V + bytes(6 * width * C) + <usize> (6 * width) * V + E * (bytes(P * (C + NR)) + 2 * LINE);
+}
+
 /** A group's part of the filter gradient in the transformed domain, M[36][C][Co]; a task is a group of tile rows. */
 export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void {
-  const N = int(args, WinogradFilterGradArgs.images), H = int(args, WinogradFilterGradArgs.height), W = int(args, WinogradFilterGradArgs.width), C = int(args, WinogradFilterGradArgs.channels);
-  const Ho = int(args, WinogradFilterGradArgs.outHeight), Wo = int(args, WinogradFilterGradArgs.outWidth), Co = int(args, WinogradFilterGradArgs.outChannels), group = int(args, WinogradFilterGradArgs.tileRowsPerGroup), per = int(args, WinogradFilterGradArgs.tileRowsPerBlock), R = int(args, WinogradFilterGradArgs.kernelSize);
+  const N = int(args, WinogradFilterGradArgs.images), H = int(args, WinogradFilterGradArgs.height);
+  const W = int(args, WinogradFilterGradArgs.width), C = int(args, WinogradFilterGradArgs.channels);
+  const Ho = int(args, WinogradFilterGradArgs.outHeight), Wo = int(args, WinogradFilterGradArgs.outWidth);
+  const Co = int(args, WinogradFilterGradArgs.outChannels), group = int(args, WinogradFilterGradArgs.tileRowsPerGroup);
+  const per = int(args, WinogradFilterGradArgs.tileRowsPerBlock), R = int(args, WinogradFilterGradArgs.kernelSize);
+  const y0 = int(args, WinogradFilterGradArgs.startRow), x0 = int(args, WinogradFilterGradArgs.startColumn);
   const M = 7 - R, TH = (Ho + M - 1) / M, TW = (Wo + M - 1) / M, width = TW * M + R - 1, P = per * TW;
   const panels = Co / NR;
   const vStep = bytes(P * C) + LINE, wStep = bytes(P * Co) + LINE;
@@ -271,7 +304,7 @@ export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void
     const g1 = min(end, g0 + per), tiles = (g1 - g0) * TW;
     for (let g = g0; g < g1; g++) {
       const n = g / TH, y = (g % TH) * M;
-      padRows(ptr(args, WinogradFilterGradArgs.input) + bytes(n * H * W * C), H, W, C, y + int(args, WinogradFilterGradArgs.startRow), 6, int(args, WinogradFilterGradArgs.startColumn), width, pad);
+      padRows(ptr(args, WinogradFilterGradArgs.input) + bytes(n * H * W * C), H, W, C, y + y0, 6, x0, width, pad);
       inputTiles(pad, TW, M, C, columns, v + bytes((g - g0) * TW * C), vStep);
       padRows(ptr(args, WinogradFilterGradArgs.dy) + bytes(n * Ho * Wo * Co), Ho, Wo, Co, y, M, 0, TW * M, pad);
       const row = bytes(TW * M * Co);
@@ -302,9 +335,20 @@ export function winogradFilterGrad(args: usize, task: i32, scratch: usize): void
   }
 }
 
+/** A tile, padded rows, a row's columns; the transformed inputs and gradients of the output. */
+export function winogradFilterGradScratch(args: usize): usize {
+  const C = int(args, WinogradFilterGradArgs.channels), Co = int(args, WinogradFilterGradArgs.outChannels);
+  const M = 7 - int(args, WinogradFilterGradArgs.kernelSize);
+  const TW = (int(args, WinogradFilterGradArgs.outWidth) + M - 1) / M, width = TW * M + 6 - M;
+  const P = int(args, WinogradFilterGradArgs.tileRowsPerBlock) * TW;
+  return E * V + bytes(6 * width * max(C, Co)) + <usize> (6 * width) * V + E * (bytes(P * (C + Co)) + 2 * LINE) + 32;
+}
+
 /** dW[R,R,C,Co] from the groups' parts; a task is one of the C rows. */
 export function winogradFilterGradSum(args: usize, task: i32, scratch: usize): void {
-  const groups = int(args, WinogradFilterGradSumArgs.groups), C = int(args, WinogradFilterGradSumArgs.channels), Co = int(args, WinogradFilterGradSumArgs.outChannels), R = int(args, WinogradFilterGradSumArgs.kernelSize);
+  const groups = int(args, WinogradFilterGradSumArgs.groups), C = int(args, WinogradFilterGradSumArgs.channels);
+  const Co = int(args, WinogradFilterGradSumArgs.outChannels), R = int(args, WinogradFilterGradSumArgs.kernelSize);
+  const dW = ptr(args, WinogradFilterGradSumArgs.dw);
   const half = scratch + E * V, taps = half + <usize> (6 * R) * V;
   for (let c = 0; c < Co; c += 4) {
     for (let e = 0; e < E; e++) {
@@ -319,7 +363,13 @@ export function winogradFilterGradSum(args: usize, task: i32, scratch: usize): v
     for (let x = 0; x < 6; x++) gradientTransform(scratch + <usize> x * V, 6 * V, half + <usize> x * V, 6 * V, R);
     for (let y = 0; y < R; y++) gradientTransform(half + <usize> (6 * y) * V, V, taps + <usize> (R * y) * V, V, R);
     for (let t = 0; t < R * R; t++) {
-      v128.store(ptr(args, WinogradFilterGradSumArgs.dw) + bytes((t * C + task) * Co + c), v128.load(taps + <usize> t * V));
+      v128.store(dW + bytes((t * C + task) * Co + c), v128.load(taps + <usize> t * V));
     }
   }
+}
+
+/** A tile, what the vertical transform leaves of it, and the filter's taps. */
+export function winogradFilterGradSumScratch(args: usize): usize {
+  const R = int(args, WinogradFilterGradSumArgs.kernelSize);
+  return <usize> (E + 6 * R + R * R) * V;
 }

@@ -46,7 +46,8 @@ function over(op: i32, n: i32, out: usize, a: usize, b: usize, s: v128, t: v128)
 export function map(args: usize, task: i32): void {
   const from = task * CHUNK;
   const n = min(CHUNK, int(args, MapArgs.length) - from);
-  const out = ptr(args, MapArgs.out) + bytes(from), a = ptr(args, MapArgs.a) + bytes(from), b = ptr(args, MapArgs.b) + bytes(from);
+  const out = ptr(args, MapArgs.out) + bytes(from), a = ptr(args, MapArgs.a) + bytes(from);
+  const b = ptr(args, MapArgs.b) + bytes(from);
   const s = splat(float(args, MapArgs.s)), t = splat(float(args, MapArgs.t));
   switch (int(args, MapArgs.op)) {
     case MapOp.silu: return over(MapOp.silu, n, out, a, b, s, t);

@@ -60,6 +60,11 @@ export function groupNorm(args: usize, task: i32, scratch: usize): void {
   }
 }
 
+/** Two numbers a channel. */
+export function groupNormScratch(args: usize): usize {
+  return bytes(2 * (int(args, GroupNormArgs.channels) + 4));
+}
+
 /** Writes a = γ/σ and b = β − μ·γ/σ a channel, so that the normalised output is a·x + b. */
 function affine(args: usize, task: i32, gamma: i32, beta: i32, mean: i32, rstd: i32, a: usize, b: usize): void {
   const C = int(args, GroupNormArgs.channels), G = int(args, GroupNormArgs.groups);
@@ -77,10 +82,13 @@ function affine(args: usize, task: i32, gamma: i32, beta: i32, mean: i32, rstd: 
  * dx = (γg − mean(γg) − x̂·mean(γg·x̂))/σ.
  */
 export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
-  const P = int(args, GroupNormGradArgs.pixels), C = int(args, GroupNormGradArgs.channels), G = int(args, GroupNormGradArgs.groups);
+  const P = int(args, GroupNormGradArgs.pixels), C = int(args, GroupNormGradArgs.channels);
+  const G = int(args, GroupNormGradArgs.groups);
   const image = bytes(task * P * C);
-  const x = ptr(args, GroupNormGradArgs.x) + image, dy = ptr(args, GroupNormGradArgs.dy) + image, dx = ptr(args, GroupNormGradArgs.dx) + image;
-  const dGamma = ptr(args, GroupNormGradArgs.dGamma) + bytes(task * C), dBeta = ptr(args, GroupNormGradArgs.dBeta) + bytes(task * C);
+  const x = ptr(args, GroupNormGradArgs.x) + image, dy = ptr(args, GroupNormGradArgs.dy) + image;
+  const dx = ptr(args, GroupNormGradArgs.dx) + image;
+  const dGamma = ptr(args, GroupNormGradArgs.dGamma) + bytes(task * C);
+  const dBeta = ptr(args, GroupNormGradArgs.dBeta) + bytes(task * C);
   const row = bytes(C), per = C / G;
   const span = bytes(C + 4);
   const a = scratch, b = a + span, s1 = b + span, s2 = s1 + span;
@@ -105,7 +113,8 @@ export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
     }
   }
   for (let g = 0; g < G; g++) {
-    const mean = load<f32>(ptr(args, GroupNormGradArgs.mean) + bytes(task * G + g)), rstd = load<f32>(ptr(args, GroupNormGradArgs.rstd) + bytes(task * G + g));
+    const mean = load<f32>(ptr(args, GroupNormGradArgs.mean) + bytes(task * G + g));
+    const rstd = load<f32>(ptr(args, GroupNormGradArgs.rstd) + bytes(task * G + g));
     let c1: f32 = 0, c2: f32 = 0;
     for (let c = g * per; c < (g + 1) * per; c++) {
       const k = bytes(c), gamma = load<f32>(ptr(args, GroupNormGradArgs.gamma) + k);
@@ -134,4 +143,9 @@ export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
       storeN(dx + o, fma(loadN(g + o, n), v128.load(a + k), rest), n);
     }
   }
+}
+
+/** Four numbers a channel. */
+export function groupNormGradScratch(args: usize): usize {
+  return bytes(4 * (int(args, GroupNormGradArgs.channels) + 4));
 }

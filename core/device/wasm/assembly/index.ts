@@ -5,17 +5,36 @@
  */
 import { Control, Kernel, TICKET_BYTES } from "./abi";
 import { adam } from "./adam";
-import { attention, attentionGrad } from "./attention";
+import { attention, attentionGrad, attentionGradScratch, attentionScratch } from "./attention";
 import { batchNormGradStats, batchNormStats, channelAffine, channelSums } from "./batchnorm";
 import { copyColumns } from "./concat";
-import { conv, convFilterGrad, packFilter } from "./conv";
-import { convSmall, convSmallFilterGrad } from "./conv_small";
-import { convFewIn, convFewOut, convFilterGradFewIn, convFilterGradFewOut, packRun } from "./conv_thin";
-import { winogradConv, winogradFilter, winogradFilterGrad, winogradFilterGradSum } from "./conv_winograd";
+import { conv, convFilterGrad, convFilterGradScratch, convScratch, packFilter } from "./conv";
+import { convSmall, convSmallFilterGrad, convSmallFilterGradScratch, convSmallScratch } from "./conv_small";
+import {
+  convFewIn,
+  convFewInScratch,
+  convFewOut,
+  convFewOutScratch,
+  convFilterGradFewIn,
+  convFilterGradFewInScratch,
+  convFilterGradFewOut,
+  convFilterGradFewOutScratch,
+  packRun,
+} from "./conv_thin";
+import {
+  winogradConv,
+  winogradConvScratch,
+  winogradFilter,
+  winogradFilterGrad,
+  winogradFilterGradScratch,
+  winogradFilterGradSum,
+  winogradFilterGradSumScratch,
+  winogradFilterScratch,
+} from "./conv_winograd";
 import { addChannels, map } from "./elementwise";
-import { groupNorm, groupNormGrad } from "./groupnorm";
+import { groupNorm, groupNormGrad, groupNormGradScratch, groupNormScratch } from "./groupnorm";
 import { crossEntropy, crossEntropyGrad, squaredError } from "./loss";
-import { matmul, pack } from "./matmul";
+import { matmul, matmulScratch, pack } from "./matmul";
 import { random } from "./random";
 import { sumColumns, sumRows } from "./reduce";
 import { averagePool, averagePoolGrad, upsample, upsampleGrad } from "./resample";
@@ -66,7 +85,30 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
   }
 }
 
-const DISPATCH: usize = Control.dispatch;
+/** Bytes of scratch memory that a thread needs for a kernel, by the arguments in the control block. */
+export function scratch(kernel: i32, ctrl: usize): usize {
+  const args = ctrl + Control.args;
+  switch (kernel) {
+    case Kernel.matmul: return matmulScratch(args);
+    case Kernel.conv: return convScratch(args);
+    case Kernel.convFilterGrad: return convFilterGradScratch(args);
+    case Kernel.convSmall: return convSmallScratch(args);
+    case Kernel.convSmallFilterGrad: return convSmallFilterGradScratch(args);
+    case Kernel.convFewIn: return convFewInScratch(args);
+    case Kernel.convFewOut: return convFewOutScratch(args);
+    case Kernel.convFilterGradFewIn: return convFilterGradFewInScratch(args);
+    case Kernel.convFilterGradFewOut: return convFilterGradFewOutScratch(args);
+    case Kernel.winogradFilter: return winogradFilterScratch(args);
+    case Kernel.winogradConv: return winogradConvScratch(args);
+    case Kernel.winogradFilterGrad: return winogradFilterGradScratch(args);
+    case Kernel.winogradFilterGradSum: return winogradFilterGradSumScratch(args);
+    case Kernel.groupNorm: return groupNormScratch(args);
+    case Kernel.groupNormGrad: return groupNormGradScratch(args);
+    case Kernel.attention: return attentionScratch(args);
+    case Kernel.attentionGrad: return attentionGradScratch(args);
+    default: return 0;
+  }
+}
 
 /**
  * Claims and runs tasks until the current dispatch has none left. A thread begins with its own share of them, the same
@@ -83,7 +125,9 @@ function work(ctrl: usize, thread: i32): void {
       now = atomic.add<u64>(ticket, 1);
       const task = <u32> now;
       if (task >= <u32> (now >> 32)) break;
-      const scratch = <usize> load<u32>(ctrl + Control.scratch) + <usize> thread * <usize> load<u32>(ctrl + Control.scratchBytes);
+      // Read only now: the task may be of the next dispatch already.
+      const span = <usize> load<u32>(ctrl + Control.scratchBytes);
+      const scratch = <usize> load<u32>(ctrl + Control.scratch) + <usize> thread * span;
       run(load<i32>(ctrl + Control.kernel), ctrl + Control.args, <i32> task, scratch);
       atomic.sub<i32>(ctrl + Control.left, 1);
     }
@@ -105,9 +149,9 @@ export function dispatch(ctrl: usize, kernel: i32, tasks: i32, threads: i32): i3
     const from = <u64> (<i64> tasks * i / threads), to = <u64> (<i64> tasks * (i + 1) / threads);
     atomic.store<u64>(ctrl + Control.tickets + <usize> i * TICKET_BYTES, (to << 32) | from);
   }
-  const number = (load<i32>(ctrl + DISPATCH) + 1) & 0xffffff;
-  atomic.store<i32>(ctrl + DISPATCH, number);
-  if (atomic.load<i32>(ctrl + Control.sleeping)) atomic.notify(ctrl + DISPATCH, threads - 1);
+  const number = (load<i32>(ctrl + Control.dispatch) + 1) & 0xffffff;
+  atomic.store<i32>(ctrl + Control.dispatch, number);
+  if (atomic.load<i32>(ctrl + Control.sleeping)) atomic.notify(ctrl + Control.dispatch, threads - 1);
   work(ctrl, 0);
   while (atomic.load<i32>(ctrl + Control.left) > 0) {
     if (atomic.load<i32>(ctrl + Control.dead)) return 1;
@@ -117,18 +161,18 @@ export function dispatch(ctrl: usize, kernel: i32, tasks: i32, threads: i32): i3
 
 /** A pool thread's life: work, spin for a while, then sleep until the next dispatch. */
 export function serve(ctrl: usize, thread: i32, spins: i32): void {
-  let seen = atomic.load<i32>(ctrl + DISPATCH);
+  let seen = atomic.load<i32>(ctrl + Control.dispatch);
   for (;;) {
     let left = spins;
-    while (atomic.load<i32>(ctrl + DISPATCH) == seen) {
+    while (atomic.load<i32>(ctrl + Control.dispatch) == seen) {
       if (--left <= 0) {
         atomic.add<i32>(ctrl + Control.sleeping, 1);
-        atomic.wait<i32>(ctrl + DISPATCH, seen, -1);
+        atomic.wait<i32>(ctrl + Control.dispatch, seen, -1);
         atomic.sub<i32>(ctrl + Control.sleeping, 1);
         left = spins;
       }
     }
-    seen = atomic.load<i32>(ctrl + DISPATCH);
+    seen = atomic.load<i32>(ctrl + Control.dispatch);
     if (seen == 0x1000000) return;
     work(ctrl, thread);
   }

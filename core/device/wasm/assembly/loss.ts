@@ -50,7 +50,8 @@ export function crossEntropyGrad(args: usize, task: i32): void {
   const s = float(args, CrossEntropyGradArgs.scale);
   const end = min(int(args, CrossEntropyGradArgs.rows), (task + 1) * per);
   for (let r = task * per; r < end; r++) {
-    const at = bytes(r * classes), x = ptr(args, CrossEntropyGradArgs.logits) + at, dx = ptr(args, CrossEntropyGradArgs.dx) + at;
+    const at = bytes(r * classes), x = ptr(args, CrossEntropyGradArgs.logits) + at;
+    const dx = ptr(args, CrossEntropyGradArgs.dx) + at;
     const log = splat(load<f32>(ptr(args, CrossEntropyGradArgs.logSums) + bytes(r)));
     for (let j = 0; j < classes; j += 4) {
       const n = min(4, classes - j);

@@ -24,7 +24,8 @@ export function matmul(args: usize, task: i32, scratch: usize): void {
   const a = ptr(args, MatMulArgs.a) + bytes(b * int(args, MatMulArgs.aBatchStep));
   const c = ptr(args, MatMulArgs.out) + bytes(b * int(args, MatMulArgs.outBatchStep));
   let panel = ptr(args, MatMulArgs.panels) + bytes(b * int(args, MatMulArgs.panelBatchStep));
-  const bias = ptr(args, MatMulArgs.bias), add: usize = ptr(args, MatMulArgs.add) ? ptr(args, MatMulArgs.add) - ptr(args, MatMulArgs.out) : 0;
+  const bias = ptr(args, MatMulArgs.bias);
+  const add: usize = ptr(args, MatMulArgs.add) ? ptr(args, MatMulArgs.add) - ptr(args, MatMulArgs.out) : 0;
   if (int(args, MatMulArgs.transposeA)) {
     for (let n = 0; n < N; n += NR) {
       for (let m = m0; m < m1; m += MR) {
@@ -52,4 +53,9 @@ export function matmul(args: usize, task: i32, scratch: usize): void {
     }
     panel += bytes(K * NR);
   }
+}
+
+/** Two tables of rows, unless A is transposed. */
+export function matmulScratch(args: usize): usize {
+  return bytes(2 * (int(args, MatMulArgs.rowsPerTask) + MR));
 }

@@ -5,7 +5,8 @@ import { loadN, storeN } from "./simd";
 
 /** out[i] = Σ_r parts[r, i], in the order of r. */
 export function sumRows(args: usize, task: i32): void {
-  const rows = int(args, SumRowsArgs.rows), length = int(args, SumRowsArgs.length), per = int(args, SumRowsArgs.lengthPerTask);
+  const rows = int(args, SumRowsArgs.rows), length = int(args, SumRowsArgs.length);
+  const per = int(args, SumRowsArgs.lengthPerTask);
   const from = task * per, to = min(length, from + per);
   for (let i = from; i < to; i += 4) {
     const n = min(4, to - i);

@@ -22,7 +22,8 @@ export function upsample(args: usize, task: i32): void {
 
 /** The gradient of {@link upsample}: sums each f×f block; a task is a row of dx. */
 export function upsampleGrad(args: usize, task: i32): void {
-  const W = int(args, UpsampleGradArgs.width), C = int(args, UpsampleGradArgs.channels), f = int(args, UpsampleGradArgs.factor);
+  const W = int(args, UpsampleGradArgs.width), C = int(args, UpsampleGradArgs.channels);
+  const f = int(args, UpsampleGradArgs.factor);
   const row = bytes(W * f * C);
   const dy = ptr(args, UpsampleGradArgs.dy) + <usize> (task * f) * row;
   const dx = ptr(args, UpsampleGradArgs.dx) + bytes(task * W * C);
@@ -42,7 +43,8 @@ export function upsampleGrad(args: usize, task: i32): void {
 
 /** Means of f×f blocks, those at the end over what is left; a task is a row of the output. */
 export function averagePool(args: usize, task: i32): void {
-  const H = int(args, AveragePoolArgs.height), W = int(args, AveragePoolArgs.width), C = int(args, AveragePoolArgs.channels), f = int(args, AveragePoolArgs.factor);
+  const H = int(args, AveragePoolArgs.height), W = int(args, AveragePoolArgs.width);
+  const C = int(args, AveragePoolArgs.channels), f = int(args, AveragePoolArgs.factor);
   const Ho = (H + f - 1) / f, Wo = (W + f - 1) / f;
   const y0 = (task % Ho) * f, rows = min(f, H - y0);
   const x = ptr(args, AveragePoolArgs.x) + bytes((task / Ho * H + y0) * W * C);
@@ -63,7 +65,8 @@ export function averagePool(args: usize, task: i32): void {
 
 /** The gradient of {@link averagePool}; a task is a row of dy. */
 export function averagePoolGrad(args: usize, task: i32): void {
-  const H = int(args, AveragePoolGradArgs.height), W = int(args, AveragePoolGradArgs.width), C = int(args, AveragePoolGradArgs.channels), f = int(args, AveragePoolGradArgs.factor);
+  const H = int(args, AveragePoolGradArgs.height), W = int(args, AveragePoolGradArgs.width);
+  const C = int(args, AveragePoolGradArgs.channels), f = int(args, AveragePoolGradArgs.factor);
   const Ho = (H + f - 1) / f, Wo = (W + f - 1) / f;
   const y0 = (task % Ho) * f, rows = min(f, H - y0);
   const dx = ptr(args, AveragePoolGradArgs.dx) + bytes((task / Ho * H + y0) * W * C);

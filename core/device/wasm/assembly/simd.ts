@@ -42,7 +42,8 @@ export function held(x: f32): v128 {
 
 const ONE: v128 = held(1);
 const LOW: v128 = held(-87.33), HIGH: v128 = held(88.02), LOG2_E: v128 = held(1.44269504);
-const P5: v128 = held(0.001326472731307149), P4: v128 = held(0.009671512991189957), P3: v128 = held(0.05550733581185341);
+const P5: v128 = held(0.001326472731307149), P4: v128 = held(0.009671512991189957);
+const P3: v128 = held(0.05550733581185341);
 const P2: v128 = held(0.24022242426872253), P1: v128 = held(0.6931470036506653);
 /** 1.5·2²³: added to a small float, it rounds it to an integer, which then stands in the low bits. */
 const ROUND: v128 = held(12582912);

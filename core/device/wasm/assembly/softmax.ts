@@ -17,10 +17,12 @@ function scaleShift(x: usize, n: i32, f: f32, g: f32, y: usize): void {
  * y∘(dy − Σ y∘dy), and dy − e^y·Σ dy.
  */
 export function softmax(args: usize, task: i32): void {
-  const kind = int(args, SoftmaxArgs.kind), columns = int(args, SoftmaxArgs.columns), per = int(args, SoftmaxArgs.rowsPerTask);
+  const kind = int(args, SoftmaxArgs.kind), columns = int(args, SoftmaxArgs.columns);
+  const per = int(args, SoftmaxArgs.rowsPerTask);
   const end = min(int(args, SoftmaxArgs.rows), (task + 1) * per);
   for (let r = task * per; r < end; r++) {
-    const at = bytes(r * columns), x = ptr(args, SoftmaxArgs.x) + at, out = ptr(args, SoftmaxArgs.out) + at, dy = ptr(args, SoftmaxArgs.dy) + at;
+    const at = bytes(r * columns), x = ptr(args, SoftmaxArgs.x) + at, out = ptr(args, SoftmaxArgs.out) + at;
+    const dy = ptr(args, SoftmaxArgs.dy) + at;
     if (kind < SoftmaxKind.softmaxGrad) {
       const m = largest(x, columns), sum = exponentials(x, columns, m, kind == SoftmaxKind.softmax ? out : 0);
       if (kind == SoftmaxKind.softmax) scaleShift(out, columns, 1 / sum, 0, out);

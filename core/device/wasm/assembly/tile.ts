@@ -98,8 +98,10 @@ export function tileNN(
 ): void {
   let c00 = splat(0), c01 = splat(0), c10 = splat(0), c11 = splat(0), c20 = splat(0), c21 = splat(0);
   let c30 = splat(0), c31 = splat(0), c40 = splat(0), c41 = splat(0), c50 = splat(0), c51 = splat(0);
-  let q0 = <usize> load<u32>(rows) + rowShift, q1 = <usize> load<u32>(rows, 4) + rowShift, q2 = <usize> load<u32>(rows, 8) + rowShift;
-  let q3 = <usize> load<u32>(rows, 12) + rowShift, q4 = <usize> load<u32>(rows, 16) + rowShift, q5 = <usize> load<u32>(rows, 20) + rowShift;
+  let q0 = <usize> load<u32>(rows) + rowShift, q1 = <usize> load<u32>(rows, 4) + rowShift;
+  let q2 = <usize> load<u32>(rows, 8) + rowShift;
+  let q3 = <usize> load<u32>(rows, 12) + rowShift, q4 = <usize> load<u32>(rows, 16) + rowShift;
+  let q5 = <usize> load<u32>(rows, 20) + rowShift;
   const quads = len >> 2;
   const rest = len & 3;
   const back = segStep - ((<usize> len) << 2);

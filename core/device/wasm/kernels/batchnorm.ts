@@ -1,75 +1,133 @@
 /** Batch normalisation over all axes but the last. */
+import { BatchNorm, BatchNormGrad, ChannelAffine, registerKernel } from "../../../ops/mod.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { Float, Kernel } from "../pool.ts";
+import {
+  BatchNormGradStatsArgs,
+  BatchNormStatsArgs,
+  ChannelAffineArgs,
+  ChannelSumsArgs,
+  Kernel,
+} from "../assembly/abi.ts";
+import { Float, type Word } from "../pool.ts";
 import { type Context, share, size } from "./context.ts";
 
-/** Registers it, its gradient, and the affine map a channel that evaluation needs. */
+/** Rows of channels, and how they are shared between tasks. */
+function rowsOf(x: TensorInfo) {
+  const channels = x.shape.at(-1)!, rows = size(x.shape) / channels;
+  return { channels, rows, ...share(rows, Math.max(8, Math.ceil(8192 / channels))) };
+}
+
+/** Σu and Σuv a channel by parts, handed to `finish` with their address and number. */
+function withSums(
+  ctx: Context,
+  x: TensorInfo,
+  dy: TensorInfo | undefined,
+  finish: (parts: number, partCount: number) => void,
+): void {
+  const { channels, rows, per, tasks } = rowsOf(x);
+  ctx.temporary(tasks * 2 * channels, (parts) => {
+    ctx.pool.run(Kernel.channelSums, tasks, ChannelSumsArgs, {
+      x,
+      dy,
+      rows,
+      channels,
+      parts,
+      rowsPerTask: per,
+    });
+    finish(parts, tasks);
+  });
+}
+
+/** y = uScale·u (+ xScale·x) + shift a channel. */
+function affine(
+  ctx: Context,
+  u: TensorInfo,
+  x: TensorInfo | undefined,
+  y: TensorInfo,
+  coefficients: { uScale: Word; xScale?: Word; shift: Word },
+): void {
+  const { channels, rows, per, tasks } = rowsOf(u);
+  const { uScale, xScale, shift } = coefficients;
+  ctx.pool.run(Kernel.channelAffine, tasks, ChannelAffineArgs, {
+    u,
+    x,
+    rows,
+    channels,
+    y,
+    rowsPerTask: per,
+    uScale,
+    xScale,
+    shift,
+  });
+}
+
+/** Registers {@link BatchNorm}, its gradient, and the affine map a channel that evaluation needs. */
 export function registerBatchNorm(ctx: Context): void {
   const { pool } = ctx;
-  const rowsOf = (x: TensorInfo) => {
-    const c = x.shape.at(-1)!, rows = size(x.shape) / c;
-    return { c, rows, ...share(rows, Math.max(8, Math.ceil(8192 / c))) };
-  };
-  /** Σu and Σuv a channel by parts, handed to `finish` with their address and number. */
-  const sums = (
-    x: TensorInfo,
-    dy: TensorInfo | undefined,
-    finish: (parts: number, tasks: number) => void,
-  ) => {
-    const { c, rows, per, tasks } = rowsOf(x);
-    ctx.temporary(tasks * 2 * c, (parts) => {
-      pool.run(Kernel.channelSums, tasks, [ctx.at(x), dy ? ctx.at(dy) : 0, rows, c, parts, per]);
-      finish(parts, tasks);
-    });
-  };
-  /** out = a·u (+ b·x) + c a channel, the coefficients at addresses. */
-  const affine = (
-    u: TensorInfo,
-    x: TensorInfo | undefined,
-    out: TensorInfo,
-    a: number,
-    b: number,
-    c: number,
-  ) => {
-    const { c: channels, rows, per, tasks } = rowsOf(u);
-    pool.run(Kernel.channelAffine, tasks, [
-      ...[ctx.at(u), x ? ctx.at(x) : 0, rows, channels, ctx.at(out), per, a, b, c],
-    ]);
-  };
-
-  ctx.register("BatchNorm", () => ({ x, gamma, beta }, { eps }) => {
-    const { c, rows } = rowsOf(x);
+  registerKernel("wasm", BatchNorm, ({ x, gamma, beta }, { eps }) => {
+    const { channels, rows } = rowsOf(x);
     const y = ctx.output(x.shape);
-    const [mean, variance, rstd] = [0, 1, 2].map(() => ctx.output([c]));
-    ctx.temporary(2 * c, (a) => {
-      const b = a + 4 * c;
-      sums(x, undefined, (parts, tasks) =>
-        pool.run(Kernel.batchNormStats, 1, [
-          ...[parts, tasks, rows, c, ctx.at(x), ctx.at(gamma), ctx.at(beta), new Float(eps)],
-          ...[ctx.at(mean), ctx.at(variance), ctx.at(rstd), a, b],
-        ]));
-      affine(x, undefined, y, a, 0, b);
+    const [mean, variance, rstd] = [0, 1, 2].map(() => ctx.output([channels]));
+    ctx.temporary(2 * channels, (scale) => {
+      const shift = scale + 4 * channels;
+      withSums(
+        ctx,
+        x,
+        undefined,
+        (parts, partCount) =>
+          pool.run(Kernel.batchNormStats, 1, BatchNormStatsArgs, {
+            parts,
+            partCount,
+            rows,
+            channels,
+            x,
+            gamma,
+            beta,
+            eps: new Float(eps),
+            mean,
+            variance,
+            rstd,
+            scale,
+            shift,
+          }),
+      );
+      affine(ctx, x, undefined, y, { uScale: scale, shift });
     });
-    return [y, mean, variance, rstd];
+    return { y, mean, variance, rstd };
   });
-  ctx.register("BatchNormGrad", () => ({ x, gamma, mean, rstd, dy }) => {
-    const { c, rows } = rowsOf(x);
+  registerKernel("wasm", BatchNormGrad, ({ x, gamma, mean, rstd, dy }) => {
+    const { channels, rows } = rowsOf(x);
     const dx = ctx.output(x.shape);
-    const [dGamma, dBeta] = [0, 1].map(() => ctx.output([c]));
-    ctx.temporary(3 * c, (k) => {
-      const [a, b, shift] = [k, k + 4 * c, k + 8 * c];
-      sums(x, dy, (parts, tasks) =>
-        pool.run(Kernel.batchNormGradStats, 1, [
-          ...[parts, tasks, rows, c, ctx.at(gamma), ctx.at(mean), ctx.at(rstd)],
-          ...[ctx.at(dGamma), ctx.at(dBeta), a, b, shift],
-        ]));
-      affine(dy, x, dx, a, b, shift);
+    const [dGamma, dBeta] = [0, 1].map(() => ctx.output([channels]));
+    ctx.temporary(3 * channels, (dyScale) => {
+      const xScale = dyScale + 4 * channels, shift = xScale + 4 * channels;
+      withSums(
+        ctx,
+        x,
+        dy,
+        (parts, partCount) =>
+          pool.run(Kernel.batchNormGradStats, 1, BatchNormGradStatsArgs, {
+            parts,
+            partCount,
+            rows,
+            channels,
+            gamma,
+            mean,
+            rstd,
+            dGamma,
+            dBeta,
+            dyScale,
+            xScale,
+            shift,
+          }),
+      );
+      affine(ctx, dy, x, dx, { uScale: dyScale, xScale, shift });
     });
-    return [dx, dGamma, dBeta];
+    return { dx, dGamma, dBeta };
   });
-  ctx.register("ChannelAffine", () => ({ x, scale, shift }) => {
+  registerKernel("wasm", ChannelAffine, ({ x, scale, shift }) => {
     const y = ctx.output(x.shape);
-    affine(x, undefined, y, ctx.at(scale), 0, ctx.at(shift));
-    return y;
+    affine(ctx, x, undefined, y, { uScale: scale, shift });
+    return { y };
   });
 }

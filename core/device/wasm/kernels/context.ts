@@ -1,24 +1,23 @@
-/** What a kernel's JavaScript side needs: addresses, outputs, temporaries, and registration. */
-import { tf } from "../../../tf.ts";
-import type { Attrs, TensorInfo } from "../../../tf.ts";
+/** What a kernel's JavaScript side needs: addresses, outputs and temporary memory. */
+import type { TensorInfo } from "../../../tf.ts";
 import type { WasmModule } from "../boot.ts";
 import type { KernelPool } from "../pool.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
-/** A kernel as tfjs calls it. */
-export type KernelFunc = (
-  inputs: Record<string, TensorInfo>,
-  attrs: Any,
-) => TensorInfo | TensorInfo[];
 
 /** The booted WASM device, as kernels see it. */
 export class Context {
   constructor(readonly backend: Any, readonly module: WasmModule, readonly pool: KernelPool) {}
 
-  /** A tensor's address. */
-  at(t: TensorInfo): number {
+  /** A tensor's address, in bytes. */
+  address(t: TensorInfo): number {
     return this.backend.dataIdMap.get(t.dataId).memoryOffset;
+  }
+
+  /** A float32 scalar's number. */
+  scalar(t: TensorInfo): number {
+    return new Float32Array(this.pool.memory.buffer)[this.address(t) / 4];
   }
 
   /** A new float32 tensor, its contents undefined. */
@@ -26,8 +25,8 @@ export class Context {
     return this.backend.makeOutput(shape, "float32");
   }
 
-  /** Calls body with the address of n temporary floats. */
-  temporary<T>(floats: number, body: (at: number) => T): T {
+  /** Calls body with the address of memory for n floats, which is freed after it. */
+  temporary<T>(floats: number, body: (address: number) => T): T {
     const at = this.module._malloc(floats * 4);
     try {
       return body(at);
@@ -35,31 +34,10 @@ export class Context {
       this.module._free(at);
     }
   }
-
-  /** Registers a kernel for this device. `original` is tfjs's own of that name, where it has one. */
-  register(
-    name: string,
-    make: (original: KernelFunc | undefined) => KernelFunc,
-  ): void {
-    const old = tf.getKernel(name, "wasm");
-    const { backend } = this;
-    if (old) {
-      old.setupFunc?.(backend);
-      tf.unregisterKernel(name, "wasm");
-    }
-    const original: KernelFunc | undefined = old &&
-      ((inputs, attrs) => old.kernelFunc({ inputs, attrs, backend } as Any) as TensorInfo);
-    const kernel = make(original);
-    tf.registerKernel({
-      kernelName: name,
-      backendName: "wasm",
-      kernelFunc: ({ inputs, attrs }) => kernel(inputs as Record<string, TensorInfo>, attrs as Attrs),
-    });
-  }
 }
 
-/** Floats of a task of the elementwise kernels, as in the module. */
-export const CHUNK = 16384;
+/** Whether tensors are all of float32. */
+export const areFloat = (...ts: TensorInfo[]): boolean => ts.every((t) => t.dtype === "float32");
 
 /** The number of elements of a shape. */
 export const size = (shape: number[]): number => shape.reduce((a, b) => a * b, 1);

@@ -1,15 +1,256 @@
-/** Convolution and its two gradients, under tfjs's kernel names. */
+/** Convolution and its two gradients, for our ops and under tfjs's kernel names. */
+import {
+  Conv2d,
+  Conv2dFilterGrad,
+  Conv2dInputGrad,
+  convShape,
+  registerKernel,
+  replaceKernel,
+} from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { Kernel } from "../pool.ts";
-import { type Context, size } from "./context.ts";
-import { runSmall, smallFilterGrad, smallFits } from "./small.ts";
-import { runWinograd, winogradFilterGrad, winogradFits } from "./winograd.ts";
+import { ConvArgs, ConvFilterGradArgs, FilterArgs, Kernel, NR } from "../assembly/abi.ts";
+import { areFloat, type Context, size } from "./context.ts";
+import { runSmall, smallFilterGrad, smallFits } from "./conv_small.ts";
+import { type ConvKernels, thinKernels } from "./conv_thin.ts";
+import { runWinograd, winogradFilterGrad, winogradFits } from "./conv_winograd.ts";
+import { sumRows } from "./reduce.ts";
 
-/** Sizes of a convolution, as tfjs works them out. */
-export type ConvInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
 type Shape4 = [number, number, number, number];
 
+/** Output pixels that a task works on: enough to use packed panels often, few enough for the cache. */
+const PIXELS_PER_TASK = 240;
+/** Fewest that are worth a task. */
+const MIN_PIXELS_PER_TASK = 48;
+/** Most groups of images that partial filter gradients are kept for. */
+export const MAX_GROUPS = 8;
+
+/** Sizes of a convolution, by the names of its kernels' arguments. */
+export interface ConvSizes {
+  images: number;
+  height: number;
+  width: number;
+  channels: number;
+  kernelHeight: number;
+  kernelWidth: number;
+  stride: number;
+  startRow: number;
+  startColumn: number;
+  outHeight: number;
+  outWidth: number;
+}
+
+/** A convolution that is to be run. */
+export interface ConvCall extends ConvSizes {
+  input: TensorInfo;
+  /** An address, and steps in floats. */
+  out: number;
+  imageStep: number;
+  rowStep: number;
+  columnStep: number;
+  outChannels: number;
+  bias: TensorInfo | undefined;
+  /** What is added to the output, of its shape. */
+  add: TensorInfo | undefined;
+}
+
+/** A filter [kh,kw,C,Co] to be packed: its taps in an order, its input and output channels exchanged where `flip`. */
+export interface Filter {
+  tensor: TensorInfo;
+  flip: boolean;
+  taps: number[];
+}
+
+/** The kernels for convolutions of any size. */
+const PLAIN: ConvKernels = {
+  pack: Kernel.packFilter,
+  conv: Kernel.conv,
+  filterGrad: Kernel.convFilterGrad,
+};
+
+/** How many images and rows a task takes. */
+function blocks(n: number, rows: number, columns: number) {
+  const share = Math.ceil(n * rows * columns / 8);
+  const wanted = Math.min(PIXELS_PER_TASK, Math.max(MIN_PIXELS_PER_TASK, share));
+  const image = rows * columns;
+  if (image >= wanted) {
+    return { images: 1, rows: Math.min(rows, Math.max(1, Math.round(wanted / columns))) };
+  }
+  return { images: Math.min(n, Math.ceil(wanted / image)), rows };
+}
+
+/** A convolution by a filter. */
+function convolve(ctx: Context, filter: Filter, c: ConvCall): void {
+  const whole = c.columnStep === c.outChannels && c.rowStep === c.outWidth * c.outChannels;
+  if (whole && winogradFits(c, c.outChannels)) return runWinograd(ctx, filter, c);
+  const { tensor, flip, taps } = filter;
+  const thin = whole ? thinKernels(c.channels, c.outChannels, taps.length) : undefined;
+  const kernels = thin ?? PLAIN;
+  const panels = Math.ceil(c.outChannels / NR);
+  ctx.temporary(taps.length * c.channels * panels * NR, (packed) => {
+    ctx.pool.run(kernels.pack, kernels.pack === Kernel.packRun ? c.outChannels : panels, FilterArgs, {
+      filter: tensor,
+      channels: tensor.shape[2],
+      outChannels: tensor.shape[3],
+      packed,
+      flip,
+      taps: taps.length,
+      tapNumbers: taps,
+    });
+    if (!thin && smallFits(c)) return runSmall(ctx, packed, c);
+    const per = blocks(c.images, c.outHeight, c.outWidth);
+    const tasks = Math.ceil(c.images / per.images) * Math.ceil(c.outHeight / per.rows);
+    ctx.pool.run(kernels.conv, tasks, ConvArgs, {
+      ...c,
+      panels: packed,
+      imagesPerTask: per.images,
+      rowsPerTask: per.rows,
+    });
+  });
+}
+
+/** out = x ∗ filter (+ bias) (+ a tensor of out's shape). */
+function forward(
+  ctx: Context,
+  x: TensorInfo,
+  filter: TensorInfo,
+  sizes: ConvSizes,
+  bias?: TensorInfo,
+  add?: TensorInfo,
+): TensorInfo {
+  const [kh, kw, , outChannels] = filter.shape;
+  const { outHeight, outWidth } = sizes;
+  const y = ctx.output([sizes.images, outHeight, outWidth, outChannels]);
+  convolve(ctx, { tensor: filter, flip: false, taps: Array.from({ length: kh * kw }, (_, i) => i) }, {
+    ...sizes,
+    input: x,
+    out: ctx.address(y),
+    imageStep: outHeight * outWidth * outChannels,
+    rowStep: outWidth * outChannels,
+    columnStep: outChannels,
+    outChannels,
+    bias,
+    add,
+  });
+  return y;
+}
+
+/**
+ * The taps of one stride phase: input rows with (row − start) mod stride = phase see only these filter rows.
+ * @param start where the first output's first tap lies, as {@link ConvSizes} has it
+ */
+function phase(which: number, size: number, k: number, start: number, stride: number) {
+  const first = (((which + start) % stride) + stride) % stride;
+  const count = Math.ceil((size - first) / stride);
+  const taps = Math.ceil((k - which) / stride);
+  return {
+    first,
+    count,
+    start: (first - start - which) / stride - (taps - 1),
+    taps: Array.from({ length: Math.max(0, taps) }, (_, j) => which + (taps - 1 - j) * stride),
+  };
+}
+
+/** dx: a convolution of dy with the flipped filter, one for each stride phase. */
+function inputGrad(ctx: Context, dy: TensorInfo, filter: TensorInfo, sizes: ConvSizes): TensorInfo {
+  const { images, height, width, channels, kernelHeight, kernelWidth, stride } = sizes;
+  const dx = ctx.output([images, height, width, channels]);
+  if (kernelHeight < stride || kernelWidth < stride) ctx.backend.typedArrayFromHeap(dx).fill(0);
+  for (let py = 0; py < stride; py++) {
+    const y = phase(py, height, kernelHeight, sizes.startRow, stride);
+    for (let px = 0; px < stride; px++) {
+      const x = phase(px, width, kernelWidth, sizes.startColumn, stride);
+      const taps = y.taps.flatMap((ky) => x.taps.map((kx) => ky * kernelWidth + kx));
+      if (taps.length === 0 || y.count <= 0 || x.count <= 0) continue;
+      const [, dyHeight, dyWidth, dyChannels] = dy.shape;
+      convolve(ctx, { tensor: filter, flip: true, taps }, {
+        input: dy,
+        images,
+        height: dyHeight,
+        width: dyWidth,
+        channels: dyChannels,
+        kernelHeight: y.taps.length,
+        kernelWidth: x.taps.length,
+        stride: 1,
+        startRow: y.start,
+        startColumn: x.start,
+        outHeight: y.count,
+        outWidth: x.count,
+        out: ctx.address(dx) + (y.first * width + x.first) * channels * 4,
+        imageStep: height * width * channels,
+        rowStep: stride * width * channels,
+        columnStep: stride * channels,
+        outChannels: channels,
+        bias: undefined,
+        add: undefined,
+      });
+    }
+  }
+  return dx;
+}
+
+/** dW, summed over a fixed number of groups of images so that threads do not change the result. */
+function filterGrad(
+  ctx: Context,
+  input: TensorInfo,
+  dy: TensorInfo,
+  shape: number[],
+  sizes: ConvSizes,
+): TensorInfo {
+  const dw = ctx.output(shape), outChannels = shape[3];
+  if (winogradFits(sizes, outChannels)) {
+    winogradFilterGrad(ctx, { input, dy, dw }, outChannels, sizes);
+    return dw;
+  }
+  const thin = thinKernels(sizes.channels, outChannels, sizes.kernelHeight * sizes.kernelWidth);
+  if (!thin && smallFits(sizes)) {
+    smallFilterGrad(ctx, { input, dy, dw }, outChannels, sizes);
+    return dw;
+  }
+  const imagesPerGroup = Math.ceil(sizes.images / MAX_GROUPS);
+  const groups = Math.ceil(sizes.images / imagesPerGroup), floats = size(shape);
+  const per = blocks(imagesPerGroup, sizes.outHeight, sizes.outWidth);
+  const run = (parts: number) =>
+    ctx.pool.run((thin ?? PLAIN).filterGrad, groups, ConvFilterGradArgs, {
+      ...sizes,
+      input,
+      dy,
+      parts,
+      imagesPerGroup,
+      imagesPerBlock: per.images,
+      outChannels,
+      rowsPerBlock: per.rows,
+    });
+  if (groups === 1) run(ctx.address(dw));
+  else {
+    ctx.temporary(groups * floats, (parts) => {
+      run(parts);
+      sumRows(ctx, parts, groups, floats, dw);
+    });
+  }
+  return dw;
+}
+
+/** The sizes of our own convolution. */
+function sizesOf(x: number[], filter: number[], attrs: { stride: number; padding: number }): ConvSizes {
+  const [, outHeight, outWidth] = convShape(x, filter, attrs);
+  const [images, height, width, channels] = x, [kernelHeight, kernelWidth] = filter;
+  return {
+    images,
+    height,
+    width,
+    channels,
+    kernelHeight,
+    kernelWidth,
+    stride: attrs.stride,
+    startRow: -attrs.padding,
+    startColumn: -attrs.padding,
+    outHeight,
+    outWidth,
+  };
+}
+
+/** Attributes of tfjs's convolutions. */
 interface ConvAttrs {
   strides: [number, number] | number;
   pad: "valid" | "same" | number;
@@ -19,292 +260,82 @@ interface ConvAttrs {
   activation?: string;
 }
 
-/** Output pixels that a task works on: enough to use packed panels often, few enough for the cache. */
-const PIXELS = 240;
-/** Most groups of images that partial filter gradients are kept for. */
-export const GROUPS = 8;
-
-function geometry(x: number[], filter: number[], attrs: ConvAttrs): ConvInfo {
-  return tf.backend_util.computeConv2DInfo(
+/** The sizes of tfjs's; undefined where the kernels here do not do it. */
+function tfjsSizes(x: number[], filter: number[], attrs: ConvAttrs): ConvSizes | undefined {
+  const { strides, pad, dataFormat = "NHWC", dilations = 1, dimRoundingMode } = attrs;
+  if (dataFormat !== "NHWC") return undefined;
+  // tfjs takes a number of pixels of padding for square filters only: it computes the width from the height.
+  const numeric = typeof pad === "number";
+  const info = tf.backend_util.computeConv2DInfo(
     x as Shape4,
     filter as Shape4,
-    attrs.strides,
-    attrs.dilations ?? 1,
-    attrs.pad,
-    attrs.dimRoundingMode,
+    strides,
+    dilations,
+    numeric ? [[0, 0], [pad, pad], [pad, pad], [0, 0]] : pad,
+    dimRoundingMode ?? (numeric ? "floor" : undefined),
   );
-}
-
-function supported(info: ConvInfo, attrs: ConvAttrs): boolean {
-  return info.strideHeight === info.strideWidth && info.dilationHeight === 1 &&
-    info.dilationWidth === 1 && (attrs.dataFormat ?? "NHWC") === "NHWC";
-}
-
-function requireSupported(name: string, info: ConvInfo, attrs: ConvAttrs): void {
-  if (supported(info, attrs)) return;
-  throw new Error(
-    `${name} on WASM needs NHWC, dilation 1 and equal strides, not ${attrs.dataFormat}, ` +
-      `dilation ${info.dilationHeight}×${info.dilationWidth}, stride ${info.strideHeight}×${info.strideWidth}`,
-  );
-}
-
-/** How many images and rows a task takes. */
-function blocks(n: number, rows: number, columns: number, pixels: number) {
-  const wanted = Math.min(pixels, Math.max(48, Math.ceil(n * rows * columns / 8)));
-  const image = rows * columns;
-  if (image >= wanted) {
-    return { images: 1, rows: Math.min(rows, Math.max(1, Math.round(wanted / columns))) };
-  }
-  return { images: Math.min(n, Math.ceil(wanted / image)), rows };
-}
-
-/** Sizes of a convolution that is to be run. */
-export interface ConvSizes {
-  shape: [n: number, h: number, w: number, c: number];
-  kernel: [kh: number, kw: number];
-  stride: number;
-  start: [y: number, x: number];
-  outSize: [rows: number, columns: number];
-}
-
-/** A convolution that is to be run: sizes, addresses, and steps in floats. */
-export interface ConvCall extends ConvSizes {
-  input: number;
-  out: number;
-  outSteps: [image: number, row: number, column: number];
-  channels: number;
-  /** Address of the bias, and of a tensor of the output's layout to add; 0 for none. */
-  bias: number;
-  add: number;
-}
-
-/** A convolution's sizes as kernels take them. */
-export const sizeArgs = (c: ConvSizes) => [...c.shape, ...c.kernel, c.stride, ...c.start, ...c.outSize];
-/** All that the kernels of a packed filter take but the size of a task. */
-export const convArgs = (panels: number, c: ConvCall) => [
-  ...[c.input, ...sizeArgs(c), c.out, ...c.outSteps],
-  ...[c.channels, panels, c.bias, c.add],
-];
-
-/** A convolution of any size by the packed filter at an address: panels, or runs for few output channels. */
-function runConv({ pool }: Context, kind: Kind, panels: number, c: ConvCall): void {
-  const [n, , , ci] = c.shape;
-  const [kh, kw] = c.kernel;
-  const [ho, wo] = c.outSize;
-  const per = blocks(n, ho, wo, PIXELS);
-  const tasks = Math.ceil(n / per.images) * Math.ceil(ho / per.rows);
-  const pixels = per.images * per.rows * wo + 6;
-  const image = ((per.rows - 1) * c.stride + kh) * ((wo - 1) * c.stride + kw) * ci;
-  const [kernel, scratch] = {
-    plain: [Kernel.conv, 2 * pixels + per.images * image],
-    fewIn: [Kernel.convFewIn, image + kh * kw * ci * pixels],
-    fewOut: [Kernel.convFewOut, image],
-  }[kind];
-  pool.run(kernel, tasks, [...convArgs(panels, c), per.images, per.rows], scratch * 4 + 64);
-}
-
-/** Which of the kernels for convolutions of any size. */
-type Kind = "plain" | "fewIn" | "fewOut";
-
-/** By channels; those for few write outputs without gaps. */
-function kindOf(channels: number, outChannels: number, taps: number, whole: boolean): Kind {
-  if (whole && channels <= 4 && channels * taps <= 128) return "fewIn";
-  return whole && outChannels <= 3 ? "fewOut" : "plain";
-}
-
-const panelFloats = (taps: number, k: number, n: number) => taps * k * Math.ceil(n / 8) * 8;
-
-/** Packs the filter's taps in the given order as panels of eight outputs; `flip` exchanges in and out. */
-function packFilter(
-  ctx: Context,
-  filter: TensorInfo,
-  flip: 0 | 1,
-  taps: number[],
-  panels: number,
-): void {
-  const [, , ci, co] = filter.shape;
-  ctx.pool.run(Kernel.packFilter, Math.ceil((flip ? ci : co) / 8), [
-    ...[ctx.at(filter), ci, co, panels, flip, taps.length, ...taps],
-  ]);
-}
-
-/** A convolution by the filter's taps in the given order; `flip` exchanges its input and output channels. */
-function convolve(ctx: Context, filter: TensorInfo, flip: 0 | 1, taps: number[], c: ConvCall): void {
-  const [, , ci, co] = filter.shape;
-  const at = ctx.at(filter);
-  const whole = c.outSteps[2] === c.channels && c.outSteps[1] === c.outSize[1] * c.channels;
-  if (whole && winogradFits(c.kernel, c.stride, [ci, co], c.shape[0], c.outSize)) {
-    return runWinograd(ctx, at, [ci, co], flip, taps, c);
-  }
-  const kind = kindOf(c.shape[3], c.channels, taps.length, whole);
-  ctx.temporary(panelFloats(taps.length, c.shape[3], c.channels), (panels) => {
-    const args = [at, ci, co, panels, flip, taps.length, ...taps];
-    if (kind === "fewOut") ctx.pool.run(Kernel.packRun, c.channels, args);
-    else packFilter(ctx, filter, flip, taps, panels);
-    if (kind === "plain" && smallFits(c)) runSmall(ctx, panels, c);
-    else runConv(ctx, kind, panels, c);
-  });
-}
-
-/** out = x ∗ filter (+ bias) (+ a tensor of out's shape), NHWC; addresses, 0 for none. */
-function forward(ctx: Context, x: TensorInfo, filter: TensorInfo, info: ConvInfo, bias = 0, add = 0) {
-  const out = ctx.output(info.outShape);
-  const [kh, kw, , co] = filter.shape;
-  const { outHeight: ho, outWidth: wo } = info;
-  convolve(ctx, filter, 0, Array.from({ length: kh * kw }, (_, i) => i), {
-    input: ctx.at(x),
-    shape: x.shape as Shape4,
-    kernel: [kh, kw],
-    stride: info.strideHeight,
-    start: [-info.padInfo.top, -info.padInfo.left],
-    out: ctx.at(out),
-    outSize: [ho, wo],
-    outSteps: [ho * wo * co, wo * co, co],
-    channels: co,
-    bias,
-    add,
-  });
-  return out;
-}
-
-/** The taps of one stride phase: input rows with (row + pad) mod stride = phase see only these filter rows. */
-function phase(which: number, size: number, k: number, pad: number, stride: number) {
-  const first = (((which - pad) % stride) + stride) % stride;
-  const count = Math.ceil((size - first) / stride);
-  const taps = Math.ceil((k - which) / stride);
+  const { strideHeight, strideWidth, dilationHeight, dilationWidth } = info;
+  if (strideHeight !== strideWidth || dilationHeight !== 1 || dilationWidth !== 1) return undefined;
   return {
-    first,
-    count,
-    start: (first + pad - which) / stride - (taps - 1),
-    taps: Array.from({ length: Math.max(0, taps) }, (_, j) => which + (taps - 1 - j) * stride),
+    images: info.batchSize,
+    height: info.inHeight,
+    width: info.inWidth,
+    channels: info.inChannels,
+    kernelHeight: info.filterHeight,
+    kernelWidth: info.filterWidth,
+    stride: strideHeight,
+    startRow: -info.padInfo.top,
+    startColumn: -info.padInfo.left,
+    outHeight: info.outHeight,
+    outWidth: info.outWidth,
   };
 }
 
-/** dx: a convolution of dy with the transposed filter, one for each stride phase. */
-function inputGrad(ctx: Context, dy: TensorInfo, filter: TensorInfo, info: ConvInfo) {
-  const dx = ctx.output(info.inShape);
-  const [kh, kw, ci] = filter.shape;
-  const [, h, w] = info.inShape;
-  const s = info.strideHeight;
-  if (kh < s || kw < s) ctx.backend.typedArrayFromHeap(dx).fill(0);
-  for (let py = 0; py < s; py++) {
-    const y = phase(py, h, kh, info.padInfo.top, s);
-    for (let px = 0; px < s; px++) {
-      const x = phase(px, w, kw, info.padInfo.left, s);
-      const taps = y.taps.flatMap((ky) => x.taps.map((kx) => ky * kw + kx));
-      if (taps.length === 0 || y.count <= 0 || x.count <= 0) continue;
-      convolve(ctx, filter, 1, taps, {
-        input: ctx.at(dy),
-        shape: dy.shape as Shape4,
-        kernel: [y.taps.length, x.taps.length],
-        stride: 1,
-        start: [y.start, x.start],
-        out: ctx.at(dx) + (y.first * w + x.first) * ci * 4,
-        outSize: [y.count, x.count],
-        outSteps: [h * w * ci, s * w * ci, s * ci],
-        channels: ci,
-        bias: 0,
-        add: 0,
-      });
-    }
-  }
-  return dx;
-}
-
-/** dW, summed over a fixed number of groups of images so that threads do not change the result. */
-function filterGrad(ctx: Context, x: TensorInfo, dy: TensorInfo, info: ConvInfo) {
-  const dw = ctx.output(info.filterShape);
-  const [kh, kw, ci, co] = info.filterShape;
-  const n = info.batchSize, s = info.strideHeight;
-  const { outHeight: ho, outWidth: wo } = info;
-  if (winogradFits([kh, kw], s, [ci, co], n, [ho, wo])) {
-    winogradFilterGrad(ctx, ctx.at(x), ctx.at(dy), ctx.at(dw), info);
-    return dw;
-  }
-  const kind = kindOf(ci, co, kh * kw, true);
-  const sizes: ConvSizes = {
-    shape: info.inShape,
-    kernel: [kh, kw],
-    stride: s,
-    start: [-info.padInfo.top, -info.padInfo.left],
-    outSize: [ho, wo],
-  };
-  if (kind === "plain" && smallFits(sizes)) {
-    smallFilterGrad(ctx, ctx.at(x), ctx.at(dy), ctx.at(dw), co, sizes);
-    return dw;
-  }
-  const perGroup = Math.ceil(n / GROUPS);
-  const groups = Math.ceil(n / perGroup);
-  const per = blocks(perGroup, ho, wo, PIXELS);
-  const pixels = per.images * per.rows * wo;
-  const padded = per.images * ((per.rows - 1) * s + kh) * ((wo - 1) * s + kw) * ci;
-  const floats = size(dw.shape);
-  const image = padded / per.images;
-  const [kernel, scratch] = {
-    plain: [Kernel.convFilterGrad, pixels * Math.ceil(co / 8) * 8 + padded],
-    fewIn: [Kernel.convFilterGradFewIn, (2 + pixels + 6) * (kh * kw * ci + 8) + image],
-    fewOut: [Kernel.convFilterGradFewOut, floats + image],
-  }[kind];
-  const run = (parts: number) =>
-    ctx.pool.run(kernel, groups, [
-      ...[ctx.at(x), ...sizeArgs(sizes), ctx.at(dy), parts],
-      ...[perGroup, per.images, co, per.rows],
-    ], scratch * 4 + 128);
-  if (groups === 1) run(ctx.at(dw));
-  else {
-    ctx.temporary(groups * floats, (parts) => {
-      run(parts);
-      sumRows(ctx, parts, groups, floats, ctx.at(dw));
-    });
-  }
-  return dw;
-}
-
-/** out[i] = Σ_r parts[r·length + i], floats at addresses. */
-export function sumRows(
-  { pool }: Context,
-  parts: number,
-  rows: number,
-  length: number,
-  out: number,
-) {
-  const per = 4096;
-  pool.run(Kernel.sumRows, Math.ceil(length / per), [parts, rows, length, out, per]);
-}
-
-/** Registers Conv2D, FusedConv2D, Conv2DAdd, Conv2DBackpropInput and Conv2DBackpropFilter. */
+/** Registers Conv2d and its gradients, and tfjs's Conv2D, FusedConv2D and their gradients by the same functions. */
 export function registerConv(ctx: Context): void {
-  ctx.register("Conv2D", (original) => ({ x, filter }, attrs: ConvAttrs) => {
-    const info = geometry(x.shape, filter.shape, attrs);
-    if (!supported(info, attrs)) return original!({ x, filter }, attrs);
-    return forward(ctx, x, filter, info);
+  registerKernel("wasm", Conv2d, ({ x, filter, bias, residual }, attrs) => ({
+    y: forward(ctx, x, filter, sizesOf(x.shape, filter.shape, attrs), bias, residual),
+  }));
+  registerKernel("wasm", Conv2dInputGrad, ({ dy, filter }, attrs) => ({
+    dx: inputGrad(ctx, dy, filter, sizesOf(attrs.inputShape, filter.shape, attrs)),
+  }));
+  registerKernel("wasm", Conv2dFilterGrad, ({ x, dy }, attrs) => ({
+    dFilter: filterGrad(ctx, x, dy, attrs.filterShape, sizesOf(x.shape, attrs.filterShape, attrs)),
+  }));
+
+  replaceKernel("wasm", "Conv2D", (original) => (inputs, attrs: ConvAttrs) => {
+    const { x, filter } = inputs, sizes = tfjsSizes(x.shape, filter.shape, attrs);
+    return sizes && areFloat(x, filter) ? forward(ctx, x, filter, sizes) : original(inputs, attrs);
   });
-  ctx.register("FusedConv2D", (original) => (inputs, attrs: ConvAttrs) => {
+  replaceKernel("wasm", "FusedConv2D", (original) => (inputs, attrs: ConvAttrs) => {
     const { x, filter, bias, preluActivationWeights } = inputs;
-    const info = geometry(x.shape, filter.shape, attrs);
-    const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
-    if (!plain || !supported(info, attrs)) return original!(inputs, attrs);
-    return forward(ctx, x, filter, info, bias ? ctx.at(bias) : 0);
+    const sizes = tfjsSizes(x.shape, filter.shape, attrs);
+    const linear = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
+    const whole = !bias || (size(bias.shape) === filter.shape[3] && areFloat(bias));
+    if (!linear || !whole || !sizes || !areFloat(x, filter)) return original(inputs, attrs);
+    return forward(ctx, x, filter, sizes, bias);
   });
-  ctx.register("Conv2DAdd", () => ({ x, filter, bias, residual }, attrs: ConvAttrs) => {
-    const info = geometry(x.shape, filter.shape, attrs);
-    requireSupported("Conv2DAdd", info, attrs);
-    return forward(ctx, x, filter, info, bias ? ctx.at(bias) : 0, ctx.at(residual));
+  // Until F.conv2d runs Conv2d.
+  replaceKernel("wasm", "Conv2DAdd", (original) => (inputs, attrs: ConvAttrs) => {
+    const { x, filter, bias, residual } = inputs, sizes = tfjsSizes(x.shape, filter.shape, attrs);
+    return sizes ? forward(ctx, x, filter, sizes, bias, residual) : original(inputs, attrs);
   });
-  ctx.register(
+  replaceKernel(
+    "wasm",
     "Conv2DBackpropInput",
-    () => ({ dy, filter }, attrs: ConvAttrs & { inputShape: Shape4 }) => {
-      const info = geometry(attrs.inputShape, filter.shape, attrs);
-      requireSupported("Conv2DBackpropInput", info, attrs);
-      return inputGrad(ctx, dy, filter, info);
+    (original) => (inputs, attrs: ConvAttrs & { inputShape: Shape4 }) => {
+      const { dy, filter } = inputs, sizes = tfjsSizes(attrs.inputShape, filter.shape, attrs);
+      return sizes && areFloat(dy, filter) ? inputGrad(ctx, dy, filter, sizes) : original(inputs, attrs);
     },
   );
-  ctx.register(
+  replaceKernel(
+    "wasm",
     "Conv2DBackpropFilter",
-    () => ({ x, dy }, attrs: ConvAttrs & { filterShape: Shape4 }) => {
-      const info = geometry(x.shape, attrs.filterShape, attrs);
-      requireSupported("Conv2DBackpropFilter", info, attrs);
-      return filterGrad(ctx, x, dy, info);
+    (original) => (inputs, attrs: ConvAttrs & { filterShape: Shape4 }) => {
+      const { x, dy } = inputs, sizes = tfjsSizes(x.shape, attrs.filterShape, attrs);
+      return sizes && areFloat(x, dy)
+        ? filterGrad(ctx, x, dy, attrs.filterShape, sizes)
+        : original(inputs, attrs);
     },
   );
 }

@@ -1,8 +1,15 @@
-/** Matrix products under tfjs's kernel names. */
+/** Matrix products, for our ops and under tfjs's kernel names. */
+import { Linear, registerKernel, replaceKernel } from "../../../ops/mod.ts";
+import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { Kernel } from "../pool.ts";
-import { type Context, size } from "./context.ts";
-import { sumRows } from "./conv.ts";
+import { Kernel, MatMulArgs, MR, NR, PackArgs } from "../assembly/abi.ts";
+import { areFloat, type Context, size } from "./context.ts";
+import { sumRows } from "./reduce.ts";
+
+/** Where a product is split along its sum: at most so many rows, at least so long a sum, into so many parts. */
+const SPLIT_ROWS = 256, SPLIT_K = 512, PARTS = 8;
+/** Rows of a task, from few threads' share to what fits the cache. */
+const MIN_ROWS_PER_TASK = 24, MAX_ROWS_PER_TASK = 96;
 
 interface MatMulAttrs {
   transposeA: boolean;
@@ -10,35 +17,98 @@ interface MatMulAttrs {
   activation?: string;
 }
 
-/** a·b (+ bias) over leading batch axes; `undefined` where the batches broadcast in a way this kernel does not do. */
+/** A product of batches of matrices; steps are in floats. */
+interface Product {
+  a: TensorInfo;
+  aBatchStep: number;
+  aRowStep: number;
+  transposeA: boolean;
+  b: TensorInfo;
+  bBatchStep: number;
+  bRowStep: number;
+  bColumnStep: number;
+  m: number;
+  n: number;
+  k: number;
+  batch: number;
+  /** The address of the output, without gaps. */
+  out: number;
+  bias?: TensorInfo;
+  /** What is added to the output, of its shape. */
+  add?: TensorInfo;
+}
+
+/** Packs b and multiplies. */
+function multiply(ctx: Context, p: Product): void {
+  const { m, n, k, batch } = p;
+  const packs = p.bBatchStep ? batch : 1;
+  const panels = Math.ceil(n / NR), panelFloats = panels * NR * k;
+  const share = Math.ceil(m * batch / 8 / MR) * MR;
+  const rowsPerTask = Math.max(MIN_ROWS_PER_TASK, Math.min(MAX_ROWS_PER_TASK, share));
+  ctx.temporary(packs * panelFloats, (packed) => {
+    ctx.pool.run(Kernel.pack, packs * panels, PackArgs, {
+      matrix: p.b,
+      batchStep: p.bBatchStep,
+      rowStep: p.bRowStep,
+      columnStep: p.bColumnStep,
+      k,
+      n,
+      panels: packed,
+    });
+    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rowsPerTask), MatMulArgs, {
+      a: p.a,
+      aBatchStep: p.aBatchStep,
+      aRowStep: p.aRowStep,
+      transposeA: p.transposeA,
+      panels: packed,
+      panelBatchStep: packs === 1 ? 0 : panelFloats,
+      m,
+      n,
+      k,
+      out: p.out,
+      outBatchStep: m * n,
+      outRowStep: n,
+      bias: p.bias,
+      add: p.add,
+      rowsPerTask,
+    });
+  });
+}
+
+/** a·b (+ bias) (+ add) over leading batch axes; undefined where the batches broadcast in a way that is not done here. */
 function product(
   ctx: Context,
   a: TensorInfo,
   b: TensorInfo,
   { transposeA, transposeB }: MatMulAttrs,
-  bias = 0,
-  add = 0,
+  bias?: TensorInfo,
+  add?: TensorInfo,
 ): TensorInfo | undefined {
-  const ra = a.shape.length, rb = b.shape.length;
-  const batchA = size(a.shape.slice(0, -2)), batchB = size(b.shape.slice(0, -2));
-  if (a.dtype !== "float32" || b.dtype !== "float32") return undefined;
-  if (batchA !== batchB && batchA !== 1 && batchB !== 1) return undefined;
-  let [m, k] = [a.shape[ra - 2], a.shape[ra - 1]];
-  if (transposeA) [m, k] = [k, m];
-  const n = b.shape[rb - (transposeB ? 2 : 1)];
-  const outer = ra >= rb && batchA >= batchB ? a.shape.slice(0, -2) : b.shape.slice(0, -2);
-  const out = ctx.output([...outer, m, n]);
+  const [outerA, outerB] = [a, b].map((t) => t.shape.slice(0, -2));
+  const [aRows, aColumns] = a.shape.slice(-2), [bRows, bColumns] = b.shape.slice(-2);
+  const batchA = size(outerA), batchB = size(outerB);
+  const outer = tf.broadcast_util.assertAndGetBroadcastShape(outerA, outerB);
   let batch = size(outer);
+  if (!areFloat(a, b) || [batchA, batchB].some((n) => n !== 1 && n !== batch)) return undefined;
+  let m = transposeA ? aColumns : aRows;
+  const k = transposeA ? aRows : aColumns, n = transposeB ? bRows : bColumns;
+  const out = ctx.output([...outer, m, n]);
   // One B for every A: the batch is only more rows.
   if (batchB === 1 && !transposeA) [m, batch] = [m * batch, 1];
-  const lda = a.shape[ra - 1], ldb = b.shape[rb - 1];
   const common = {
-    ...{ a: ctx.at(a), lda, transposeA, b: ctx.at(b), m, n, ldc: n, bias, add },
-    steps: (transposeB ? [1, ldb] : [ldb, 1]) as [number, number],
+    a,
+    aRowStep: aColumns,
+    transposeA,
+    b,
+    bRowStep: transposeB ? 1 : bColumns,
+    bColumnStep: transposeB ? bColumns : 1,
+    m,
+    n,
+    bias,
+    add,
   };
-  if (
-    transposeA && !transposeB && batch === 1 && !bias && m <= SPLIT_ROWS && k >= SPLIT_K && k % PARTS === 0
-  ) {
+  const long = m <= SPLIT_ROWS && k >= SPLIT_K && k % PARTS === 0;
+  if (transposeA && !transposeB && batch === 1 && !bias && !add && long) {
     // Few rows, a long sum (a weight's gradient): parts of the sum are the batch, and are added up after.
     ctx.temporary(PARTS * m * n, (parts) => {
       const part = k / PARTS;
@@ -47,75 +117,46 @@ function product(
         out: parts,
         k: part,
         batch: PARTS,
-        strideA: part * lda,
-        strideB: part * ldb,
+        aBatchStep: part * aColumns,
+        bBatchStep: part * bColumns,
       });
-      sumRows(ctx, parts, PARTS, m * n, ctx.at(out));
+      sumRows(ctx, parts, PARTS, m * n, out);
     });
     return out;
   }
   multiply(ctx, {
-    ...{ ...common, out: ctx.at(out), k, batch },
-    strideA: batchA === 1 ? 0 : m * k,
-    strideB: batchB === 1 ? 0 : k * n,
+    ...common,
+    out: ctx.address(out),
+    k,
+    batch,
+    aBatchStep: batchA === 1 ? 0 : m * k,
+    bBatchStep: batchB === 1 ? 0 : k * n,
   });
   return out;
 }
 
-/** Where a product is split along its sum: at most so many rows, at least so long a sum, into so many parts. */
-const SPLIT_ROWS = 256, SPLIT_K = 512, PARTS = 8;
-
-/** A product of batches. */
-interface Product {
-  /** Addresses; 0 for no bias and nothing to add (which transposed a does not do). */
-  a: number;
-  b: number;
-  out: number;
-  bias: number;
-  add: number;
-  m: number;
-  n: number;
-  k: number;
-  batch: number;
-  /** Floats between rows of a and of out, and between rows and columns of b. */
-  lda: number;
-  ldc: number;
-  steps: [row: number, column: number];
-  transposeA: boolean;
-  /** Floats between the batch's matrices; those of out are m·ldc apart. */
-  strideA: number;
-  strideB: number;
-}
-
-/** Packs b and multiplies. */
-function multiply(ctx: Context, p: Product): void {
-  const { m, n, k, batch } = p;
-  const packs = p.strideB ? batch : 1;
-  const panels = Math.ceil(n / 8), panelFloats = panels * 8 * k;
-  const rows = Math.max(24, Math.min(96, Math.ceil(m * batch / 8 / 6) * 6));
-  ctx.temporary(packs * panelFloats, (packed) => {
-    ctx.pool.run(Kernel.pack, packs * panels, [p.b, p.strideB, ...p.steps, k, n, packed]);
-    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rows), [
-      ...[p.a, p.strideA, p.lda, p.transposeA ? 1 : 0, packed, packs === 1 ? 0 : panelFloats],
-      ...[m, n, k, p.out, m * p.ldc, p.ldc, p.bias, p.add, rows],
-    ], (rows + 6) * 8 + 64);
-  });
-}
-
-/** Registers BatchMatMul, _FusedMatMul and MatMulAdd (a·bᵀ + bias + residual). */
+/** Registers Linear, and tfjs's BatchMatMul and _FusedMatMul by the same function. */
 export function registerMatMul(ctx: Context): void {
-  ctx.register("BatchMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
-    return product(ctx, inputs.a, inputs.b, attrs) ?? original!(inputs, attrs);
-  });
-  ctx.register("MatMulAdd", () => ({ a, b, bias, residual }) => {
-    const attrs = { transposeA: false, transposeB: true };
-    return product(ctx, a, b, attrs, bias ? ctx.at(bias) : 0, ctx.at(residual))!;
-  });
-  ctx.register("_FusedMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
+  registerKernel("wasm", Linear, ({ x, weight, bias, residual }) => ({
+    y: product(ctx, x, weight, { transposeA: false, transposeB: true }, bias, residual)!,
+  }));
+  // Until F.linear runs Linear.
+  replaceKernel(
+    "wasm",
+    "MatMulAdd",
+    () => ({ a, b, bias, residual }) =>
+      product(ctx, a, b, { transposeA: false, transposeB: true }, bias, residual)!,
+  );
+  replaceKernel(
+    "wasm",
+    "BatchMatMul",
+    (original) => (inputs, attrs: MatMulAttrs) =>
+      product(ctx, inputs.a, inputs.b, attrs) ?? original(inputs, attrs),
+  );
+  replaceKernel("wasm", "_FusedMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
     const { a, b, bias, preluActivationWeights } = inputs;
-    const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights &&
-      (!bias || bias.shape.length === 1);
-    const out = plain && product(ctx, a, b, attrs, bias ? ctx.at(bias) : 0);
-    return out || original!(inputs, attrs);
+    const linear = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
+    const whole = !bias || (size(bias.shape) === b.shape.at(attrs.transposeB ? -2 : -1) && areFloat(bias));
+    return (linear && whole && product(ctx, a, b, attrs, bias)) || original(inputs, attrs);
   });
 }
