@@ -50,7 +50,9 @@ export function conv(args: usize, task: i32, scratch: usize): void {
   const n0 = (task / bands) * perImages, n1 = min(N, n0 + perImages);
   const r0 = (task % bands) * perRows, r1 = min(Ho, r0 + perRows);
   const x = ptr(args, ConvArgs.input);
-  const direct = kh == 1 && kw == 1 && y0 == 0 && x0 == 0;
+  // One tap a pixel and every output on the image: it is read where it lies.
+  const inside = (Ho - 1) * s < H && (Wo - 1) * s < W;
+  const direct = kh == 1 && kw == 1 && y0 == 0 && x0 == 0 && inside;
 
   const nRows = (r1 - r0 - 1) * s + kh, width = (Wo - 1) * s + kw;
   const pixels = (n1 - n0) * (r1 - r0) * Wo;
