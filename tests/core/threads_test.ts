@@ -200,7 +200,7 @@ Deno.test({
   ...wasmOnly,
   async fn() {
     const body = (shared: boolean) =>
-      `const device = await d.useDevice("wasm", { shared: ${shared}, threads: 2 });
+      `const device = await d.useDevice("wasm", { shared: ${shared}, threads: ${shared ? 2 : 1} });
        await d.useDevice("wasm", { shared: ${shared} });
        d.setSeed(3);
        const x = d.defaultGenerator.normal([4, 16, 16, 8]), w = d.defaultGenerator.normal([3, 3, 8, 16]);
