@@ -1,5 +1,5 @@
 /** Denoise's core: tensors, autograd, modules, optimisers, data, the Learner, files and pictures. */
-export { type DataType, Tensor, tf, type TypedArray } from "./tf.ts";
+export { type DataType, Tensor, type TensorInfo, tf, type TypedArray } from "./tf.ts";
 export {
   currentDevice,
   currentGpu,
@@ -8,6 +8,8 @@ export {
   type DeviceOptions,
   useDevice,
 } from "./device/device.ts";
+export type { DeviceError, DispatchListener, EachElement, Gpu } from "./device/webgpu/gpu.ts";
+export type { Dispatch, Shader } from "./device/webgpu/shader.ts";
 export { constant } from "./device/constants.ts";
 export { breathe } from "./event_loop.ts";
 export { defaultGenerator, Generator, type GeneratorState, setSeed } from "./random.ts";
@@ -16,20 +18,30 @@ export * as ops from "./ops/mod.ts";
 export { copyOf, grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
 export {
   AvgPool2d,
+  type BatchNorm,
   BatchNorm1d,
   BatchNorm2d,
+  type BatchNormOptions,
+  type Buffer,
   Conv2d,
+  type Conv2dLayerOptions,
+  type Conv2dOptions,
   Dropout,
   Dropout2d,
   F,
   Flatten,
+  type ForwardHook,
   GeneralRelu,
+  type GeneralReluOptions,
   GlobalAvgPool,
   GroupNorm,
   init,
   initWeights,
+  type LayerOptions,
   Linear,
+  type LoadReport,
   lsuvInit,
+  type LsuvOptions,
   Module,
   ReLU,
   Sequential,
@@ -66,9 +78,36 @@ export {
   loaderOf,
   type StreamOptions,
 } from "./data/loader.ts";
+export type { Augment, ImageTransform } from "./data/transforms/mod.ts";
 /** Changes to images on the host. */
 export * as transforms from "./data/transforms/mod.ts";
-export * from "./learner/mod.ts";
+export {
+  type BatchTransform,
+  Callback,
+  CancelBatchException,
+  CancelEpochException,
+  CancelFitException,
+  type Done,
+  Fit,
+  type FitOptions,
+  type FitSettings,
+  type Json,
+  Learner,
+  type LearnerEvent,
+  type LearnerOptions,
+  type LearnerPhase,
+  type LossFunc,
+  type LRFinder,
+  type LRFinderOptions,
+  type LRFindOptions,
+  MomentumLearner,
+  perFit,
+  type Phase,
+  type ShowBatchOptions,
+  type SummaryRow,
+  tensorsIn,
+  TrainLearner,
+} from "./learner/mod.ts";
 export { writeFile } from "./io/files.ts";
 export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./io/safetensors.ts";
 export { fromTorch, loadWeights, saveWeights, toTorch } from "./io/weights.ts";

@@ -1,4 +1,5 @@
 /** What a classifier gets right and wrong: numbers, plots and pictures, as files of its run. */
+import { isDropout } from "../callbacks/mod.ts";
 import { writeFile } from "../core/mod.ts";
 import {
   type DataLoader,
@@ -7,7 +8,6 @@ import {
   F,
   FASHION_MNIST_CLASSES,
   flipBatch,
-  isDropout,
   type Module,
   resnet,
   TrainLearner,

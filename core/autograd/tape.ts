@@ -113,7 +113,10 @@ export class Tape {
     this.#tracked.add(x.id);
   }
 
-  /** Takes a kernel that has run; keeps it only if gradients must flow through it. */
+  /**
+   * Takes a kernel that has run; keeps it only if gradients must flow through it. The engine calls it.
+   * @internal
+   */
   record(node: TapeNode): void {
     const needed = Object.values(node.inputs).some((x) =>
       this.#tracked.has(x.id) || (x instanceof Parameter && x.requiresGrad)

@@ -4,6 +4,7 @@ import type { Tensor } from "../tf.ts";
 import { noGrad, Parameter } from "../autograd/tape.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
 import * as F from "./functional.ts";
+import type { Conv2dOptions } from "./functional.ts";
 import { torchDefault } from "./init.ts";
 import { Buffer, Module } from "./module.ts";
 
@@ -88,7 +89,7 @@ export class Linear extends Module<[Tensor, Tensor?], Tensor> {
 }
 
 /** Options of {@link Conv2d}. */
-export interface Conv2dLayerOptions extends LayerOptions, Omit<F.Conv2dOptions, "residual"> {}
+export interface Conv2dLayerOptions extends LayerOptions, Omit<Conv2dOptions, "residual"> {}
 
 /**
  * 2-D convolution with a square kernel. Weight [k,k,in,out], bias [out]; PyTorch's initialisation.
