@@ -1,5 +1,5 @@
 /** Training a model of noise: both of the lesson's forms. */
-import { Callback, type Generator, type Learner } from "../../core/mod.ts";
+import { Callback, Generator, type Learner, perFit } from "../../core/mod.ts";
 import { ORDER, TrainCB } from "../../callbacks/mod.ts";
 import { noisify } from "./noisify.ts";
 import { linearSchedule, type Schedule } from "./schedule.ts";
@@ -8,13 +8,17 @@ import { linearSchedule, type Schedule } from "./schedule.ts";
 export interface DDPMOptions {
   /** Default {@link linearSchedule}. */
   schedule?: Schedule;
-  /** Draws timesteps and noise; default the shared generator. */
+  /** Draws steps and noise of training; default the shared generator. */
   generator?: Generator;
 }
 
+/** Seed of the draws in evaluation. */
+const EVALUATION_SEED = 0;
+
 /**
  * Turns a batch of images into `[[xₜ, t], ε]` for any learner that trains by itself (paper, algorithm 1); the model
- * takes the pair, as {@link UNet} does. Source: lesson notebook 17.
+ * takes the pair, as {@link UNet} does. Every evaluation draws the same from a generator of its own, so that its losses are comparable and
+ * training is the same without it. Source: lesson notebook 17.
  *
  * @example
  * ```ts
@@ -27,6 +31,7 @@ export class DDPMCB extends Callback {
   override order: number = ORDER.batchTransformCB;
   readonly schedule: Schedule;
   readonly #generator?: Generator;
+  readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));
 
   constructor({ schedule = linearSchedule(), generator }: DDPMOptions = {}) {
     super();
@@ -34,8 +39,13 @@ export class DDPMCB extends Callback {
     this.#generator = generator;
   }
 
+  override beforeEpoch(learn: Learner): void {
+    this.#evaluation(learn).seed = EVALUATION_SEED;
+  }
+
   override beforeBatch(learn: Learner): void {
-    learn.batch = noisify(learn.batch[0], this.schedule.ᾱ, { generator: this.#generator });
+    const generator = learn.training === false ? this.#evaluation(learn) : this.#generator;
+    learn.batch = noisify(learn.batch[0], this.schedule, { generator });
   }
 }
 
@@ -61,6 +71,10 @@ export class DDPMTrainCB extends TrainCB {
   /** The schedule that batches are noised by. */
   get schedule(): Schedule {
     return this.#noising.schedule;
+  }
+
+  override beforeEpoch(learn: Learner): void {
+    this.#noising.beforeEpoch(learn);
   }
 
   override beforeBatch(learn: Learner): void {

@@ -1,5 +1,12 @@
 /** Denoising diffusion: schedules, noising, training callbacks, samplers. */
-export { linearSchedule, type LinearScheduleOptions, respace, type Schedule } from "./schedule.ts";
+export {
+  linearSchedule,
+  type LinearScheduleOptions,
+  respace,
+  type RespaceOptions,
+  type Schedule,
+  type Variance,
+} from "./schedule.ts";
 export { type Noised, type NoiseDraw, noisify } from "./noisify.ts";
 export { initDdpm, UNet } from "./model.ts";
 export { DDPMCB, type DDPMOptions, DDPMTrainCB } from "./callbacks.ts";

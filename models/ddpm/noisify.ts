@@ -1,36 +1,92 @@
 /** Noising images: the forward process. */
-import { constant, defaultGenerator, type Generator, type Tensor, tf } from "../../core/mod.ts";
+import { defaultGenerator, type Generator, type Tensor, tf } from "../../core/mod.ts";
+import type { Schedule } from "./schedule.ts";
 
 /** What {@link noisify} gives: the model's input and its target. */
 export type Noised = [[xt: Tensor, t: Tensor], ε: Tensor];
 
-/** Noise and timesteps to use in place of drawn ones. */
+/** Noise and steps to use in place of drawn ones. */
 export interface NoiseDraw {
-  /** Timesteps [N] below T. */
+  /** A step for each image, 0…T−1; default drawn. */
   t?: Int32Array;
-  /** Noise of x0's shape. */
+  /** Standard normal noise of x0's shape; default drawn. */
   noise?: Tensor;
   /** Draws what is not given; default the shared generator. */
   generator?: Generator;
 }
 
+/** What a schedule has on the device. */
+interface Tables {
+  backend: string;
+  ᾱ: Float64Array;
+  timesteps: Int32Array | undefined;
+  /** √ᾱ, √(1−ᾱ) and, unless they are the numbers of the steps, the timesteps; each [T]. */
+  tensors: Tensor[];
+}
+
+/** Schedules whose tables stay on the device. */
+const MAX_TABLES = 4;
+const kept: Tables[] = [];
+
+const equal = (a: ArrayLike<number> | undefined, b: ArrayLike<number> | undefined): boolean =>
+  a?.length === b?.length && (a === undefined || Array.prototype.every.call(a, (v, i) => v === b![i]));
+
+/** The tables of a schedule with these numbers: those of a few schedules used last are kept. */
+function tablesOf(ᾱ: ArrayLike<number>, timesteps: Int32Array | undefined): Tensor[] {
+  const backend = tf.getBackend();
+  const same = (k: Tables) => k.backend === backend && equal(k.ᾱ, ᾱ) && equal(k.timesteps, timesteps);
+  const place = kept.findIndex(same);
+  const tables = place >= 0 ? kept.splice(place, 1)[0] : {
+    backend,
+    ᾱ: Float64Array.from(ᾱ),
+    timesteps: timesteps?.slice(),
+    tensors: [
+      tf.keep(tf.tensor1d(Float32Array.from(ᾱ, Math.sqrt))),
+      tf.keep(tf.tensor1d(Float32Array.from(ᾱ, (a) => Math.sqrt(1 - a)))),
+      ...(timesteps ? [tf.keep(tf.tensor1d(timesteps, "int32"))] : []),
+    ],
+  };
+  kept.unshift(tables);
+  for (const { tensors } of kept.splice(MAX_TABLES)) tf.dispose(tensors);
+  return tables.tensors;
+}
+
 /**
- * Noised images at random timesteps, and the noise (paper, eq. 4): xₜ = √ᾱₜ·x₀ + √(1−ᾱₜ)·ε.
+ * Noised images at random steps, and the noise (paper, eq. 4): xₜ = √ᾱₜ·x₀ + √(1−ᾱₜ)·ε.
  * @param x0 images [N,H,W,C]
- * @param ᾱ of the schedule, [T]
- * @returns `[[xₜ, t], ε]`: what the model takes and what it should say; t int32 [N]
+ * @param schedule of T steps, or its ᾱ alone, where step t is the model's timestep t
+ * @returns `[[xₜ, t], ε]`: what the model takes and what it should say; t int32 [N], the schedule's `timesteps`
+ * @throws RangeError for a given step outside the schedule, or steps or noise of another shape.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { linearSchedule, noisify, respace, tf, useDevice } from "../../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const schedule = respace(linearSchedule(), 10);
+ * const [[xt, t], ε] = noisify(tf.zeros([2, 8, 8, 1]), schedule, { t: Int32Array.of(0, 9) });
+ * assert(xt.shape.join() === ε.shape.join() && (await t.data()).join() === "99,999");
+ * ```
  */
-export function noisify(x0: Tensor, ᾱ: ArrayLike<number>, draw: NoiseDraw = {}): Noised {
+export function noisify(x0: Tensor, schedule: Schedule | ArrayLike<number>, draw: NoiseDraw = {}): Noised {
   const { generator = defaultGenerator } = draw;
-  const n = x0.shape[0];
-  const t = draw.t ? tf.tensor1d(draw.t, "int32") : generator.randint([n], 0, ᾱ.length);
-  const ε = draw.noise ?? generator.normal(x0.shape);
-  const xt = tf.tidy(() => {
-    const each = (name: string, f: (a: number) => number) => {
-      const table = constant(name, () => tf.tensor1d(Float32Array.from(ᾱ, f)), ᾱ);
-      return tf.reshape(tf.gather(table, t), [n, 1, 1, 1]);
-    };
-    return tf.add(tf.mul(each("√ᾱ", Math.sqrt), x0), tf.mul(each("√(1−ᾱ)", (a) => Math.sqrt(1 - a)), ε));
+  const { ᾱ, timesteps } = "ᾱ" in schedule ? schedule : { ᾱ: schedule, timesteps: undefined };
+  const [n] = x0.shape, T = ᾱ.length;
+  if (draw.t && draw.t.length !== n) {
+    throw new RangeError(`noisify: ${draw.t.length} steps t for ${n} images`);
+  }
+  const outside = draw.t?.find((t) => !(t >= 0 && t < T));
+  if (outside !== undefined) throw new RangeError(`noisify: t is from 0 to ${T - 1}, not ${outside}`);
+  if (draw.noise && !equal(draw.noise.shape, x0.shape)) {
+    throw new RangeError(`noisify: noise of shape [${draw.noise.shape}] for images of [${x0.shape}]`);
+  }
+  const told = timesteps?.some((timestep, t) => timestep !== t) ? timesteps : undefined;
+  return tf.tidy((): Noised => {
+    const t = draw.t ? tf.tensor1d(draw.t, "int32") : generator.randint([n], 0, T);
+    const ε = draw.noise ?? generator.normal(x0.shape);
+    const [signal, noise, names] = tablesOf(ᾱ, told);
+    const each = (table: Tensor) => tf.reshape(tf.gather(table, t), x0.shape.map((_, axis) => axis ? 1 : n));
+    const xt = tf.add(tf.mul(each(signal), x0), tf.mul(each(noise), ε));
+    return [[xt, names ? tf.gather(names, t) : t], ε];
   });
-  return [[xt, t], ε];
 }

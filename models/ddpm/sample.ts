@@ -68,7 +68,9 @@ export function ddpmStep({ x, t, schedule: { β, α, ᾱ, σ }, predict, noise, 
 /**
  * Draws images with a model of noise. The model is put in evaluation mode for each step alone, so that it may be trained
  * or sampled beside this.
+ * An image depends on the generator's seed and on its index alone, not on how many are drawn.
  * @param size [N,H,W,C]
+ * @throws RangeError if `xT` or the model's output has another shape. Error if kept images are not finite.
  * @returns the kept images on the host, in the order they were made; the last one is x₀
  *
  * @example
@@ -94,21 +96,30 @@ export async function sample(
   options: SampleOptions,
 ): Promise<HostArray[]> {
   const { schedule, step = ddpmStep, generator = defaultGenerator, xT, keep = () => true } = options;
-  const { noise = () => generator.normal(size), clip: [low, high] = [-1, 1], onStep } = options;
+  // A stream for each draw, in which an image's noise has its place: the others do not change it.
+  const draw = () => generator.fork().normal(size);
+  const { noise = draw, clip: [low, high] = [-1, 1], onStep } = options;
+  if (xT && String(xT.shape) !== String(size)) {
+    throw new RangeError(`sample: xT has the shape [${xT.shape}], not [${size}] as asked`);
+  }
   const predict = (x: Tensor, t: number): Tensor => {
     const output = model.call(x, schedule.timesteps[t]);
-    return output.sample ?? output;
+    const ε: Tensor = output.sample ?? output;
+    if (String(ε.shape) !== String(x.shape)) {
+      throw new RangeError(`sample: the model gives noise of shape [${ε.shape}] for images of [${x.shape}]`);
+    }
+    return ε;
   };
   const clip = (x: Tensor) => tf.clipByValue(x, low, high);
   const kept: HostArray[] = [];
-  let x = xT ? tf.clone(xT) : generator.normal(size);
+  let x = xT ? tf.clone(xT) : draw();
   try {
     for (let t = schedule.nSteps - 1; t >= 0; t--) {
       const inputs = { x, t, schedule, predict, clip, noise: () => noise(t) };
       const next = withMode(model, false, () => noGrad(() => tf.tidy(() => step(inputs))));
       if (next !== x) x.dispose();
       x = next;
-      if (keep(t)) kept.push(await HostArray.from(x));
+      if (keep(t)) kept.push(finite(await HostArray.from(x), t));
       await onStep?.(t, x);
       await breathe();
     }
@@ -116,4 +127,12 @@ export async function sample(
     x.dispose();
   }
   return kept;
+}
+
+/** @throws Error if a number is NaN or infinite. */
+function finite(x: HostArray, t: number): HostArray {
+  if (x.data.every(Number.isFinite)) return x;
+  throw new Error(
+    `sample: the images of step ${t} are not finite; the model has diverged, or its input was not finite`,
+  );
 }

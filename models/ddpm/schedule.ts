@@ -1,7 +1,16 @@
 /** The noise schedule (Ho, Jain & Abbeel 2020, "Denoising Diffusion Probabilistic Models"). */
+
+/**
+ * The variance σ² of the noise that a step of sampling adds, by Diffusers' names (paper, section 3.2): `fixed_large` is
+ * β, as in the lesson; `fixed_small` is β̃ = (1 − ᾱₜ₋₁)/(1 − ᾱₜ)·β, the posterior's, which leaves less noise in images
+ * drawn in few steps.
+ */
+export type Variance = "fixed_large" | "fixed_small";
+
 /**
  * A schedule of T steps. In the paper's letters: `β[t]` the variance added at step t, `α[t]` = 1 − β[t],
- * `ᾱ[t]` = Π α, `σ[t]` = √β[t]. `timesteps[t]` is what the model is told at step t.
+ * `ᾱ[t]` = Π α, `σ[t]` the standard deviation of the noise that sampling adds. `timesteps[t]` is what the model is told
+ * at step t, in training and in sampling.
  */
 export interface Schedule {
   readonly nSteps: number;
@@ -9,24 +18,43 @@ export interface Schedule {
   readonly α: Float64Array;
   readonly ᾱ: Float64Array;
   readonly σ: Float64Array;
+  readonly variance: Variance;
   readonly timesteps: Int32Array;
 }
 
 /** Options of {@link linearSchedule}. */
 export interface LinearScheduleOptions {
-  /** Default 1000. */
+  /** Steps, at least 1; default 1000. */
   nSteps?: number;
-  /** β of the first step; default 1e-4. */
+  /** β of the first step, over 0; default 1e-4. */
   betaMin?: number;
-  /** β of the last step; default 0.02. */
+  /** β of the last step, below 1; default 0.02. */
   betaMax?: number;
+  /** Default `fixed_large`. */
+  variance?: Variance;
 }
 
-function fromBetas(β: Float64Array, timesteps: Int32Array): Schedule {
+/** Options of {@link respace}. */
+export interface RespaceOptions {
+  /** Default `fixed_small` where there are fewer steps than in the schedule, else the schedule's. */
+  variance?: Variance;
+}
+
+/** ᾱ does not fall below this, so that float32 holds 1/√ᾱ. */
+const LEAST_ALPHABAR = 1e-60;
+
+function fromBetas(β: Float64Array, timesteps: Int32Array, variance: Variance): Schedule {
+  if (variance !== "fixed_large" && variance !== "fixed_small") {
+    throw new RangeError(`A schedule's variance is fixed_large or fixed_small, not ${variance}`);
+  }
   const α = β.map((b) => 1 - b);
   let product = 1;
-  const ᾱ = α.map((a) => product *= a);
-  return { nSteps: β.length, β, α, ᾱ, σ: β.map(Math.sqrt), timesteps };
+  const ᾱ = α.map((a) => product = Math.max(LEAST_ALPHABAR, product * a));
+  const σ = β.map((b, t) => {
+    const ᾱ_prev = t > 0 ? ᾱ[t - 1] : 1;
+    return Math.sqrt(variance === "fixed_large" ? b : b * (1 - ᾱ_prev) / (1 - ᾱ[t]));
+  });
+  return { nSteps: β.length, β, α, ᾱ, σ, variance, timesteps };
 }
 
 /**
@@ -41,9 +69,8 @@ function fromBetas(β: Float64Array, timesteps: Int32Array): Schedule {
  * assert(ᾱ.length === 1000 && ᾱ[999] < 1e-4);
  * ```
  */
-export function linearSchedule(
-  { nSteps = 1000, betaMin = 1e-4, betaMax = 0.02 }: LinearScheduleOptions = {},
-): Schedule {
+export function linearSchedule(options: LinearScheduleOptions = {}): Schedule {
+  const { nSteps = 1000, betaMin = 1e-4, betaMax = 0.02, variance = "fixed_large" } = options;
   if (!Number.isInteger(nSteps) || nSteps < 1) {
     throw new RangeError(`A schedule has at least one step, not ${nSteps}`);
   }
@@ -52,20 +79,32 @@ export function linearSchedule(
   }
   const step = nSteps > 1 ? (betaMax - betaMin) / (nSteps - 1) : 0;
   const β = Float64Array.from({ length: nSteps }, (_, t) => betaMin + t * step);
-  return fromBetas(β, Int32Array.from(β.keys()));
+  return fromBetas(β, Int32Array.from(β.keys()), variance);
 }
 
 /**
  * A shorter schedule over evenly spaced steps of another, with the same ᾱ there (Nichol & Dhariwal 2021, section 4).
  * @throws RangeError unless 1 ≤ nSteps ≤ the schedule's.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { linearSchedule, respace } from "./schedule.ts";
+ * const { timesteps, variance } = respace(linearSchedule(), 4);
+ * assert(timesteps.join() === "249,499,749,999" && variance === "fixed_small");
+ * ```
  */
-export function respace(schedule: Schedule, nSteps: number): Schedule {
+export function respace(schedule: Schedule, nSteps: number, options: RespaceOptions = {}): Schedule {
   const T = schedule.nSteps;
   if (!Number.isInteger(nSteps) || nSteps < 1 || nSteps > T) {
     throw new RangeError(`A schedule of ${T} steps has from 1 to ${T} of them, not ${nSteps}`);
   }
-  if (nSteps === T) return schedule;
+  const { variance = nSteps < T ? "fixed_small" : schedule.variance } = options;
+  if (nSteps === T) return fromBetas(schedule.β, schedule.timesteps, variance);
   const at = Int32Array.from({ length: nSteps }, (_, i) => Math.round((i + 1) * T / nSteps) - 1);
-  const β = Float64Array.from(at, (t, i) => 1 - schedule.ᾱ[t] / (i ? schedule.ᾱ[at[i - 1]] : 1));
-  return fromBetas(β, at.map((t) => schedule.timesteps[t]));
+  const β = Float64Array.from(at, (t, i) => {
+    const between = schedule.α.subarray(i > 0 ? at[i - 1] + 1 : 0, t + 1);
+    return 1 - between.reduce((product, α) => product * α, 1);
+  });
+  return fromBetas(β, at.map((t) => schedule.timesteps[t]), variance);
 }

@@ -1,5 +1,5 @@
 /** The lesson's ways to train a model of noise. */
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   Adam,
   ArrayDataset,
@@ -12,13 +12,16 @@ import {
   Learner,
   linearSchedule,
   MetricsCB,
+  RecorderCB,
+  respace,
   setSeed,
+  tf,
   TrainCB,
   TrainLearner,
   UNet,
   UNet2DModel,
 } from "../../../mod.ts";
-import { assertClose } from "../../support.ts";
+import { assertClose, numbers } from "../../support.ts";
 import { TINY } from "./tiny.ts";
 
 /** Striped images of 8×8. */
@@ -74,4 +77,37 @@ Deno.test("a plain Learner with TrainCB takes DDPMCB's batch too", async () => {
   ];
   await new Learner(new UNet(TINY), stripes(), { lr: 1e-3, cbs }).fit(1);
   assert(metrics.rows.every((r) => Number.isFinite(r.loss)));
+});
+
+Deno.test("every evaluation draws the same, and training is the same with it and without", async () => {
+  const start = new UNet(TINY).stateDict();
+  const fit = async (form: "TrainCB" | "Callback", lr: number, valid: boolean) => {
+    setSeed(3);
+    const model = form === "TrainCB" ? new UNet2DModel(TINY) : new UNet(TINY);
+    model.loadStateDict(start);
+    const metrics = Object.assign(new MetricsCB(), { log: () => {} });
+    const cbs = [new DeviceCB(), form === "TrainCB" ? new DDPMTrainCB() : new DDPMCB(), metrics];
+    const learn = form === "TrainCB"
+      ? new Learner(model, stripes(), { lr, cbs })
+      : new TrainLearner(model, stripes(), { lr, cbs });
+    await learn.fit(3, { valid });
+    return {
+      losses: metrics.rows.filter((row) => row.train === "eval").map((row) => row.loss),
+      weight: await numbers(model.conv_in.weight),
+    };
+  };
+  for (const form of ["TrainCB", "Callback"] as const) {
+    const still = await fit(form, 0, true), moving = await fit(form, 0.05, true);
+    assertEquals(new Set(still.losses).size, 1, `${still.losses}`);
+    assertEquals(new Set(moving.losses).size, 3);
+    assertEquals((await fit(form, 0.05, false)).weight, moving.weight);
+  }
+});
+
+Deno.test("a model that is trained on a respaced schedule is told its timesteps", async () => {
+  const told = new RecorderCB({ t: (learn) => tf.max(learn.batch[0][1]) });
+  const cbs = [new DeviceCB(), new DDPMCB({ schedule: respace(linearSchedule(), 1) }), told];
+  await new TrainLearner(new UNet(TINY), stripes(), { lr: 1e-3, cbs }).fit(1);
+  await told.flush();
+  assertEquals(new Set(told.values.t), new Set([999]));
 });

@@ -1,6 +1,6 @@
 /** Noising against reference tensors (tests/golden/schedules.safetensors). */
-import { assert, assertEquals } from "@std/assert";
-import { decodeSafetensors, Generator, linearSchedule, noisify, tf } from "../../../mod.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { decodeSafetensors, Generator, linearSchedule, noisify, respace, tf } from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
 
 const { tensors: golden } = decodeSafetensors(
@@ -26,4 +26,51 @@ Deno.test("noisify draws every timestep, and unit noise", async () => {
   const variance = noise.reduce((s, v) => s + v * v, 0) / noise.length;
   assert(Math.abs(variance - 1) < 0.05);
   await assertClose(x, noise.map((v, i) => v * Math.sqrt(1 - schedule.ᾱ[ts[Math.floor(i / 16)]])), 1e-5);
+});
+
+Deno.test("the model is told the schedule's timesteps; ᾱ alone counts its own steps", async () => {
+  const schedule = respace(linearSchedule(), 5), x = tf.zeros([64, 2, 2, 1]);
+  const told = async (of: Parameters<typeof noisify>[1]) => {
+    const [[, t]] = noisify(x, of, { generator: new Generator(1) });
+    assertEquals(t.dtype, "int32");
+    return new Set((await numbers(t)).toSorted((a, b) => a - b));
+  };
+  assertEquals([...await told(schedule)], [199, 399, 599, 799, 999]);
+  assertEquals([...await told(schedule.ᾱ)], [0, 1, 2, 3, 4]);
+});
+
+Deno.test("steps outside the schedule, and steps or noise of another shape are refused", () => {
+  const x = tf.ones([3, 2, 2, 1]), schedule = linearSchedule();
+  for (const t of [1000, -1, 2 ** 31 - 1]) {
+    assertThrows(
+      () => noisify(x, schedule, { t: Int32Array.of(999, t, 0) }),
+      RangeError,
+      `0 to 999, not ${t}`,
+    );
+  }
+  assertThrows(() => noisify(x, schedule, { t: Int32Array.of(1) }), RangeError, "1 steps t for 3 images");
+  for (const shape of [[1, 2, 2, 1], [3, 2, 2], []]) {
+    assertThrows(
+      () => noisify(x, schedule, { noise: tf.zeros(shape) }),
+      RangeError,
+      `[${shape}] for images of [3,2,2,1]`,
+    );
+  }
+});
+
+Deno.test("schedules leave a few tables on the device; a changed ᾱ is seen", async () => {
+  const before = tf.memory().numTensors;
+  for (let i = 0; i < 50; i++) {
+    const schedule = respace(linearSchedule({ betaMax: 0.02 + i / 100 }), 10);
+    tf.tidy(() => void noisify(tf.zeros([1, 2, 2, 1]), schedule));
+  }
+  assert(tf.memory().numTensors - before <= 12, `${tf.memory().numTensors - before} tensors more`);
+  const { ᾱ } = linearSchedule({ nSteps: 3 });
+  const signal = async () => {
+    const one = tf.ones([1, 1, 1, 1]);
+    return (await numbers(noisify(one, ᾱ, { t: Int32Array.of(1), noise: tf.zerosLike(one) })[0][0]))[0];
+  };
+  await assertClose([await signal()], [Math.sqrt(ᾱ[1])], 1e-6);
+  ᾱ[1] = 0.25;
+  await assertClose([await signal()], [0.5], 1e-6);
 });

@@ -1,5 +1,5 @@
 /** Sampling against reference tensors (tests/golden/schedules.safetensors), and a sampler of one's own. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   ddpmStep,
   decodeSafetensors,
@@ -184,4 +184,66 @@ Deno.test("samplings of one model at once draw as each alone, and leave the mode
   const schedule = linearSchedule({ nSteps: 3 });
   await sample(model, [1, 8, 8, 1], { schedule, step: failing }).catch(() => {});
   assertEquals([model.training, model.unet.training, model.drop.training], [true, false, true]);
+});
+
+Deno.test("an image depends on the seed and its index alone, however many are drawn and of whatever size", async () => {
+  const model = new UNet(TINY);
+  for (const side of [8, 6]) {
+    const draw = async (n: number) => {
+      const schedule = linearSchedule({ nSteps: 4 });
+      const images = await sample(model, [n, side, side, 1], { schedule, generator: new Generator(9) });
+      return images.at(-1)!.data;
+    };
+    const [four, pixels] = [await draw(4), side * side];
+    assert(four.subarray(0, pixels).join() !== four.subarray(pixels, 2 * pixels).join());
+    for (const n of [1, 3]) {
+      await assertClose(await draw(n), four.subarray(0, n * pixels), 1e-5, `${n} images`);
+    }
+  }
+  const noise = new Formula((x) => tf.zerosLike(x)); // odd numbers of pixels, each two of which share a draw
+  const odd = async (n: number) =>
+    (await sample(noise, [n, 3, 3, 1], {
+      schedule: linearSchedule({ nSteps: 3 }),
+      generator: new Generator(1),
+    }))[0];
+  assertEquals((await odd(5)).data.slice(0, 18), (await odd(2)).data);
+});
+
+/** DDIM with η = 1 (eq. 16), which is ancestral sampling with the posterior's variance. */
+const ddimOfEta1: SampleStep = ({ x, t, schedule: { ᾱ }, predict, noise }) => {
+  const ᾱ_prev = t > 0 ? ᾱ[t - 1] : 1;
+  const σ = Math.sqrt((1 - ᾱ_prev) / (1 - ᾱ[t]) * (1 - ᾱ[t] / ᾱ_prev));
+  const ε = predict(x, t);
+  const x̂0 = tf.div(tf.sub(x, tf.mul(ε, Math.sqrt(1 - ᾱ[t]))), Math.sqrt(ᾱ[t]));
+  const mean = tf.add(tf.mul(x̂0, Math.sqrt(ᾱ_prev)), tf.mul(ε, Math.sqrt(1 - ᾱ_prev - σ ** 2)));
+  return t > 0 ? tf.add(mean, tf.mul(noise(), σ)) : mean;
+};
+
+Deno.test("fixed_small is DDIM with η = 1", async () => {
+  const schedule = respace(linearSchedule(), 10);
+  const model = new Formula((x, t) => tf.mul(tf.tanh(x), t / 1000));
+  const draw = (step: SampleStep) =>
+    sample(model, [2, 4, 4, 1], { schedule, step, generator: new Generator(2), clip: [-1e9, 1e9] });
+  const [a, b] = [await draw(ddpmStep), await draw(ddimOfEta1)];
+  for (const [i, image] of a.entries()) await assertClose(image.data, b[i].data, 1e-4, `step ${i}`);
+});
+
+Deno.test("a start or a model's output of another shape, and images that are not finite are refused", async () => {
+  const schedule = linearSchedule({ nSteps: 3 }), model = new Formula((x) => x);
+  const draw = (f: Formula, xT?: Tensor) => sample(f, [2, 4, 4, 1], { schedule, xT, keep: (t) => t === 0 });
+  const before = tf.memory().numTensors;
+  for (const shape of [[1, 4, 4, 1], [2, 4, 4], [2, 4, 4, 3]]) {
+    const xT = tf.zeros(shape);
+    await assertRejects(() => draw(model, xT), RangeError, `shape [${shape}], not [2,4,4,1]`);
+    xT.dispose();
+  }
+  const wide = new Formula((x) => tf.concat([x, x], 3)), one = new Formula(() => tf.zeros([1]));
+  await assertRejects(() => draw(wide), RangeError, "noise of shape [2,4,4,2] for images of [2,4,4,1]");
+  await assertRejects(() => draw(one), RangeError, "noise of shape [1] for images of [2,4,4,1]");
+  const nan = new Formula((x) => tf.mul(x, NaN));
+  for (const step of [ddim]) {
+    const drawing = sample(nan, [2, 4, 4, 1], { schedule, step });
+    await assertRejects(() => drawing, Error, "the images of step 2 are not finite");
+  }
+  assertEquals(tf.memory().numTensors, before);
 });

@@ -1,6 +1,6 @@
 /** Schedules against reference numbers (tests/golden/schedules.safetensors). */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { decodeSafetensors, linearSchedule, respace } from "../../../mod.ts";
+import { decodeSafetensors, linearSchedule, respace, type Variance } from "../../../mod.ts";
 import { assertClose } from "../../support.ts";
 
 const { tensors: golden } = decodeSafetensors(
@@ -27,4 +27,47 @@ Deno.test("schedules that are none say why", () => {
   assertThrows(() => linearSchedule({ nSteps: 0 }), RangeError, "not 0");
   assertThrows(() => linearSchedule({ betaMin: 0 }), RangeError, "not 0 and 0.02");
   assertThrows(() => respace(linearSchedule({ nSteps: 10 }), 11), RangeError, "not 11");
+});
+
+Deno.test("variance: β by default, β̃ where respaced or asked for (paper, section 3.2)", () => {
+  const full = linearSchedule({ nSteps: 100 }),
+    small = linearSchedule({ nSteps: 100, variance: "fixed_small" });
+  const posterior = ({ β, ᾱ }: typeof full, t: number) =>
+    Math.sqrt(β[t] * (1 - (t ? ᾱ[t - 1] : 1)) / (1 - ᾱ[t]));
+  for (let t = 0; t < 100; t++) {
+    assertEquals([full.σ[t], small.σ[t]], [Math.sqrt(full.β[t]), posterior(full, t)]);
+  }
+  const few = respace(full, 10);
+  assertEquals([...few.σ], Array.from(few.σ, (_, t) => posterior(few, t)));
+  assertEquals(
+    [full, few, respace(full, 100), respace(small, 100), respace(full, 10, { variance: "fixed_large" })]
+      .map((s) => s.variance),
+    ["fixed_large", "fixed_small", "fixed_large", "fixed_small", "fixed_large"],
+  );
+  assertEquals(respace(full, 10, { variance: undefined }), few);
+  assertThrows(
+    () => linearSchedule({ variance: "learned" as Variance }),
+    RangeError,
+    "fixed_large or fixed_small, not learned",
+  );
+});
+
+Deno.test("every number of every schedule is finite, ᾱ that underflows included", () => {
+  for (const nSteps of [1, 2, 999, 1000, 5000]) {
+    for (const [betaMin, betaMax] of [[1e-4, 0.02], [1e-9, 1e-9], [1e-4, 0.999], [0.999, 0.999]]) {
+      for (const variance of ["fixed_large", "fixed_small"] as const) {
+        const full = linearSchedule({ nSteps, betaMin, betaMax, variance });
+        for (const n of new Set([1, Math.ceil(nSteps / 20), nSteps])) {
+          const { β, α, ᾱ, σ } = respace(full, n, { variance });
+          for (const [name, numbers] of Object.entries({ β, α, ᾱ, σ })) {
+            assert(
+              numbers.every((v) => v >= 0 && v <= 1),
+              `${name} of ${nSteps}, ${n} steps to ${betaMax}: ${numbers}`,
+            );
+          }
+          assert(ᾱ.every((v) => Math.fround(1 / Math.sqrt(v)) < Infinity));
+        }
+      }
+    }
+  }
 });
