@@ -208,12 +208,14 @@ export {
   type Pretrained,
   pretrained,
   respace,
+  type RespaceOptions,
   sample,
   type SampleOptions,
   type SampleStep,
   type Schedule,
   type StepInputs,
   UNet,
+  type Variance,
 } from "./models/ddpm/mod.ts";
 export { type UNet2DConfig, UNet2DModel } from "./models/unet/mod.ts";
 export type {

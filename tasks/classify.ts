@@ -53,7 +53,7 @@ await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { passes: number }>();
   const run = await chooseRun(command, "classify", makeConfig);
   const { config, files } = run;
-  const dls = await prepare(options, config, {
+  const dls = await prepare(options, run, {
     transform: transforms.compose(transforms.toFloat(), transforms.normalize(0.28, 0.35)),
     augment: config.augment.length
       ? transforms.augmentAll(...config.augment.map((name) => AUGMENTS[name]()))

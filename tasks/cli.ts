@@ -39,6 +39,12 @@ export function numbers(text: string): number[] {
 /** Seeds that a generator takes. */
 export const MAX_SEED: number = Number.MAX_SAFE_INTEGER;
 
+/** The option of a variance of sampling. */
+export function varianceOption(whose: string): Option {
+  return new Option("--variance <name>", `variance of the noise that sampling adds (default: ${whose})`)
+    .choices(["fixed_large", "fixed_small"]);
+}
+
 /** What {@link withCommonOptions} adds, as parsed. */
 export interface CommonOptions {
   device?: DeviceChoice;

@@ -1,5 +1,5 @@
 /** The data of the tasks, and how a DDPM gets its images. */
-import { type FashionMnist, fashionMnist, transforms } from "../mod.ts";
+import { embeddedFashionMnist, type FashionMnist, fashionMnist, transforms } from "../mod.ts";
 import { UserError } from "./cli.ts";
 import type { TrainConfig } from "./presets.ts";
 
@@ -11,6 +11,24 @@ export async function loadData(dir: string | undefined): Promise<FashionMnist> {
   return await fashionMnist({ dir }).catch((error) => {
     throw dir === undefined ? error : new UserError(`--data ${error.message}`);
   });
+}
+
+/** The data from a source that a run has named: a directory, else the embedded subset. */
+export async function loadAgain(source: string): Promise<FashionMnist> {
+  const isDirectory = await Deno.stat(source).then((s) => s.isDirectory, () => false);
+  if (isDirectory) return await loadData(source);
+  console.error("Data: the embedded subset of Fashion-MNIST");
+  return await embeddedFashionMnist();
+}
+
+/** The SHA-256 of all arrays of the data. */
+export async function hashOf({ train, test }: FashionMnist): Promise<string> {
+  const hashes: Uint8Array[] = [];
+  for (const { data } of [...train.arrays, ...test.arrays]) {
+    hashes.push(new Uint8Array(await crypto.subtle.digest("SHA-256", data as BufferSource)));
+  }
+  const all = await new Blob(hashes as BlobPart[]).arrayBuffer();
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", all)).toHex();
 }
 
 /** From bytes to the images of [0, 1] that a DDPM is trained on and measured with. */

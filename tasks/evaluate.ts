@@ -1,8 +1,8 @@
 /** `deno task evaluate`: the noise-prediction loss of a trained model on the whole test set, over several draws. */
 import { progressBar } from "../core/mod.ts";
-import { DataLoader, F, noGrad, noisify, setSeed, tf, transforms, useDevice } from "../mod.ts";
+import { DataLoader, F, Generator, noGrad, noisify, tf, useDevice } from "../mod.ts";
 import { Command, type CommonOptions, main, MAX_SEED, whole, withCommonOptions } from "./cli.ts";
-import { loadData } from "./data.ts";
+import { loadData, prepareImages } from "./data.ts";
 import { chooseModel, makeSchedule, type ModelOptions } from "./models.ts";
 
 const command = withCommonOptions(
@@ -28,22 +28,18 @@ await main(async () => {
   await useDevice(options.device);
   const { model, config, title } = await chooseModel(options);
   const { test } = await loadData(options.data);
-  const { ᾱ } = makeSchedule(config);
-  setSeed(options.seed);
+  const schedule = makeSchedule(config), generator = new Generator(options.seed);
   model.eval();
   const losses: number[] = [];
   for (let draw = 1; draw <= options.draws; draw++) {
-    const loader = new DataLoader(test, {
-      batchSize: 250,
-      transform: transforms.compose(transforms.toFloat(), transforms.resizeBilinear(config.size)),
-    });
+    const loader = new DataLoader(test, { batchSize: 250, transform: prepareImages(config) });
     const bar = progressBar(`draw ${draw} of ${options.draws}`, loader.length);
     let sum = 0, done = 0;
     for await (const [images] of loader) {
       const loss = noGrad(() =>
         tf.tidy(() => {
           const x = images.toTensor();
-          const [input, ε] = noisify(x, ᾱ);
+          const [input, ε] = noisify(x, schedule, { generator });
           return tf.mul(F.mseLoss(model.call(input), ε), x.shape[0]);
         })
       );

@@ -61,6 +61,8 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
     `Run ${files.dir}: ${count(model.parameterCount())} parameters, ${count(dls.train.size)} images, ` +
       `${config.epochs} epochs of ${dls.train.length} batches`,
   );
+  const resume = run.resume && await Deno.stat(files.checkpoint).then(() => true, () => false);
+  if (run.resume && !resume) console.error("There is no checkpoint yet: the run begins at its start");
   const metrics = new MetricsCB(options.metrics);
   const recorder = new RecorderCB({
     loss: (learn) => learn.loss,
@@ -69,7 +71,7 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
   const checkpoint = new CheckpointCB({
     path: files.checkpoint,
     everyBatches: options.checkpointEvery,
-    resume: run.resume,
+    resume,
   });
   const learn = new TrainLearner(model, dls, {
     lossFunc,
@@ -91,7 +93,7 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
   const report = async () => {
     await recorder.flush();
     await saveWeights(model, files.weights, metadata);
-    await writeFile(files.metrics, metrics.rows.map((row) => JSON.stringify(row) + "\n").join(""));
+    await writeFile(files.metrics, metrics.rows.map(toLine).join(""));
     const { loss } = recorder.values;
     if (loss.length) {
       await writeFile(files.lossPlot, await plotLosses(loss, metrics.rows, dls.train.length, lossTitle));
@@ -115,6 +117,12 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
     console.log(`Stopped. Go on with: deno task ${config.task} --resume ${name}`);
   }
   return !checkpoint.stopped;
+}
+
+/** A row as a line of JSON; numbers that JSON lacks are text: `"NaN"`, `"Infinity"`. */
+function toLine(row: MetricsRow): string {
+  const lacking = (value: unknown) => typeof value === "number" && !Number.isFinite(value);
+  return JSON.stringify(row, (_, value) => lacking(value) ? String(value) : value) + "\n";
 }
 
 /** Calls a function after each epoch's evaluation. */

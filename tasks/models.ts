@@ -29,8 +29,8 @@ export function makeModel(config: TrainConfig): UNet {
 }
 
 /** The schedule of a config. */
-export function makeSchedule({ steps, betaMin, betaMax }: TrainConfig): Schedule {
-  return linearSchedule({ nSteps: steps, betaMin, betaMax });
+export function makeSchedule({ steps, betaMin, betaMax, variance }: TrainConfig): Schedule {
+  return linearSchedule({ nSteps: steps, betaMin, betaMax, variance });
 }
 
 /** A run's trained network. */

@@ -1,5 +1,5 @@
 /** The ways to train that `--preset` of `deno task train` and `deno task classify` knows. */
-import { resnet, transforms } from "../mod.ts";
+import { resnet, transforms, type Variance } from "../mod.ts";
 
 /** What every run has; a run's whole config is kept in its `config.json`. */
 export interface RunConfig {
@@ -16,6 +16,9 @@ export interface RunConfig {
   /** Whether to multiply in f16 where the device can. */
   mixedPrecision: boolean;
   seed: number;
+  /** Where the data came from, and the SHA-256 of its arrays; runs of before it was kept do not tell. */
+  dataSource?: string;
+  dataHash?: string;
 }
 
 /** Everything that decides a DDPM's run. */
@@ -34,6 +37,10 @@ export interface TrainConfig extends RunConfig {
   steps: number;
   betaMin: number;
   betaMax: number;
+  /** The variance of sampling in all the steps; `fixed_large` in runs of before it was kept. */
+  variance?: Variance;
+  /** Images in `samples.png`; 16 in runs of before it was kept. */
+  samples?: number;
 }
 
 const LESSON: TrainConfig = {
@@ -52,6 +59,8 @@ const LESSON: TrainConfig = {
   steps: 1000,
   betaMin: 1e-4,
   betaMax: 0.02,
+  variance: "fixed_large",
+  samples: 16,
   batch: 128,
   epochs: 5,
   lr: 5e-3,

@@ -1,6 +1,15 @@
 /** `deno task sample`: draws images with a trained run. */
-import { Generator, useDevice } from "../mod.ts";
-import { Command, type CommonOptions, main, MAX_SEED, UserError, whole, withCommonOptions } from "./cli.ts";
+import { Generator, useDevice, type Variance } from "../mod.ts";
+import {
+  Command,
+  type CommonOptions,
+  main,
+  MAX_SEED,
+  UserError,
+  varianceOption,
+  whole,
+  withCommonOptions,
+} from "./cli.ts";
 import { drawSamples } from "./draw.ts";
 import { chooseModel, type ModelOptions } from "./models.ts";
 import { runFiles } from "./runs.ts";
@@ -21,6 +30,7 @@ const command = withCommonOptions(
     "fixes the images (default: new ones each time)",
     whole(0, MAX_SEED),
   )
+  .addOption(varianceOption("fixed_small for fewer steps than the run's, else the run's"))
   .option(
     "--out <path>",
     "where the PNG goes; the GIF beside it (default: samples.png, in the run if there is one)",
@@ -29,6 +39,7 @@ const command = withCommonOptions(
 interface Options extends CommonOptions, ModelOptions {
   n: number;
   steps?: number;
+  variance?: Variance;
   seed?: number;
   out?: string;
 }
@@ -51,6 +62,7 @@ await main(async () => {
   await drawSamples(model, config, {
     n: options.n,
     steps: options.steps,
+    variance: options.variance,
     generator: new Generator(seed),
     png,
     gif,

@@ -1,6 +1,6 @@
 /** `deno task train`: trains a DDPM on Fashion-MNIST and writes a run. */
-import { Adam, DDPMCB, setSeed } from "../mod.ts";
-import { Command, EXIT, main, number, numbers, Option, UserError, whole } from "./cli.ts";
+import { Adam, DDPMCB, Generator } from "../mod.ts";
+import { Command, EXIT, main, number, numbers, Option, UserError, varianceOption, whole } from "./cli.ts";
 import { DATA_SIZE, prepareImages } from "./data.ts";
 import { drawSamples } from "./draw.ts";
 import { fitRun } from "./fit.ts";
@@ -23,7 +23,8 @@ const command = withTrainingOptions(
   .option("--steps <n>", "diffusion steps", whole(1, 100_000))
   .option("--beta-min <x>", "β of the first step", number(1e-9, 0.999))
   .option("--beta-max <x>", "β of the last step", number(1e-9, 0.999))
-  .option("--samples <n>", "images in samples.png; 0 for none", whole(0, 1024), 16);
+  .addOption(varianceOption("fixed_large"))
+  .option("--samples <n>", "images in samples.png; 0 for none (default: 16)", whole(0, 1024));
 
 /** The config that the command line asks for. */
 function makeConfig(preset: string): TrainConfig {
@@ -45,10 +46,10 @@ function makeConfig(preset: string): TrainConfig {
 }
 
 await main(async () => {
-  const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { samples: number }>();
+  const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { samples?: number }>();
   const run = await chooseRun(command, "train", makeConfig);
   const { config, name, files } = run;
-  const dls = await prepare(options, config, { transform: prepareImages(config) });
+  const dls = await prepare(options, run, { transform: prepareImages(config) });
   const model = makeModel(config);
   const done = await fitRun(run, {
     model,
@@ -60,9 +61,9 @@ await main(async () => {
     checkpointEvery: options.checkpointEvery,
   });
   if (!done) return EXIT.stopped;
-  if (options.samples) {
-    setSeed(config.seed);
-    await drawSamples(model, config, { n: options.samples, png: files.samples });
+  const n = options.samples ?? config.samples ?? 16;
+  if (n > 0) {
+    await drawSamples(model, config, { n, generator: new Generator(config.seed), png: files.samples });
   }
   await tellFiles(files.dir);
   console.log(`Draw more with: deno task sample --run ${name}`);

@@ -10,7 +10,7 @@ import {
   whole,
   withCommonOptions,
 } from "./cli.ts";
-import { loadData } from "./data.ts";
+import { hashOf, loadAgain, loadData } from "./data.ts";
 import type { RunConfig } from "./presets.ts";
 import { listRuns, readConfig, type RunFiles, runFiles } from "./runs.ts";
 
@@ -76,7 +76,7 @@ export async function chooseRun<C extends RunConfig>(
     const config = await readConfig<C>(runs, name, task);
     const asked = overlay(command, config);
     for (const key of Object.keys(config) as (keyof C & string)[]) {
-      if (String(asked[key]) === String(config[key])) continue;
+      if (key === "samples" || String(asked[key]) === String(config[key])) continue;
       const { long } = command.options.find((o) => o.attributeName() === key)!;
       throw new UserError(`${long} ${asked[key]}: run ${name} goes on with its own ${config[key]}`);
     }
@@ -92,14 +92,29 @@ export async function chooseRun<C extends RunConfig>(
   return { name, config: make(preset), resume: false, files };
 }
 
-/** Starts the device, fixes the random numbers and loads the data. */
+/**
+ * Starts the device, fixes the random numbers and loads the data, whose source and hash the run's config keeps.
+ * @throws UserError if a run goes on with other data.
+ */
 export async function prepare(
   { device, data: dir }: TrainingOptions,
-  { limit, testLimit, seed, batch }: RunConfig,
+  { name, config }: Run<RunConfig>,
   { transform, augment }: Pick<DataLoaderOptions, "transform" | "augment">,
 ): Promise<DataLoaders<DataLoader>> {
   await useDevice(device);
-  const { train, test } = await loadData(dir);
+  const data = dir === undefined && config.dataSource !== undefined
+    ? await loadAgain(config.dataSource)
+    : await loadData(dir);
+  const hash = await hashOf(data);
+  if (config.dataHash !== undefined && config.dataHash !== hash) {
+    throw new UserError(
+      `Run ${name} was trained on other data: ${config.dataSource} (SHA-256 ${config.dataHash}), ` +
+        `not ${data.source} (${hash})`,
+    );
+  }
+  config.dataSource = data.source;
+  config.dataHash = hash;
+  const { limit, testLimit, seed, batch } = config, { train, test } = data;
   setSeed(seed);
   return DataLoaders.from(limit ? take(train, limit) : train, testLimit ? take(test, testLimit) : test, {
     batchSize: batch,

@@ -1,7 +1,21 @@
 /** The command line as a user runs it: the tasks of deno.json, with their permissions, in a directory of its own. */
 import { decode } from "npm:fast-png@8.0.0";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { decodeSafetensors } from "../../mod.ts";
+import {
+  compose,
+  DataLoader,
+  decodeSafetensors,
+  F,
+  Generator,
+  loadWeights,
+  noGrad,
+  noisify,
+  padZeros,
+  toFloat,
+} from "../../mod.ts";
+import { loadAgain } from "../../tasks/data.ts";
+import { makeModel, makeSchedule } from "../../tasks/models.ts";
+import type { TrainConfig } from "../../tasks/presets.ts";
 import { device } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -73,6 +87,7 @@ cliTest("train writes a run and says so; sample draws from it; the same seed dra
   ]);
   const config = JSON.parse(await Deno.readTextFile(`${dir}/a/config.json`));
   assertEquals([config.channels, config.epochs, config.preset, config.lr], [[8, 8], 2, "quick", 5e-3]);
+  assertEquals([config.variance, config.samples, config.dataHash.length], ["fixed_large", 4, 64]);
   const { tensors } = decodeSafetensors(await Deno.readFile(`${dir}/a/model.safetensors`));
   assertEquals(tensors["conv_in.weight"].shape, [8, 1, 3, 3]);
 
@@ -238,14 +253,40 @@ cliTest("with no run, sample draws with the shipped model and says so", async (d
   assert(both.err.includes("--run and --pretrained: give one of them"), both.err);
 });
 
-cliTest("evaluate averages draws over the test images", async (dir) => {
-  const args = [...TINY, "--epochs", "1", "--samples", "0", "--name", "measured"];
+cliTest("evaluate averages draws over the test images, made ready as the run's were", async (dir) => {
+  const args = [
+    ...TINY,
+    "--size",
+    "32",
+    "--fit",
+    "pad",
+    "--epochs",
+    "1",
+    "--samples",
+    "0",
+    "--name",
+    "measured",
+  ];
   assertEquals((await run("train", dir, ...args)).code, 0);
   const { code, out, err } = await run("evaluate", dir, "--draws", "2");
   assertEquals(code, 0, err);
   const [, a, b] = out.match(/^run measured: (0\.\d+|1\.\d+), (0\.\d+|1\.\d+)$/m)!;
   const [, mean] = out.match(/^mean over 2 draws of \d+ test images: ([\d.]+)$/m)!;
   assert(Math.abs((Number(a) + Number(b)) / 2 - Number(mean)) < 2e-5 && a !== b, out);
+
+  const config: TrainConfig = JSON.parse(await Deno.readTextFile(`${dir}/measured/config.json`));
+  const model = makeModel(config), generator = new Generator(1);
+  await loadWeights(model, `${dir}/measured/model.safetensors`);
+  model.eval();
+  const { test } = await loadAgain(config.dataSource!);
+  let sum = 0;
+  for await (
+    const [images] of new DataLoader(test, { batchSize: 250, transform: compose(toFloat(), padZeros(2)) })
+  ) {
+    const [input, ε] = noisify(images.toTensor(), makeSchedule(config), { generator });
+    sum += images.shape[0] * (await F.mseLoss(noGrad(() => model.call(input)), ε).data())[0];
+  }
+  assert(Math.abs(sum / test.length - Number(a)) < 2e-5, `${sum / test.length}, not ${a}`);
 });
 
 cliTest("--help tells every option, with exit code 0", async (dir) => {
@@ -267,7 +308,13 @@ cliTest("a run is never overwritten, nor changed by going on with it", async (di
   const { code, err } = await run("train", dir, ...args, "--name", "once");
   assertEquals(code, 1);
   assert(err.includes("once exists: give another --name, or --resume once"), err);
-  assertEquals((await run("train", dir, ...args, "--resume", "once")).code, 0);
+  const weights = await Deno.readFile(`${dir}/once/model.safetensors`);
+  await Deno.remove(`${dir}/once/checkpoint.safetensors`);
+  const again = await run("train", dir, "--resume", "once");
+  assertEquals(again.code, 0, again.err);
+  assert(again.err.includes("There is no checkpoint yet: the run begins at its start"), again.err);
+  assertEquals(await Deno.readFile(`${dir}/once/model.safetensors`), weights);
+  assertEquals(await Deno.stat(`${dir}/once/samples.png`).catch(() => null), null); // --samples 0 is kept
   for (
     const [args, message] of [
       [["--epochs", "3"], "--epochs 3: run once goes on with its own 1"],
@@ -278,6 +325,15 @@ cliTest("a run is never overwritten, nor changed by going on with it", async (di
     assertEquals(code, 1);
     assert(err.includes(message), err);
   }
+  const path = `${dir}/once/config.json`, config = JSON.parse(await Deno.readTextFile(path));
+  await Deno.writeTextFile(path, JSON.stringify({ ...config, dataHash: "0123" }));
+  const other = await run("train", dir, "--resume", "once");
+  assertEquals(other.code, 1);
+  assert(
+    other.err.includes(`was trained on other data: ${config.dataSource} (SHA-256 0123), not`),
+    other.err,
+  );
+  assert(other.err.includes(config.dataHash), other.err);
 });
 
 /** The loss of every step, from a checkpoint. */
