@@ -5,6 +5,7 @@ import type { Tensor, TypedArray } from "../tf.ts";
 /** A typed array with a shape. */
 export class HostArray<T extends TypedArray = TypedArray> {
   /**
+   * An array of these numbers.
    * @param data a Float32Array, Int32Array or Uint8Array; not copied
    * @param shape sizes of the axes, none for a single number
    * @throws TypeError for another array. Error if the shape does not hold as many elements as the data.

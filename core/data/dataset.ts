@@ -58,10 +58,13 @@ function outside(where: string, index: number, length: number): RangeError {
  * ```
  */
 export class ArrayDataset implements Dataset {
+  /** Items: the size of the arrays' first axis. */
   readonly length: number;
+  /** The arrays as they were given. */
   readonly arrays: readonly HostArray[];
 
   /**
+   * A dataset of these arrays, which are not copied.
    * @param arrays one or more, each [N,…]
    * @throws RangeError if there is none, one has no axis, or their first axes differ.
    */
@@ -75,6 +78,7 @@ export class ArrayDataset implements Dataset {
     this.length = sizes[0];
   }
 
+  /** Copies of the rows at these indices. @throws RangeError for an index outside. */
   items(indices: Int32Array): HostArray[] {
     return this.arrays.map((array) => gather(array, indices));
   }

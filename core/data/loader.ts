@@ -62,18 +62,24 @@ export interface DataLoaderOptions {
  * ```
  */
 export class DataLoader implements Loader {
+  /** What is batched. */
   readonly dataset: Dataset;
+  /** Items in a batch. */
   readonly batchSize: number;
+  /** Whether each pass has a new order. */
   readonly shuffle: boolean;
+  /** Whether a last, smaller batch is left out. */
   readonly dropLast: boolean;
+  /** Batches made ahead of the one in use. */
   readonly prefetch: number;
-  readonly transform?: ImageTransform;
-  readonly augment?: Augment;
-  readonly collate?: Collate;
   /** Draws the orders. */
   readonly generator: Generator;
+  readonly #transform?: ImageTransform;
+  readonly #augment?: Augment;
+  readonly #collate?: Collate;
 
   /**
+   * A loader of a dataset.
    * @param dataset or its arrays by name, which make an {@link ArrayDataset} in their order
    * @throws RangeError for an empty dataset, a batch size that is no whole number ≥ 1, or a prefetch that is none ≥ 0.
    */
@@ -91,9 +97,9 @@ export class DataLoader implements Loader {
     this.shuffle = shuffle;
     this.dropLast = dropLast;
     this.prefetch = prefetch;
-    this.transform = options.transform;
-    this.augment = options.augment;
-    this.collate = options.collate;
+    this.#transform = options.transform;
+    this.#augment = options.augment;
+    this.#collate = options.collate;
     this.generator = new Generator(seed);
   }
 
@@ -114,7 +120,7 @@ export class DataLoader implements Loader {
     return { ...this.generator.state, batchSize, size, shuffle, dropLast };
   }
 
-  /** @throws Error if the state is of a loader with another batch size, number of items, shuffle or dropLast. */
+  /** Goes on from {@link state}. @throws Error if the state is of a loader with another batch size, number of items, shuffle or dropLast. */
   loadState(state: Json): void {
     const { seed, counter, ...saved } = state as unknown as GeneratorState;
     for (const [name, value] of Object.entries(saved)) {
@@ -132,7 +138,7 @@ export class DataLoader implements Loader {
     const order = this.shuffle
       ? this.generator.permutation(this.size)
       : Int32Array.from({ length: this.size }, (_, i) => i);
-    const seed = this.augment || this.collate ? this.generator.fork().seed : 0;
+    const seed = this.#augment || this.#collate ? this.generator.fork().seed : 0;
     const ahead: Promise<Batch>[] = [];
     let next = skip;
     while (true) {
@@ -153,15 +159,15 @@ export class DataLoader implements Loader {
   }
 
   async #batch(order: Int32Array, i: number, seed: number): Promise<Batch> {
-    const { batchSize, transform, augment, collate } = this;
-    const arrays = await this.dataset.items(order.subarray(i * batchSize, (i + 1) * batchSize));
+    const arrays = await this.dataset.items(order.subarray(i * this.batchSize, (i + 1) * this.batchSize));
     // A stream for each batch, so that a resumed pass draws what an unbroken one does.
     const generator = new Generator(seed);
     generator.state = { seed, counter: i * 2 ** 32 };
     let [first, ...rest] = arrays;
-    if (transform) first = transform(first);
-    if (augment) first = augment(first, generator);
-    return collate ? await collate([first, ...rest], generator) : [first, ...rest];
+    if (this.#transform) first = this.#transform(first);
+    if (this.#augment) first = this.#augment(first, generator);
+    const batch = [first, ...rest];
+    return this.#collate ? await this.#collate(batch, generator) : batch;
   }
 }
 
@@ -211,6 +217,7 @@ export function loaderOf(
 /** A loader to train on and one to evaluate on. */
 export class DataLoaders<L extends Loader = Loader> {
   /**
+   * Two loaders.
    * @param train drawn from in each epoch's training half
    * @param valid drawn from in its evaluation
    */

@@ -7,7 +7,9 @@ import type { TypedArray } from "../tf.ts";
 
 /** What a file holds: arrays by name, and free text by name. */
 export interface SafeTensors {
+  /** Arrays by name. */
   tensors: Record<string, HostArray>;
+  /** Text by name. */
   metadata: Record<string, string>;
 }
 

@@ -4,7 +4,9 @@ import type { HostArray } from "../data/array.ts";
 
 /** 8-bit grey or RGB pixels. */
 export interface Picture {
+  /** Pixels in a row. */
   width: number;
+  /** Rows. */
   height: number;
   /** 1 for grey, 3 for RGB. */
   channels: 1 | 3;

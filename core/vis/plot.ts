@@ -2,7 +2,9 @@
 
 /** A point of a line. */
 export interface Point {
+  /** Place along the x axis. */
   x: number;
+  /** Place along the y axis. */
   y: number;
 }
 

@@ -28,21 +28,26 @@ const EVALUATION_SEED = 0;
  * ```
  */
 export class DDPMCB extends Callback {
+  /** With the callbacks that change a batch on the device. */
   override order: number = ORDER.batchTransformCB;
+  /** The schedule that batches are noised by. */
   readonly schedule: Schedule;
   readonly #generator?: Generator;
   readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));
 
+  /** Noises by a schedule. */
   constructor({ schedule = linearSchedule(), generator }: DDPMOptions = {}) {
     super();
     this.schedule = schedule;
     this.#generator = generator;
   }
 
+  /** Begins the draws of evaluation again. */
   override beforeEpoch(learn: Learner): void {
     this.#evaluation(learn).seed = EVALUATION_SEED;
   }
 
+  /** Noises the batch. */
   override beforeBatch(learn: Learner): void {
     const generator = learn.training === false ? this.#evaluation(learn) : this.#generator;
     learn.batch = noisify(learn.batch[0], this.schedule, { generator });
@@ -60,9 +65,11 @@ export class DDPMCB extends Callback {
  * ```
  */
 export class DDPMTrainCB extends TrainCB {
+  /** With the callbacks that change a batch on the device. */
   override order: number = ORDER.batchTransformCB;
   readonly #noising: DDPMCB;
 
+  /** Noises by a schedule. */
   constructor(options: DDPMOptions = {}) {
     super();
     this.#noising = new DDPMCB(options);
@@ -73,14 +80,17 @@ export class DDPMTrainCB extends TrainCB {
     return this.#noising.schedule;
   }
 
+  /** Begins the draws of evaluation again. */
   override beforeEpoch(learn: Learner): void {
     this.#noising.beforeEpoch(learn);
   }
 
+  /** Noises the batch. */
   override beforeBatch(learn: Learner): void {
     this.#noising.beforeBatch(learn);
   }
 
+  /** Predicts the noise. */
   override predict(learn: Learner): void {
     const [xt, t] = learn.batch[0];
     learn.preds = learn.model.call(xt, t).sample;

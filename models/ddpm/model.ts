@@ -22,7 +22,12 @@ import { UNet2D } from "../unet/mod.ts";
  * ```
  */
 export class UNet extends UNet2D<[Tensor | [Tensor, Tensor | number], (Tensor | number)?], Tensor> {
-  /** @param input xₜ [N,H,W,C], or the pair of it and t [N] @param t where the input is xₜ alone */
+  /**
+   * The noise in images.
+   * @param input xₜ [N,H,W,C], or the pair of it and t
+   * @param t timesteps [N], or one for all, where the input is xₜ alone
+   * @throws Error if there is no t.
+   */
   override forward(input: Tensor | [Tensor, Tensor | number], t?: Tensor | number): Tensor {
     if (Array.isArray(input)) return this.predict(...input);
     if (t === undefined) throw new Error("UNet takes the pair (x, t), or both: there is no t");
@@ -31,8 +36,8 @@ export class UNet extends UNet2D<[Tensor | [Tensor, Tensor | number], (Tensor | 
 }
 
 /**
- * The lesson's initialisation (notebook 17): every residual block begins as the identity (the second convolution's
- * weight 0, in down and up blocks), downsamplers are orthogonal, and the network's output begins at its bias.
+ * The lesson's initialisation (notebook 17): the second convolution of each residual block in down and up blocks has
+ * weights 0, downsamplers are orthogonal, and the last convolution has weights 0, so that the output begins at its bias.
  */
 // deno-lint-ignore no-explicit-any
 export function initDdpm(model: UNet2D<any, any>): void {

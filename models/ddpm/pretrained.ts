@@ -7,7 +7,9 @@ const WEIGHTS = new URL("./weights/fashion_mnist.safetensors", import.meta.url);
 
 /** A trained network and how to draw with it. */
 export interface Pretrained {
+  /** The network. */
   model: UNet;
+  /** The schedule it was trained on. */
   schedule: Schedule;
   /** Height and width of its images. */
   size: number;
@@ -39,8 +41,11 @@ async function bytesOf(url: URL): Promise<Uint8Array> {
  */
 export async function pretrained(weights: URL = WEIGHTS): Promise<Pretrained> {
   const model = new UNet({
-    ...{ in_channels: 1, out_channels: 1, block_out_channels: [16, 32, 64, 64], norm_num_groups: 8 },
     sample_size: 32,
+    in_channels: 1,
+    out_channels: 1,
+    block_out_channels: [16, 32, 64, 64],
+    norm_num_groups: 8,
   });
   await loadWeights(model, await bytesOf(weights));
   return { model, schedule: linearSchedule(), size: 32 };

@@ -22,6 +22,7 @@ export interface StepInputs {
   x: Tensor;
   /** The number of the step, from nSteps − 1 down to 0. */
   t: number;
+  /** Whose steps are taken. */
   schedule: Schedule;
   /** The noise ε that the model sees in images at a step of the schedule. */
   predict(x: Tensor, t: number): Tensor;
@@ -36,6 +37,7 @@ export type SampleStep = (inputs: StepInputs) => Tensor;
 
 /** Options of {@link sample}. */
 export interface SampleOptions {
+  /** The steps to take. */
   schedule: Schedule;
   /** The sampler; default {@link ddpmStep}. */
   step?: SampleStep;

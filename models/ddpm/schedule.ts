@@ -7,18 +7,21 @@
  */
 export type Variance = "fixed_large" | "fixed_small";
 
-/**
- * A schedule of T steps. In the paper's letters: `β[t]` the variance added at step t, `α[t]` = 1 − β[t],
- * `ᾱ[t]` = Π α, `σ[t]` the standard deviation of the noise that sampling adds. `timesteps[t]` is what the model is told
- * at step t, in training and in sampling.
- */
+/** A schedule of T steps, in the paper's letters; each array has a number for each step t, 0…T−1. */
 export interface Schedule {
+  /** T. */
   readonly nSteps: number;
+  /** The variance that noising adds at step t. */
   readonly β: Float64Array;
+  /** 1 − β. */
   readonly α: Float64Array;
+  /** The product of α up to step t: the share of the image's variance in xₜ. */
   readonly ᾱ: Float64Array;
+  /** The standard deviation of the noise that sampling adds. */
   readonly σ: Float64Array;
+  /** What σ² is. */
   readonly variance: Variance;
+  /** What the model is told at step t, in training and in sampling. */
   readonly timesteps: Int32Array;
 }
 

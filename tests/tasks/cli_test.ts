@@ -2,7 +2,6 @@
 import { decode } from "npm:fast-png@8.0.0";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
-  compose,
   DataLoader,
   decodeSafetensors,
   F,
@@ -10,8 +9,7 @@ import {
   loadWeights,
   noGrad,
   noisify,
-  padZeros,
-  toFloat,
+  transforms,
 } from "../../mod.ts";
 import { loadAgain } from "../../tasks/data.ts";
 import { makeModel, makeSchedule } from "../../tasks/models.ts";
@@ -254,19 +252,7 @@ cliTest("with no run, sample draws with the shipped model and says so", async (d
 });
 
 cliTest("evaluate averages draws over the test images, made ready as the run's were", async (dir) => {
-  const args = [
-    ...TINY,
-    "--size",
-    "32",
-    "--fit",
-    "pad",
-    "--epochs",
-    "1",
-    "--samples",
-    "0",
-    "--name",
-    "measured",
-  ];
+  const args = [...TINY, ..."--size 32 --fit pad --epochs 1 --samples 0 --name measured".split(" ")];
   assertEquals((await run("train", dir, ...args)).code, 0);
   const { code, out, err } = await run("evaluate", dir, "--draws", "2");
   assertEquals(code, 0, err);
@@ -280,9 +266,8 @@ cliTest("evaluate averages draws over the test images, made ready as the run's w
   model.eval();
   const { test } = await loadAgain(config.dataSource!);
   let sum = 0;
-  for await (
-    const [images] of new DataLoader(test, { batchSize: 250, transform: compose(toFloat(), padZeros(2)) })
-  ) {
+  const transform = transforms.compose(transforms.toFloat(), transforms.padZeros(2));
+  for await (const [images] of new DataLoader(test, { batchSize: 250, transform })) {
     const [input, ε] = noisify(images.toTensor(), makeSchedule(config), { generator });
     sum += images.shape[0] * (await F.mseLoss(noGrad(() => model.call(input)), ε).data())[0];
   }
