@@ -183,6 +183,7 @@ export {
   ProgressCB,
   type Recorded,
   RecorderCB,
+  SchedCB,
   showImageBatch,
   SingleBatchCB,
   summary,

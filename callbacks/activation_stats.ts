@@ -14,7 +14,9 @@ import { HooksCallback, type HooksOptions } from "./hooks.ts";
 
 /** What {@link ActivationStats} knows of a module, a number a batch. */
 export interface ModuleStats {
+  /** Mean of each batch. */
   means: number[];
+  /** Standard deviation of each batch. */
   stds: number[];
   /** For each batch, how many |activations| fall in each of 40 bins from 0 to 10; larger ones into the last. */
   histograms: Uint32Array[];
@@ -56,6 +58,10 @@ export class ActivationStats extends HooksCallback {
   /** Outputs of the batch that are not read yet. */
   readonly #waiting: (learn: Learner) => [name: string, output: Tensor][];
 
+  /**
+   * Begins with no statistics.
+   * @param options which modules are looked at, and when
+   */
   constructor(options: HooksOptions = {}) {
     const waiting = perFit((): [string, Tensor][] => []);
     super(({ name, output, learn }) => {
@@ -64,6 +70,7 @@ export class ActivationStats extends HooksCallback {
     this.#waiting = waiting;
   }
 
+  /** Reads the outputs and adds their statistics. */
   override async afterBatch(learn: Learner): Promise<void> {
     for (const [name, x] of this.#waiting(learn).splice(0)) {
       const data = await x.data();
@@ -84,6 +91,7 @@ export class ActivationStats extends HooksCallback {
     }
   }
 
+  /** Frees the outputs. */
   override cleanupBatch(learn: Learner): void {
     this.#waiting(learn).splice(0).forEach(([, x]) => x.dispose());
   }

@@ -40,17 +40,22 @@ export interface BatchTransformOptions {
  * ```
  */
 export class BatchTransformCB extends Callback {
+  /** When it runs among the callbacks. */
   override order: number = ORDER.batchTransformCB;
   readonly #transform: BatchTransform;
   readonly #on: Required<BatchTransformOptions>;
 
-  /** @param transform from a batch on the device to the one that the model sees */
+  /**
+   * Keeps the transform.
+   * @param transform from a batch on the device to the one that the model sees
+   */
   constructor(transform: BatchTransform, { onTrain = true, onVal = true }: BatchTransformOptions = {}) {
     super();
     this.#transform = transform;
     this.#on = { onTrain, onVal };
   }
 
+  /** Changes the batch. */
   override beforeBatch(learn: Learner): void {
     if (learn.training ? this.#on.onTrain : this.#on.onVal) learn.batch = this.#transform(learn.batch);
   }

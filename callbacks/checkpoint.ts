@@ -55,7 +55,9 @@ export interface CheckpointOptions {
  * ```
  */
 export class CheckpointCB extends Callback {
+  /** When it runs among the callbacks. */
   override order: number = ORDER.checkpointCB;
+  /** What it was made with. */
   readonly options: CheckpointOptions;
   /** Whether the last fit was ended by {@link stop}. */
   stopped = false;
@@ -69,6 +71,7 @@ export class CheckpointCB extends Callback {
   /** The state of the fit that is running. */
   #running: { stopping: boolean } | null = null;
 
+  /** What it was made with. */
   constructor(options: CheckpointOptions) {
     super();
     this.options = options;
@@ -79,6 +82,7 @@ export class CheckpointCB extends Callback {
     if (this.#running) this.#running.stopping = true;
   }
 
+  /** Loads the checkpoint where the fit resumes. */
   override async beforeFit(learn: Learner): Promise<void> {
     this.stopped = false;
     this.#running = this.#fit(learn);
@@ -97,10 +101,12 @@ export class CheckpointCB extends Callback {
     await this.#putBack(learn);
   }
 
+  /** No fit is running any more. */
   override cleanupFit(): void {
     this.#running = null;
   }
 
+  /** Saves where it is time, and ends the fit where {@link stop} was called. */
   override async afterBatch(learn: Learner): Promise<void> {
     const { everyBatches = Infinity } = this.options, { stopping, order } = this.#fit(learn);
     // The end of the training half is saved already: an evaluation begins anew.
@@ -112,11 +118,13 @@ export class CheckpointCB extends Callback {
     throw new CancelFitException();
   }
 
+  /** Saves. */
   override async afterEpoch(learn: Learner): Promise<void> {
     if (learn.training) await this.#save(learn, learn.epoch, learn.iter, this.#fit(learn).order);
     else await this.#save(learn, learn.epoch + 1, 0, learn.dls.train.state?.() ?? null);
   }
 
+  /** Whether it takes part while something is only tried, as by `lrFind`. */
   override inTrials(): boolean {
     return false;
   }

@@ -43,6 +43,7 @@ export interface EarlyStoppingOptions {
  * ```
  */
 export class EarlyStoppingCB extends Callback {
+  /** When it runs among the callbacks. */
   override order: number = ORDER.earlyStoppingCB;
   /** The best value in the current or last fit. */
   best: number;
@@ -50,6 +51,7 @@ export class EarlyStoppingCB extends Callback {
   /** The metrics' rows before a fit; a resumed one gets its own back from the checkpoint. */
   readonly #fit = perFit(() => ({ rowsBefore: 0 }));
 
+  /** Keeps the options. */
   constructor({ metric = "loss", mode = "min", patience = 3, minDelta = 0 }: EarlyStoppingOptions = {}) {
     super();
     this.#options = { metric, mode, patience, minDelta };
@@ -60,13 +62,19 @@ export class EarlyStoppingCB extends Callback {
     return this.#options.mode === "min" ? Infinity : -Infinity;
   }
 
-  /** @throws Error where there is no MetricsCB. */
+  /**
+   * Begins anew.
+   * @throws Error where there is no MetricsCB.
+   */
   override beforeFit(learn: Learner): void {
     this.#fit(learn).rowsBefore = rowsOf(learn).length;
     this.best = this.#worst;
   }
 
-  /** @throws Error where there is no metric of that name. */
+  /**
+   * Ends the fit once the metric has not improved for long enough.
+   * @throws Error where there is no metric of that name.
+   */
   override afterEpoch(learn: Learner): void {
     if (learn.training) return;
     const { metric, mode, patience, minDelta } = this.#options;
@@ -85,6 +93,7 @@ export class EarlyStoppingCB extends Callback {
     if (since > patience) throw new CancelFitException();
   }
 
+  /** Whether it takes part while something is only tried, as by `lrFind`. */
   override inTrials(): boolean {
     return false;
   }

@@ -43,19 +43,25 @@ export class EMACB extends Callback {
   readonly decay: number;
   readonly #average = new Map<Parameter, Tensor>();
 
-  /** @param decay share of the average that stays at each step. @throws RangeError outside [0, 1). */
+  /**
+   * Keeps the decay.
+   * @param decay share of the average that stays at each step.
+   * @throws RangeError outside [0, 1).
+   */
   constructor(decay = 0.999) {
     super();
     if (!(decay >= 0 && decay < 1)) throw new RangeError(`An average's decay lies in [0, 1), not ${decay}`);
     this.decay = decay;
   }
 
+  /** Begins with the parameters as they are; evaluation predicts with the average. */
   override beforeFit(learn: Learner): void {
     learn.current.wrap("predict", (predict) => () => learn.training ? predict() : this.#withAverage(predict));
     if (this.#average.size) return;
     for (const p of learn.model.parameters()) this.#average.set(p, tf.keep(copyOf(p)));
   }
 
+  /** Moves the average towards the parameters. */
   override afterStep(): void {
     for (const [p, average] of this.#average) {
       const next = noGrad(() =>
@@ -77,10 +83,12 @@ export class EMACB extends Callback {
     }
   }
 
+  /** The average, for a checkpoint. */
   override stateTensors(): Record<string, Tensor> {
     return Object.fromEntries([...this.#average.values()].map((average, i) => [`average.${i}`, average]));
   }
 
+  /** Goes on from a checkpoint's average. */
   override loadTensors(tensors: Record<string, Tensor>): void {
     [...this.#average].forEach(([p, average], i) => {
       const saved = tensors[`average.${i}`];

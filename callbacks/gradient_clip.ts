@@ -27,12 +27,17 @@ import { ORDER } from "./order.ts";
  * ```
  */
 export class GradientClipCB extends Callback {
+  /** When it runs among the callbacks. */
   override order: number = ORDER.gradientClipCB;
   /** The largest norm that is left as it is. */
   readonly maxNorm: number;
   #norm: Tensor | null = null;
 
-  /** @param maxNorm the largest norm that is left as it is. @throws RangeError unless it is positive. */
+  /**
+   * Keeps the norm.
+   * @param maxNorm the largest norm that is left as it is.
+   * @throws RangeError unless it is positive.
+   */
   constructor(maxNorm: number) {
     super();
     if (!(maxNorm > 0)) {
@@ -41,6 +46,7 @@ export class GradientClipCB extends Callback {
     this.maxNorm = maxNorm;
   }
 
+  /** Clips before each step. */
   override beforeFit(learn: Learner): void {
     learn.current.wrap("step", (step) => () => {
       this.#clip(learn);

@@ -58,7 +58,10 @@ export class HooksCallback extends Callback {
   readonly #hook: HookFunc;
   readonly #options: Required<HooksOptions>;
 
-  /** @param hookFunc called after each forward of a module that is looked at */
+  /**
+   * Keeps what is called, and for which modules.
+   * @param hookFunc called after each forward of a module that is looked at
+   */
   constructor(
     hookFunc: HookFunc,
     { modFilter = (m) => m.children().length === 0, onTrain = true, onValid = false }: HooksOptions = {},
@@ -88,6 +91,7 @@ export class HooksCallback extends Callback {
     });
   }
 
+  /** Whether it takes part while something is only tried, as by `lrFind`. */
   override inTrials(): boolean {
     return false;
   }

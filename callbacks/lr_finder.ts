@@ -43,7 +43,10 @@ export class LRFinderCB extends Callback implements LRFinder {
   readonly #maxMult: number;
   #lowest = Infinity;
 
-  /** @throws RangeError unless gamma and maxMult are over 1. */
+  /**
+   * Begins with no rates.
+   * @throws RangeError unless gamma and maxMult are over 1.
+   */
   constructor({ gamma = 1.3, maxMult = 3 }: LRFinderOptions = {}) {
     super();
     for (const [name, x] of Object.entries({ gamma, maxMult })) {
@@ -53,6 +56,7 @@ export class LRFinderCB extends Callback implements LRFinder {
     this.#maxMult = maxMult;
   }
 
+  /** Notes rate and loss, and raises the rate. */
   override async afterBatch(learn: Learner): Promise<void> {
     if (!learn.training) throw new CancelEpochException();
     const { paramGroups } = learn.opt!;

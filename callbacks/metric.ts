@@ -31,6 +31,7 @@ export class Mean {
     this.#weight += weight;
   }
 
+  /** Begins anew. */
   reset(): void {
     this.#total?.dispose();
     this.#total = null;
@@ -49,6 +50,7 @@ export class Mean {
     this.#weight = weight;
   }
 
+  /** The mean so far; NaN before the first number. */
   async compute(): Promise<number> {
     const [sum, weight] = await this.state();
     return sum / weight;

@@ -5,9 +5,13 @@ import { targetsOf } from "./train.ts";
 
 /** What an epoch came to: the metrics by name, `loss`, `epoch`, and `train` or `eval`. */
 export interface MetricsRow {
+  /** The number of the epoch. */
   epoch: number;
+  /** Which half of it. */
   train: "train" | "eval";
+  /** Mean loss over the items. */
   loss: number;
+  /** Each metric by its name. */
   [metric: string]: number | string;
 }
 
@@ -67,7 +71,10 @@ export class MetricsCB extends Callback {
     resumed: undefined as MetricsRow | undefined,
   }));
 
-  /** @param named metrics by name */
+  /**
+   * Keeps the metrics.
+   * @param named metrics by name
+   */
   constructor(named: Record<string, Metric> = {}) {
     super();
     this.metrics = named;
@@ -78,10 +85,12 @@ export class MetricsCB extends Callback {
     this.#fit(learn).log = log;
   }
 
+  /** Begins the means anew. */
   override beforeEpoch(learn: Learner): void {
     this.#reset(learn);
   }
 
+  /** Adds the batch to the means. */
   override async afterBatch(learn: Learner): Promise<void> {
     const { preds, current } = learn, [target] = targetsOf(learn);
     this.#fit(learn).loss.add(learn.loss, batchSize(learn.batch));
@@ -90,6 +99,7 @@ export class MetricsCB extends Callback {
     }
   }
 
+  /** Adds the row, and hands it on. */
   override async afterEpoch(learn: Learner): Promise<void> {
     const { epoch } = learn, train = learn.training ? "train" : "eval", fit = this.#fit(learn);
     // A fit stopped between the halves of an epoch ends the first of them again when it goes on.
@@ -101,10 +111,12 @@ export class MetricsCB extends Callback {
     (fit.log ?? this.log)(row, learn);
   }
 
+  /** Frees what the means hold. */
   override cleanupFit(learn: Learner): void {
     this.#reset(learn);
   }
 
+  /** Whether it takes part while something is only tried, as by `lrFind`. */
   override inTrials(): boolean {
     return false;
   }
@@ -114,6 +126,7 @@ export class MetricsCB extends Callback {
     for (const metric of Object.values(this.metrics)) metric.reset();
   }
 
+  /** The rows, and the means so far. */
   override async state(learn: Learner): Promise<Json> {
     const metrics: Record<string, Json> = {};
     for (const [name, metric] of Object.entries(this.metrics)) {
@@ -122,6 +135,7 @@ export class MetricsCB extends Callback {
     return { rows: this.rows as unknown as Json, loss: await this.#fit(learn).loss.state(), metrics };
   }
 
+  /** Goes on with rows and means. */
   override loadState(state: Json, learn: Learner): void {
     const { rows, loss, metrics } = state as unknown as {
       rows: MetricsRow[];

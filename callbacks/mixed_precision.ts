@@ -40,13 +40,17 @@ export interface MixedPrecisionOptions {
  * ```
  */
 export class MixedPrecision extends Callback {
+  /** When it runs among the callbacks. */
   override order: number = ORDER.mixedPrecision;
   /** The options, with their defaults. */
   readonly options: Required<MixedPrecisionOptions>;
   /** Scalars on the device: the scale, good steps in a row, and whether this step overflowed. */
   #state: { scale: Parameter; good: Parameter; bad: Parameter } | null = null;
 
-  /** @throws RangeError unless scale and every are positive. */
+  /**
+   * Keeps the options.
+   * @throws RangeError unless scale and every are positive.
+   */
   constructor({ scale = 65536, every = 2000, log = console.error }: MixedPrecisionOptions = {}) {
     super();
     for (const [name, value] of Object.entries({ scale, every })) {
@@ -62,6 +66,7 @@ export class MixedPrecision extends Callback {
     return this.#state && (await this.#state.scale.data())[0];
   }
 
+  /** Turns f16 on around the phases, and scales the loss. */
   override beforeFit(learn: Learner): void {
     const gpu = currentGpu();
     if (!gpu?.hasF16) {
@@ -93,15 +98,18 @@ export class MixedPrecision extends Callback {
     });
   }
 
+  /** Gives the optimiser back. */
   override cleanupFit(learn: Learner): void {
     if (learn.current.train && learn.opt) learn.opt.skip = null;
   }
 
+  /** The scale and its good steps, for a checkpoint. */
   override stateTensors(): Record<string, Tensor> {
     const { scale, good } = this.#state ?? {};
     return scale ? { scale, good: good! } : {};
   }
 
+  /** Goes on with a checkpoint's scale. */
   override loadTensors({ scale, good }: Record<string, Tensor>, learn: Learner): void {
     if (!this.#state || !scale) return;
     tf.dispose([this.#state.scale, this.#state.good]);

@@ -18,7 +18,7 @@ export { MixedPrecision, type MixedPrecisionOptions } from "./mixed_precision.ts
 export { ORDER } from "./order.ts";
 export { ProgressCB } from "./progress.ts";
 export { type Recorded, RecorderCB } from "./recorder.ts";
-export { BatchSchedCB, EpochSchedCB } from "./sched.ts";
+export { BatchSchedCB, EpochSchedCB, SchedCB } from "./sched.ts";
 export { showImageBatch } from "./show.ts";
 export { SingleBatchCB } from "./single_batch.ts";
 export { summary } from "./summary.ts";

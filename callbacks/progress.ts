@@ -42,6 +42,7 @@ const MS_BETWEEN_READS = 500;
  * ```
  */
 export class ProgressCB extends Callback {
+  /** When it runs among the callbacks. */
   override order: number = ORDER.progressCB;
   readonly #print: (line: string) => void;
   readonly #fit = perFit(() => ({
@@ -57,7 +58,10 @@ export class ProgressCB extends Callback {
   /** What was trained on in the current or last fit. */
   #trained = { images: 0, seconds: 0 };
 
-  /** @param print takes a line of the table; default `console.log` */
+  /**
+   * Keeps where the table goes.
+   * @param print takes a line of the table; default `console.log`
+   */
   constructor(print: (line: string) => void = console.log) {
     super();
     this.#print = print;
@@ -69,12 +73,14 @@ export class ProgressCB extends Callback {
     return seconds ? images / seconds : 0;
   }
 
+  /** Takes the rows of the fit's `MetricsCB`. */
   override beforeFit(learn: Learner): void {
     this.#trained = { images: 0, seconds: 0 };
     const metrics = learn.current.cbs.find((cb) => cb instanceof MetricsCB);
     metrics?.redirect(learn, (row) => this.#row(row, learn));
   }
 
+  /** Begins a bar. */
   override beforeEpoch(learn: Learner): void {
     const fit = this.#fit(learn), half = learn.training ? "train" : "eval ";
     fit.bar = progressBar(`epoch ${learn.epoch + 1}/${learn.nEpochs} ${half}`, learn.dl.length);
@@ -83,10 +89,12 @@ export class ProgressCB extends Callback {
     fit.readAt = 0;
   }
 
+  /** Notes the time. */
   override beforeBatch(learn: Learner): void {
     this.#fit(learn).startedAt = performance.now();
   }
 
+  /** Moves the bar. */
   override afterBatch(learn: Learner): void {
     const fit = this.#fit(learn), now = performance.now();
     if (now - fit.readAt > MS_BETWEEN_READS && !fit.reading) {
@@ -114,12 +122,14 @@ export class ProgressCB extends Callback {
     }
   }
 
+  /** Ends the bar. */
   override async cleanupEpoch(learn: Learner): Promise<void> {
     const fit = this.#fit(learn);
     await fit.reading;
     fit.bar?.stop();
   }
 
+  /** Whether it takes part while something is only tried, as by `lrFind`. */
   override inTrials(): boolean {
     return false;
   }

@@ -39,7 +39,10 @@ export class RecorderCB extends Callback {
   readonly #waiting: Record<string, Tensor[]> = {};
   #reads: { name: string; all: Tensor; data: Promise<ArrayLike<number> & Iterable<number>> }[] = [];
 
-  /** @param what to record of each training batch, by name */
+  /**
+   * Begins with no values.
+   * @param what to record of each training batch, by name
+   */
   constructor(what: Record<string, Recorded>) {
     super();
     this.what = what;
@@ -49,6 +52,7 @@ export class RecorderCB extends Callback {
     }
   }
 
+  /** Records the batch, if it trained. */
   override afterBatch(learn: Learner): void {
     if (!learn.training) return;
     for (const [name, record] of Object.entries(this.what)) {
@@ -82,19 +86,23 @@ export class RecorderCB extends Callback {
     }
   }
 
+  /** Reads what is still on the device. */
   override async cleanupFit(): Promise<void> {
     await this.flush();
   }
 
+  /** Whether it takes part while something is only tried, as by `lrFind`. */
   override inTrials(): boolean {
     return false;
   }
 
+  /** The values. */
   override async state(): Promise<Json> {
     await this.flush();
     return this.values;
   }
 
+  /** Goes on with saved values. */
   override loadState(state: Json): void {
     for (const [name, list] of Object.entries(state as Record<string, number[]>)) {
       this.values[name] = [...list];

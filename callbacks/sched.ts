@@ -2,12 +2,15 @@
 import { Callback, type Json, type Learner, type Optimizer, perFit, type Scheduler } from "../core/mod.ts";
 
 /** Makes a schedule from the optimiser when a fit that trains begins; subclasses step it. */
-abstract class SchedCB extends Callback {
+export abstract class SchedCB extends Callback {
   /** Makes the schedule. */
   readonly make: (opt: Optimizer, totalSteps: number) => Scheduler;
   readonly #fit = perFit(() => ({ schedule: undefined as Scheduler | undefined }));
 
-  /** @param make the schedule for an optimiser, and for how often it is stepped in the fit */
+  /**
+   * Keeps what makes the schedule.
+   * @param make the schedule for an optimiser, and for how often it is stepped in the fit
+   */
   constructor(make: (opt: Optimizer, totalSteps: number) => Scheduler) {
     super();
     this.make = make;
@@ -18,15 +21,19 @@ abstract class SchedCB extends Callback {
   protected moveOn(learn: Learner): void {
     this.#fit(learn).schedule!.step();
   }
+  /** Makes the schedule. */
   override beforeFit(learn: Learner): void {
     if (learn.current.train) this.#fit(learn).schedule = this.make(learn.opt!, this.totalSteps(learn));
   }
+  /** Whether it takes part while something is only tried, as by `lrFind`. */
   override inTrials(): boolean {
     return false;
   }
+  /** The schedule's step. */
   override state(learn: Learner): Json {
     return this.#fit(learn).schedule!.stepNum;
   }
+  /** Puts the schedule at a step. */
   override loadState(state: Json, learn: Learner): void {
     this.#fit(learn).schedule!.stepNum = state as number;
   }
@@ -62,6 +69,7 @@ abstract class SchedCB extends Callback {
  * ```
  */
 export class BatchSchedCB extends SchedCB {
+  /** How often the schedule is stepped in a fit. */
   protected override totalSteps(learn: Learner): number {
     const { length } = learn.dls.train;
     if (length === undefined) {
@@ -71,6 +79,7 @@ export class BatchSchedCB extends SchedCB {
     }
     return learn.nEpochs * length;
   }
+  /** Steps the schedule after a batch that trained. */
   override afterBatch(learn: Learner): void {
     if (learn.training) this.moveOn(learn);
   }
@@ -105,9 +114,11 @@ export class BatchSchedCB extends SchedCB {
  * ```
  */
 export class EpochSchedCB extends SchedCB {
+  /** How often the schedule is stepped in a fit. */
   protected override totalSteps(learn: Learner): number {
     return learn.nEpochs;
   }
+  /** Steps the schedule after a pass that trained. */
   override afterEpoch(learn: Learner): void {
     if (learn.training) this.moveOn(learn);
   }

@@ -29,8 +29,10 @@ import { ORDER } from "./order.ts";
  * ```
  */
 export class SingleBatchCB extends Callback {
+  /** When it runs among the callbacks. */
   override order: number = ORDER.singleBatchCB;
 
+  /** Ends the pass. */
   override afterBatch(learn: Learner): void {
     learn.keep(...tensorsIn([learn.batch, learn.preds, learn.loss]));
     throw new CancelFitException();

@@ -31,12 +31,16 @@ export class TerminateOnNaNCB extends Callback {
   problem: string | undefined;
   #log: (line: string) => void;
 
-  /** @param log takes the line that tells; default `console.error` */
+  /**
+   * Keeps where the line goes.
+   * @param log takes the line that tells; default `console.error`
+   */
   constructor(log: (line: string) => void = console.error) {
     super();
     this.#log = log;
   }
 
+  /** Ends the fit if the loss is not finite. */
   override async afterLoss(learn: Learner): Promise<void> {
     const loss = (await learn.loss.data())[0];
     if (Number.isFinite(loss)) return;

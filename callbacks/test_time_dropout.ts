@@ -36,6 +36,7 @@ export function isDropout(module: Module): boolean {
  * ```
  */
 export class TestTimeDropoutCB extends Callback {
+  /** Turns dropout on around evaluation's `predict`. */
   override beforeFit(learn: Learner): void {
     const dropouts = Array.from(learn.model.namedModules(), ([, m]) => m).filter(isDropout);
     learn.current.wrap("predict", (inner) => () => {

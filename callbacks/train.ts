@@ -32,26 +32,34 @@ export class TrainCB extends Callback {
   /** How many elements of the batch the model takes. */
   readonly nInp: number;
 
-  /** @param nInp how many elements of the batch the model takes; default 1 */
+  /**
+   * Keeps the number.
+   * @param nInp how many elements of the batch the model takes; default 1
+   */
   constructor(nInp = 1) {
     super();
     this.nInp = nInp;
   }
+  /** Calls the model with the inputs. */
   override predict(learn: Learner): Done {
     if (learn.batch[0] instanceof HostArray) {
       throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
     }
     learn.preds = learn.model.call(...learn.batch.slice(0, this.nInp));
   }
+  /** The loss of the predictions and the targets. */
   override getLoss(learn: Learner): void {
     learn.loss = learn.lossFunc(learn.preds, ...learn.batch.slice(this.nInp));
   }
+  /** Adds the gradients of the loss to the parameters'. */
   override backward(learn: Learner): void {
     learn.tape.backward(learn.loss, learn.current.lossGradient);
   }
+  /** One step of the optimiser. */
   override step(learn: Learner): void {
     learn.opt!.step();
   }
+  /** Clears the gradients. */
   override zeroGrad(learn: Learner): void {
     learn.opt!.zeroGrad();
   }

@@ -77,6 +77,7 @@ export class Parameter extends tf.Variable {
     if (this.grad) noGrad(() => this.setGrad(tf.tidy(() => tf.mul(this.grad!, factor))));
   }
 
+  /** Frees the parameter and its gradient. */
   override dispose(): void {
     this.zeroGrad();
     super.dispose();

@@ -9,6 +9,7 @@ export type DeviceChoice = "auto" | "webgpu" | "wasm";
 
 /** The device in use. */
 export interface Device {
+  /** Which one it is. */
   readonly name: "webgpu" | "wasm";
   /** What it is: threads and SIMD level, or the adapter. */
   readonly detail: string;

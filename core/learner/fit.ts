@@ -21,6 +21,7 @@ export interface FitSettings {
   train: boolean;
   /** Whether it only tries something. */
   trial: boolean;
+  /** The optimiser; null where there is none yet. */
   opt: Optimizer | null;
 }
 
@@ -73,6 +74,7 @@ export class Fit {
   #recording = false;
   #kept: Tensor[] = [];
 
+  /** Begins with what was asked for. */
   constructor({ nEpochs, cbs, train, trial, opt }: FitSettings) {
     this.nEpochs = nEpochs;
     this.epochs = Array.from({ length: nEpochs }, (_, i) => i);

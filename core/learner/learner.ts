@@ -117,7 +117,11 @@ export class Learner<M extends Module = Module> {
   /** The first images of a training batch as the model would see them, as an SVG document. */
   declare showImageBatch: (options?: ShowBatchOptions) => Promise<string>;
 
-  /** @param model what is trained @param dls data to train on and to evaluate on */
+  /**
+   * Keeps everything; nothing runs before {@link fit}.
+   * @param model what is trained
+   * @param dls data to train on and to evaluate on
+   */
   constructor(model: M, dls: DataLoaders, options: LearnerOptions = {}) {
     const { lossFunc = F.mseLoss, lr = 0.1, cbs = [], optFunc } = options;
     this.model = model;

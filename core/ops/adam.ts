@@ -8,14 +8,21 @@ import type { None, Op } from "./op.ts";
 
 /** One parameter's share of a step. */
 export interface AdamEntry {
+  /** What is moved. */
   param: Parameter;
   /** Of the parameter's shape, as m and v. */
   grad: Tensor;
+  /** First moment. */
   m: Buffer;
+  /** Second moment. */
   v: Buffer;
+  /** Learning rate. */
   lr: number;
+  /** Share of the first moment that stays. */
   beta1: number;
+  /** Share of the second moment that stays. */
   beta2: number;
+  /** Added to the denominator. */
   eps: number;
   /** √(1 − β2ᵗ). */
   rootCorrection2: number;

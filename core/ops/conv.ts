@@ -18,8 +18,8 @@ type Shape4 = [number, number, number, number];
 export function convShape(
   x: readonly number[],
   filter: readonly number[],
-  { stride, padding }: Steps,
-): Shape4 {
+  { stride, padding }: { stride: number; padding: number },
+): [number, number, number, number] {
   const side = (axis: 0 | 1) => Math.floor((x[axis + 1] + 2 * padding - filter[axis]) / stride) + 1;
   return [x[0], side(0), side(1), filter[3]];
 }

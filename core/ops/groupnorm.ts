@@ -14,7 +14,10 @@ function grouped(x: Tensor, groups: number): Tensor {
 /** [N,G] as [N,1,G,1], to broadcast over {@link grouped}. */
 const column = (x: Tensor): Tensor => tf.reshape(x, [x.shape[0], 1, x.shape[1]!, 1]);
 
-/** @throws Error unless `groups` is a positive whole number that divides `channels`. */
+/**
+ * Checks that groups divide channels.
+ * @throws Error unless `groups` is a positive whole number that divides `channels`.
+ */
 export function requireGroups(groups: number, channels: number, op = "GroupNorm"): void {
   requireWhole(op, "the number of groups (norm_num_groups)", groups);
   if (channels % groups === 0) return;

@@ -58,10 +58,12 @@ export type Backend = "wasm" | "webgpu";
 // deno-lint-ignore no-explicit-any
 type Any = any;
 /** An op of any types, for lists. */
-export type AnyOp = Op<Any, Any, Any>;
+// deno-lint-ignore no-explicit-any
+export type AnyOp = Op<any, any, any>;
 
 /** A kernel under one of tfjs's own names. */
-export type PlainKernel = (inputs: Record<string, TensorInfo>, attrs: Any) => TensorInfo | TensorInfo[];
+// deno-lint-ignore no-explicit-any
+export type PlainKernel = (inputs: Record<string, TensorInfo>, attrs: any) => TensorInfo | TensorInfo[];
 
 /**
  * Checks the inputs, and runs the device's kernel of an op or its reference; recorded where a tape is on.

@@ -9,6 +9,7 @@ type Any = any;
 
 /** The device is lost, out of memory, or refused a command. */
 export class DeviceError extends Error {
+  /** The kind of error. */
   override name = "DeviceError";
 }
 
@@ -21,6 +22,7 @@ function describe(error: GPUError): string {
 
 /** A run of a kernel with a thread an element. */
 export interface EachElement extends Omit<Dispatch, "groups" | "shader"> {
+  /** The shader without its threads, which are set here; called when its key is new. */
   shader: () => Omit<Shader, "threads">;
 }
 
@@ -42,22 +44,38 @@ const MAX_GRID_WIDTH = 32768;
 
 /** tfjs's WebGPU backend as kernels see it. */
 export class Gpu {
+  /** The device. */
   readonly device: GPUDevice;
+  /** What the device can do. */
   readonly limits: GPUSupportedLimits;
   /** Whether operands of convolutions, products and attention are rounded to f16; sums stay f32. */
   half = false;
+  /** Called at every dispatch; null for no one. */
   onDispatch: DispatchListener | null = null;
   /** What ended the device's use, if anything has: every kernel and read throws it from then on. */
   failure: DeviceError | null = null;
+  /**
+   * The pipelines by key.
+   * @internal
+   */
   readonly pipelines: Pipelines;
   readonly #turns: Promise<unknown>[] = [];
   readonly #sizes = new Map<string, GPUBuffer>();
 
   /**
+   * tfjs's backend.
+   * @internal
+   */
+  readonly backend: Any;
+
+  /**
+   * Takes over a backend.
+   * @internal
    * @param backend tfjs's.
    * @param debug Whether a pipeline that is found by its key is compared with the code of each run; slow.
    */
-  constructor(readonly backend: Any, debug = false) {
+  constructor(backend: Any, debug = false) {
+    this.backend = backend;
     this.device = backend.device;
     this.limits = this.device.limits;
     this.pipelines = new Pipelines(this.device, debug);
