@@ -6,6 +6,7 @@ import {
   type Module,
   noGrad,
   noisify,
+  ops,
   Parameter,
   sample,
   Tape,
@@ -14,7 +15,6 @@ import {
   UNet,
 } from "../mod.ts";
 import { defaultGenerator, linearSchedule, resnet } from "../mod.ts";
-import { runKernel } from "../core/tf.ts";
 
 /** A case as peers are asked for it; which numbers it has depends on its kind. */
 export interface Case {
@@ -35,11 +35,20 @@ const of = (c: Case) => c as unknown as Numbers;
 const conv = (part: string, n: number, h: number, ci: number, co: number, k = 3, stride = 1): Case => ({
   kind: "conv",
   part,
-  ...{ n, h, ci, co, k, stride },
+  n,
+  h,
+  ci,
+  co,
+  k,
+  stride,
 });
 const parts = (make: (part: string) => Case, names = ["forward", "backward"]) => names.map(make);
 const images = (kind: string, n: number, h: number, c: number, more = {}) => (part: string): Case => ({
-  ...{ kind, part, n, h, c },
+  kind,
+  part,
+  n,
+  h,
+  c,
   ...more,
 });
 
@@ -85,8 +94,13 @@ const ATTENTION = ["AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"] as c
 const UP = ["AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D"] as const;
 /** A U-Net of the lesson. */
 const net = (block_out_channels: number[], norm_num_groups: number) => ({
-  ...{ sample_size: 32, in_channels: 1, out_channels: 1, layers_per_block: 2, attention_head_dim: 8 },
-  ...{ block_out_channels, norm_num_groups },
+  sample_size: 32,
+  in_channels: 1,
+  out_channels: 1,
+  layers_per_block: 2,
+  attention_head_dim: 8,
+  block_out_channels,
+  norm_num_groups,
   down_block_types: ["DownBlock2D" as const, ...ATTENTION],
   up_block_types: [...UP, "UpBlock2D" as const],
 });
@@ -190,33 +204,31 @@ export function prepare(c: Case): Prepared {
   const { n, h, ci, co, k, stride, m, b, t, heads, d, rows, columns, size, c: channels } = of(c);
   const image = () => keep(normal(n, h, h, channels))[0];
   const [gamma, beta] = channels ? keep(normal(channels), normal(channels)) : [];
-  /** A kernel, or its gradient's from the outputs that it has given once. */
-  const kernel = (
-    name: string,
-    inputs: Record<string, Tensor>,
-    attrs: Record<string, unknown>,
-    gradient: (outputs: Tensor[], dy: Tensor) => Record<string, Tensor>,
+  /** An op, or the op of its gradient from the outputs that it has given once. */
+  const opCase = <I, A, O extends Record<string, Tensor>, GI, GA, GO>(
+    op: ops.Op<I, A, O>,
+    inputs: I,
+    attrs: A,
+    gradient: ops.Op<GI, GA, GO>,
+    gradientInputs: (outputs: O, dy: Tensor) => GI,
+    gradientAttrs: GA,
   ): Prepared => {
-    const forward = () => [runKernel<Tensor | Tensor[]>(name, inputs, attrs)].flat();
+    const forward = () => ops.run(op, inputs, attrs);
     if (c.part === "forward") return { run: once(forward), free };
-    const outputs = keep(...forward());
-    const [dy] = keep(defaultGenerator.normal(outputs[0].shape));
-    return { run: once(() => runKernel(`${name}Grad`, gradient(outputs, dy), attrs)), free };
+    const outputs = forward();
+    keep(...Object.values(outputs));
+    const [dy] = keep(defaultGenerator.normal(outputs[op.outputs[0]].shape));
+    return { run: once(() => ops.run(gradient, gradientInputs(outputs, dy), gradientAttrs)), free };
   };
   switch (c.kind) {
     case "conv": {
       const ho = Math.ceil(h / stride);
       const [x, filter, dy] = keep(normal(n, h, h, ci), normal(k, k, ci, co), normal(n, ho, ho, co));
-      const attrs = {
-        strides: [stride, stride],
-        pad: Math.floor(k / 2),
-        dataFormat: "NHWC",
-        dimRoundingMode: "floor",
-      };
+      const attrs = { stride, padding: Math.floor(k / 2) };
       const run = {
-        forward: () => runKernel("Conv2D", { x, filter }, attrs),
-        dx: () => runKernel("Conv2DBackpropInput", { dy, filter }, { ...attrs, inputShape: x.shape }),
-        dw: () => runKernel("Conv2DBackpropFilter", { x, dy }, { ...attrs, filterShape: filter.shape }),
+        forward: () => ops.run(ops.Conv2d, { x, filter }, attrs),
+        dx: () => ops.run(ops.Conv2dInputGrad, { dy, filter }, { ...attrs, inputShape: x.shape }),
+        dw: () => ops.run(ops.Conv2dFilterGrad, { x, dy }, { ...attrs, filterShape: filter.shape }),
       }[c.part as "forward" | "dx" | "dw"];
       return { run: once(run), free };
     }
@@ -228,38 +240,47 @@ export function prepare(c: Case): Prepared {
     case "attention": {
       const [q, k, v] = keep(...[0, 1, 2].map(() => normal(b, t, heads * d)));
       const attrs = { heads, scale: 1 / Math.sqrt(d) };
-      return kernel("Attention", { q, k, v }, attrs, ([y, stats], dy) => ({ q, k, v, y, stats, dy }));
+      const grad = (outputs: { y: Tensor; stats: Tensor }, dy: Tensor) => ({ q, k, v, ...outputs, dy });
+      return opCase(ops.Attention, { q, k, v }, attrs, ops.AttentionGrad, grad, attrs);
     }
     case "groupnorm": {
-      const x = image(), attrs = { groups: of(c).groups, eps: 1e-5, silu: true };
-      const inputs = { x, gamma, beta };
-      return kernel("GroupNorm", inputs, attrs, ([, mean, rstd], dy) => ({ ...inputs, mean, rstd, dy }));
+      const inputs = { x: image(), gamma, beta }, attrs = { groups: of(c).groups, eps: 1e-5, silu: true };
+      type Stats = { mean: Tensor; rstd: Tensor };
+      const grad = ({ mean, rstd }: Stats, dy: Tensor) => ({ ...inputs, mean, rstd, dy });
+      return opCase(ops.GroupNorm, inputs, attrs, ops.GroupNormGrad, grad, attrs);
     }
     case "batchnorm": {
       const x = image();
-      const gradient = ([, mean, , rstd]: Tensor[], dy: Tensor) => ({ x, gamma, mean, rstd, dy });
-      return kernel("BatchNorm", { x, gamma, beta }, { eps: 1e-5 }, gradient);
+      type Stats = { mean: Tensor; rstd: Tensor };
+      const grad = ({ mean, rstd }: Stats, dy: Tensor) => ({ x, gamma, mean, rstd, dy });
+      return opCase(ops.BatchNorm, { x, gamma, beta }, { eps: 1e-5 }, ops.BatchNormGrad, grad, {});
     }
     case "silu": {
       const [x] = keep(normal(size));
-      return kernel("Silu", { x }, {}, (_, dy) => ({ x, dy }));
+      return opCase(ops.Silu, { x }, {}, ops.SiluGrad, (_, dy) => ({ x, dy }), {});
     }
     case "softmax": {
-      const [logits] = keep(normal(rows, columns));
-      return kernel("Softmax", { logits }, { dim: -1 }, ([y], dy) => ({ y, dy }));
+      const [logits, dy] = keep(normal(rows, columns), normal(rows, columns));
+      const forward = () => tf.softmax(logits as tf.Tensor2D);
+      if (c.part === "forward") return { run: once(forward), free };
+      const [y] = keep(forward());
+      return { run: once(() => ops.run(ops.SoftmaxGrad, { y, dy }, {})), free };
     }
     case "mse": {
       const [input, target] = keep(normal(size), normal(size));
-      return kernel("MseLoss", { input, target }, {}, (_, dy) => ({ input, target, dy }));
+      const grad = (_: unknown, dy: Tensor) => ({ input, target, dy });
+      return opCase(ops.MseLoss, { input, target }, {}, ops.MseLossGrad, grad, {});
     }
     case "crossentropy": {
       const [labels] = keep(tf.tensor1d(defaultGenerator.integers(rows, 0, columns), "int32"));
       const [logits] = keep(normal(rows, columns));
-      const inputs = { logits, labels };
-      return kernel("CrossEntropy", inputs, {}, ([, logSums], dy) => ({ ...inputs, logSums, dy }));
+      const grad = ({ logSums }: { logSums: Tensor }, dy: Tensor) => ({ logits, labels, logSums, dy });
+      return opCase(ops.CrossEntropy, { logits, labels }, {}, ops.CrossEntropyGrad, grad, {});
     }
-    case "upsample":
-      return kernel("Upsample", { x: image() }, { factor: 2 }, (_, dy) => ({ dy }));
+    case "upsample": {
+      const x = image(), attrs = { factor: 2 };
+      return opCase(ops.Upsample, { x }, attrs, ops.UpsampleGrad, (_, dy) => ({ dy }), attrs);
+    }
     case "add": {
       const [x, y] = keep(normal(size), normal(size));
       return { run: once(() => tf.add(x, y)), free };

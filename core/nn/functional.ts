@@ -1,18 +1,24 @@
 /** Operations as functions: what layers call, and what a model may call by itself. Images are NHWC. */
-import { constant } from "../device/constants.ts";
 import "../autograd/gradients.ts";
+import { constant } from "../device/constants.ts";
+import { requireShape } from "../ops/check.ts";
 import * as ops from "../ops/mod.ts";
-import { runKernel, tf } from "../tf.ts";
-import type { Tensor } from "../tf.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
+import { tf } from "../tf.ts";
+import type { Tensor } from "../tf.ts";
 
 export { requireGroups } from "../ops/mod.ts";
 
+/** Whole numbers and truth values as float32: pixels that are bytes, labels as targets. */
+function toFloat(x: Tensor): Tensor {
+  return x.dtype === "float32" ? x : tf.cast(x, "float32");
+}
+
 /** Options of {@link conv2d}. */
 export interface Conv2dOptions {
-  /** Step in both directions; default 1. */
+  /** Pixels between windows in both directions, a whole number of at least 1; default 1. */
   stride?: number;
-  /** Zeros on every side; default 0. */
+  /** Zeros on every side, a whole number of at least 0; default 0. */
   padding?: number;
   /** Added to the output, of its shape; at no cost of its own. */
   residual?: Tensor;
@@ -20,11 +26,11 @@ export interface Conv2dOptions {
 
 /**
  * Cross-correlation, as PyTorch's `conv2d`.
- * @param x [N,H,W,Cin]
+ * @param x [N,H,W,Cin]; whole numbers are taken as float32
  * @param filter [kh,kw,Cin,Cout]
  * @param bias [Cout], or none
  * @returns [N,H',W',Cout] with H' = ⌊(H + 2·padding − kh)/stride⌋ + 1
- * @throws Error if the channels of x and filter differ.
+ * @throws Error if shapes do not fit, or the filter is larger than the padded image; RangeError for the options.
  */
 export function conv2d(
   x: Tensor,
@@ -32,80 +38,59 @@ export function conv2d(
   bias?: Tensor | null,
   { stride = 1, padding = 0, residual }: Conv2dOptions = {},
 ): Tensor {
-  if (x.shape.length !== 4) {
-    throw new Error(`conv2d takes [N,H,W,C], not a tensor of shape [${x.shape}]`);
-  }
-  if (x.shape[3] !== filter.shape[2]) {
-    throw new Error(
-      `conv2d got ${x.shape[3]} channels for a filter of ${filter.shape[2]}; images are NHWC`,
-    );
-  }
-  const attrs = {
-    strides: [stride, stride],
-    pad: padding,
-    dataFormat: "NHWC",
-    dilations: [1, 1],
-    dimRoundingMode: "floor",
-  };
-  if (residual) {
-    const side = (n: number, k: number) => Math.floor((n + 2 * padding - k) / stride) + 1;
-    const [n, h, w] = x.shape, [kh, kw, , co] = filter.shape;
-    requireShape("conv2d", residual, [n, side(h, kh), side(w!, kw!), co!]);
-    return runKernel("Conv2DAdd", { x, filter, bias: bias ?? undefined, residual }, attrs);
-  }
-  if (!bias) return runKernel("Conv2D", { x, filter }, attrs);
-  return runKernel("FusedConv2D", { x, filter, bias }, { ...attrs, activation: "linear" });
-}
-
-/** @throws Error unless a residual has the output's shape. */
-function requireShape(name: string, residual: Tensor, shape: number[]): void {
-  if (tf.util.arraysEqual(residual.shape, shape)) return;
-  throw new Error(`${name}: the residual has shape [${residual.shape}], the output [${shape}]`);
+  const inputs = { x: toFloat(x), filter, bias: bias ?? undefined, residual };
+  return ops.run(ops.Conv2d, inputs, { stride, padding }).y;
 }
 
 /**
  * x·weightᵀ + bias (+ residual) over the last axis.
- * @param x […,in]
+ * @param x […,in]; whole numbers are taken as float32
  * @param weight [out,in]
  * @param bias [out], or none
  * @param residual […,out], added at no cost of its own
- * @throws Error if features or shapes differ.
+ * @throws Error if shapes do not fit.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null, residual?: Tensor): Tensor {
-  const [outs, ins] = weight.shape;
+  const [outs, ins] = weight.shape as [number, number];
+  const outer = x.shape.slice(0, -1);
   if (x.shape.at(-1) !== ins) {
-    throw new Error(`linear takes ${ins} features, not a tensor of shape [${x.shape}]`);
-  }
-  const a = x.shape.length === 2 ? x : tf.reshape(x, [-1, ins]);
-  const attrs = { transposeA: false, transposeB: true };
-  const shape = [...x.shape.slice(0, -1), outs];
-  if (residual) {
-    requireShape("linear", residual, shape);
-    const rows = tf.reshape(residual, [-1, outs]);
-    return tf.reshape(
-      runKernel("MatMulAdd", { a, b: weight, bias: bias ?? undefined, residual: rows }),
-      shape,
+    throw new Error(
+      `Linear: x has shape [${x.shape}], the weight of shape [${weight.shape}] takes […,${ins}]`,
     );
   }
-  const y = bias
-    ? runKernel("_FusedMatMul", { a, b: weight, bias }, { ...attrs, activation: "linear" })
-    : runKernel("BatchMatMul", { a, b: weight }, attrs);
-  return a === x ? y : tf.reshape(y, shape);
+  requireShape("Linear", "residual", residual, [...outer, outs], "the output");
+  const rows = (t: Tensor, columns: number) => outer.length === 1 ? t : tf.reshape(t, [-1, columns]);
+  const { y } = ops.run(ops.Linear, {
+    x: rows(toFloat(x), ins),
+    weight,
+    bias: bias ?? undefined,
+    residual: residual && rows(residual, outs),
+  }, {});
+  return outer.length === 1 ? y : tf.reshape(y, [...outer, outs]);
+}
+
+/** Options of {@link groupNorm}. */
+export interface GroupNormOptions {
+  /** Added to the variance, at least 0; default 1e-5. */
+  eps?: number;
+  /** Whether SiLU follows; default false. */
+  silu?: boolean;
 }
 
 /**
- * Group normalisation (Wu & He 2018) over […, C], then SiLU where asked.
+ * Group normalisation (Wu & He 2018), then SiLU where asked.
  * @param x [N,…,C]
+ * @param groups how many the channels are divided into
  * @param gamma [C]
  * @param beta [C]
- * @throws Error if the groups do not divide the channels.
+ * @throws Error if the groups do not divide the channels, or shapes do not fit.
  */
 export function groupNorm(
   x: Tensor,
   groups: number,
   gamma: Tensor,
   beta: Tensor,
-  { eps = 1e-5, silu = false }: { eps?: number; silu?: boolean } = {},
+  { eps = 1e-5, silu = false }: GroupNormOptions = {},
 ): Tensor {
   return ops.run(ops.GroupNorm, { x, gamma, beta }, { groups, eps, silu }).y;
 }
@@ -113,7 +98,11 @@ export function groupNorm(
 /**
  * Batch normalisation (Ioffe & Szegedy 2015) by the batch's own statistics over all axes but the last.
  * @param x […,C], more than one value a channel
+ * @param gamma [C]
+ * @param beta [C]
+ * @param eps added to the variance, at least 0; default 1e-5
  * @returns the output, and the batch's mean and biased variance [C], through which no gradient flows
+ * @throws Error if shapes do not fit, or there is one value a channel.
  */
 export function batchNorm(
   x: Tensor,
@@ -124,24 +113,37 @@ export function batchNorm(
   return ops.run(ops.BatchNorm, { x, gamma, beta }, { eps });
 }
 
-/** x·scale + shift a channel; x […,C], scale and shift [C]. */
+/**
+ * x·scale + shift a channel.
+ * @param x […,C]
+ * @param scale [C]
+ * @param shift [C]
+ * @throws Error if shapes do not fit.
+ */
 export function channelAffine(x: Tensor, scale: Tensor, shift: Tensor): Tensor {
   return ops.run(ops.ChannelAffine, { x, scale, shift }, {}).y;
 }
 
 /**
  * softmax(scale·QKᵀ)V, heads side by side in the channels (Vaswani et al. 2017, eq. 1).
- * @param q [B,T,C], as k and v
+ * @param q [B,T,C]
+ * @param k [B,T,C]
+ * @param v [B,T,C]
+ * @param heads a positive whole number that divides C
  * @param scale default 1/√(C/heads)
+ * @throws Error if the shapes differ or the heads do not divide C.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale?: number): Tensor {
-  return ops.run(ops.Attention, { q, k, v }, {
-    heads,
-    scale: scale ?? 1 / Math.sqrt(q.shape.at(-1)! / heads),
-  }).y;
+  const attrs = { heads, scale: scale ?? 1 / Math.sqrt(q.shape.at(-1)! / heads) };
+  return ops.run(ops.Attention, { q, k, v }, attrs).y;
 }
 
-/** Adds a number a channel to every pixel of its image: x [N,H,W,C] + b [N,C]. */
+/**
+ * Adds a number a channel to every pixel of its image.
+ * @param x [N,H,W,C]
+ * @param b [N,C]
+ * @throws Error if shapes do not fit.
+ */
 export function addChannels(x: Tensor, b: Tensor): Tensor {
   return ops.run(ops.AddChannels, { x, b }, {}).y;
 }
@@ -156,28 +158,47 @@ export function relu(x: Tensor): Tensor {
   return tf.relu(x);
 }
 
-/** max(x, leak·x) − sub: a leaky ReLU whose outputs can have mean 0; source: miniai 12_activations. */
+/**
+ * x where it is above 0, leak·x elsewhere, minus sub: a leaky ReLU whose outputs can have mean 0.
+ * Source: miniai 12_activations.
+ * @param leak slope below 0; default 0
+ * @param sub default 0
+ */
 export function generalRelu(x: Tensor, leak = 0, sub = 0): Tensor {
   return ops.run(ops.GeneralRelu, { x }, { leak, sub }).y;
 }
 
 /**
  * Means of factor × factor blocks; blocks at the end take the mean of what is left (PyTorch's `ceil_mode`).
- * @param x [N,H,W,C]
+ * @param x [N,H,W,C]; whole numbers are taken as float32
+ * @param factor a positive whole number; default 2
  * @returns [N,⌈H/factor⌉,⌈W/factor⌉,C]
  */
 export function averagePool(x: Tensor, factor = 2): Tensor {
-  return ops.run(ops.AveragePool, { x }, { factor }).y;
+  return ops.run(ops.AveragePool, { x: toFloat(x) }, { factor }).y;
 }
 
-/** Repeats each pixel factor × factor times. [N,H,W,C] to [N,H·factor,W·factor,C]. */
+/**
+ * Repeats each pixel factor × factor times.
+ * @param x [N,H,W,C]; whole numbers are taken as float32
+ * @param factor a positive whole number; default 2
+ * @returns [N,H·factor,W·factor,C]
+ */
 export function upsampleNearest(x: Tensor, factor = 2): Tensor {
-  return ops.run(ops.Upsample, { x }, { factor }).y;
+  return ops.run(ops.Upsample, { x: toFloat(x) }, { factor }).y;
+}
+
+/** @throws RangeError unless a probability of a zero lies in [0, 1]. */
+export function requireRate(p: number): void {
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`A dropout rate lies in [0, 1], not ${p}`);
 }
 
 /**
  * Zeroes elements with probability p and scales the rest by 1/(1−p) (Srivastava et al. 2014).
+ * @param p in [0, 1]; 0 is a copy, 1 gives zeros
  * @param axes axes that share one draw, for example the pixels of a channel; default none
+ * @param generator where the draws come from; default the shared one
+ * @throws RangeError for another p, or an axis that x does not have.
  */
 export function dropout(
   x: Tensor,
@@ -185,22 +206,31 @@ export function dropout(
   axes: number[] = [],
   generator: Generator = defaultGenerator,
 ): Tensor {
+  requireRate(p);
+  const wrong = axes.find((axis) => !Number.isInteger(axis) || axis < 0 || axis >= x.shape.length);
+  if (wrong !== undefined) throw new RangeError(`dropout: x of shape [${x.shape}] has no axis ${wrong}`);
   if (p === 0) return tf.clone(x);
+  if (p === 1) return tf.mul(x, 0);
   const shape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
   const rate = constant(`dropout ${p}`, () => tf.scalar(p));
   const keep = tf.cast(tf.greaterEqual(generator.uniform(shape), rate), "float32");
   return tf.mul(x, tf.mul(keep, 1 / (1 - p)));
 }
 
-/** Mean of (input − target)² over all elements; a scalar. @throws Error if the shapes differ. */
+/**
+ * Mean of (input − target)² over all elements; a scalar.
+ * @param input of any shape; whole numbers are taken as float32
+ * @param target of the same
+ * @throws Error if the shapes differ.
+ */
 export function mseLoss(input: Tensor, target: Tensor): Tensor {
-  return ops.run(ops.MseLoss, { input, target }, {}).loss;
+  return ops.run(ops.MseLoss, { input: toFloat(input), target: toFloat(target) }, {}).loss;
 }
 
 /**
  * Mean negative log-likelihood of whole-number labels.
  * @param logits [N,classes]
- * @param labels [N], int32 in [0, classes)
+ * @param labels [N], whole numbers in [0, classes)
  * @throws Error for other shapes.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {

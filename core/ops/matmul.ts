@@ -4,6 +4,19 @@ import type { Tensor } from "../tf.ts";
 import { requireLayout, requireShape, requireType } from "./check.ts";
 import type { Op } from "./op.ts";
 
+/**
+ * @param a shape of an operand of tfjs's matrix products, as b
+ * @throws Error where both operands' batches are broadcast, which tfjs's kernels give wrong numbers for
+ */
+export function requireBatches(a: readonly number[], b: readonly number[]): void {
+  const outers = [a.slice(0, -2), b.slice(0, -2)];
+  const whole = tf.util.sizeFromShape(tf.broadcast_util.assertAndGetBroadcastShape(outers[0], outers[1]));
+  if (outers.every((outer) => [1, whole].includes(tf.util.sizeFromShape(outer)))) return;
+  throw new Error(
+    `matMul: shapes [${a}] and [${b}] both have a batch to broadcast; call tf.broadcastTo before`,
+  );
+}
+
 /** x·weightᵀ + bias + residual. x [rows,in], weight [out,in], bias [out], residual and y [rows,out]. */
 export const Linear: Op<
   { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor },

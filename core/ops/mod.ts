@@ -22,7 +22,7 @@ export { AddChannels, GeneralRelu, GeneralReluGrad, Silu, SiluGrad } from "./ele
 export { GroupNorm, GroupNormGrad, requireGroups } from "./groupnorm.ts";
 export { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "./loss.ts";
 export { UnscaleGrads, UpdateLossScale } from "./loss_scale.ts";
-export { Linear } from "./matmul.ts";
+export { Linear, requireBatches } from "./matmul.ts";
 export { Random, threefry, threefryBlock } from "./random.ts";
 export { SumPixels } from "./reduce.ts";
 export { AveragePool, AveragePoolGrad, Upsample, UpsampleGrad } from "./resample.ts";

@@ -313,13 +313,6 @@ export function registerConv(gpu: Gpu): void {
     dFilter: filterGrad(gpu, x, dy, geometry(x.shape, attrs.filterShape, attrs)),
   }));
 
-  // What `conv2d` runs until it runs the op above.
-  ops.replaceKernel(
-    "webgpu",
-    "Conv2DAdd",
-    () => ({ x, filter, bias, residual }, attrs: TfjsAttrs) =>
-      forward(gpu, x, filter, tfjsGeometry(x.shape, filter.shape, attrs)!, bias, residual),
-  );
   ops.replaceKernel("webgpu", "Conv2D", (original) => ({ x, filter }, attrs: TfjsAttrs) => {
     const g = tfjsGeometry(x.shape, filter.shape, attrs);
     return g ? forward(gpu, x, filter, g) : original({ x, filter }, attrs);
@@ -327,7 +320,8 @@ export function registerConv(gpu: Gpu): void {
   ops.replaceKernel("webgpu", "FusedConv2D", (original) => (inputs, attrs: TfjsAttrs) => {
     const { x, filter, bias, preluActivationWeights } = inputs;
     const g = tfjsGeometry(x.shape, filter.shape, attrs);
-    const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
+    const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights &&
+      (!bias || tf.util.sizeFromShape(bias.shape) === filter.shape[3]);
     return g && plain ? forward(gpu, x, filter, g, bias) : original(inputs, attrs);
   });
   ops.replaceKernel("webgpu", "Conv2DBackpropInput", (original) => ({ dy, filter }, attrs) => {

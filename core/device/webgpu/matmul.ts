@@ -20,9 +20,9 @@ function product(
   bias?: TensorInfo,
   residual?: TensorInfo,
 ): TensorInfo | undefined {
+  ops.requireBatches(a.shape, b.shape);
   const batchA = size(a.shape.slice(0, -2)), batchB = size(b.shape.slice(0, -2));
   if (a.dtype !== "float32" || b.dtype !== "float32") return undefined;
-  if (batchA !== batchB && batchA !== 1 && batchB !== 1) return undefined;
   let [m, k] = a.shape.slice(-2);
   if (transposeA) [m, k] = [k, m];
   const n = b.shape.at(transposeB ? -2 : -1)!;
@@ -78,13 +78,6 @@ export function registerMatMul(gpu: Gpu): void {
   ops.registerKernel("webgpu", ops.Linear, ({ x, weight, bias, residual }) => ({
     y: product(gpu, x, weight, { transposeA: false, transposeB: true }, bias, residual)!,
   }));
-  // What `linear` runs until it runs the op above.
-  ops.replaceKernel(
-    "webgpu",
-    "MatMulAdd",
-    () => ({ a, b, bias, residual }) =>
-      product(gpu, a, b, { transposeA: false, transposeB: true }, bias, residual)!,
-  );
   ops.replaceKernel(
     "webgpu",
     "BatchMatMul",
@@ -93,7 +86,7 @@ export function registerMatMul(gpu: Gpu): void {
   ops.replaceKernel("webgpu", "_FusedMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
     const { a, b, bias, preluActivationWeights } = inputs;
     const plain = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights &&
-      (!bias || bias.shape.length === 1);
+      (!bias || (bias.shape.length === 1 && bias.shape[0] === b.shape.at(attrs.transposeB ? -2 : -1)));
     return (plain ? product(gpu, a, b, attrs, bias) : undefined) ?? original(inputs, attrs);
   });
 }

@@ -315,11 +315,6 @@ export function registerConv(ctx: Context): void {
     if (!linear || !whole || !sizes || !areFloat(x, filter)) return original(inputs, attrs);
     return forward(ctx, x, filter, sizes, bias);
   });
-  // Until F.conv2d runs Conv2d.
-  replaceKernel("wasm", "Conv2DAdd", (original) => (inputs, attrs: ConvAttrs) => {
-    const { x, filter, bias, residual } = inputs, sizes = tfjsSizes(x.shape, filter.shape, attrs);
-    return sizes ? forward(ctx, x, filter, sizes, bias, residual) : original(inputs, attrs);
-  });
   replaceKernel(
     "wasm",
     "Conv2DBackpropInput",

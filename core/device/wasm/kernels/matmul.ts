@@ -1,5 +1,5 @@
 /** Matrix products, for our ops and under tfjs's kernel names. */
-import { Linear, registerKernel, replaceKernel } from "../../../ops/mod.ts";
+import { Linear, registerKernel, replaceKernel, requireBatches } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { Kernel, MatMulArgs, MR, NR, PackArgs } from "../assembly/abi.ts";
@@ -84,6 +84,7 @@ function product(
   bias?: TensorInfo,
   add?: TensorInfo,
 ): TensorInfo | undefined {
+  requireBatches(a.shape, b.shape);
   const [outerA, outerB] = [a, b].map((t) => t.shape.slice(0, -2));
   const [aRows, aColumns] = a.shape.slice(-2), [bRows, bColumns] = b.shape.slice(-2);
   const batchA = size(outerA), batchB = size(outerB);
@@ -140,13 +141,6 @@ export function registerMatMul(ctx: Context): void {
   registerKernel("wasm", Linear, ({ x, weight, bias, residual }) => ({
     y: product(ctx, x, weight, { transposeA: false, transposeB: true }, bias, residual)!,
   }));
-  // Until F.linear runs Linear.
-  replaceKernel(
-    "wasm",
-    "MatMulAdd",
-    () => ({ a, b, bias, residual }) =>
-      product(ctx, a, b, { transposeA: false, transposeB: true }, bias, residual)!,
-  );
   replaceKernel(
     "wasm",
     "BatchMatMul",
