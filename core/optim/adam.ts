@@ -8,19 +8,20 @@ import { Optimizer, type ParamGroup } from "./optimizer.ts";
 
 /** Options of {@link Adam} and {@link AdamW}. */
 export interface AdamOptions {
-  /** Default 1e-3. */
+  /** Learning rate, at least 0; default 1e-3. */
   lr?: number;
-  /** Default [0.9, 0.999]. */
+  /** Decay rates of the two moments, each in [0, 1); default [0.9, 0.999]. */
   betas?: [number, number];
-  /** Default 1e-8. */
+  /** Added to the denominator, at least 0; default 1e-8. */
   eps?: number;
-  /** L2 penalty in Adam (default 0), decoupled decay in AdamW (default 0.01). */
+  /** At least 0: L2 penalty in Adam (default 0), decoupled decay in AdamW (default 0.01). */
   weightDecay?: number;
 }
 
 /**
  * m ← β1·m + (1−β1)·g, v ← β2·v + (1−β2)·g², p ← p − lr·m̂/(√v̂ + eps) (Kingma & Ba 2015, algorithm 1).
- * As in PyTorch, bias is corrected with the current β1, also while a schedule moves it.
+ * As in PyTorch, bias is corrected by the parameter's own steps, those in which it had a gradient, and with the current
+ * β1, also while a schedule moves it.
  */
 export class Adam extends Optimizer {
   #moments = new Map<Parameter, { m: Buffer; v: Buffer }>();
@@ -30,6 +31,7 @@ export class Adam extends Optimizer {
   /**
    * Starts with moments of 0.
    * @param params to be trained, or groups of them with options of their own
+   * @throws as {@link Optimizer}'s constructor
    */
   constructor(params: Parameter[] | ParamGroup[], options: AdamOptions = {}) {
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = options;
@@ -38,25 +40,26 @@ export class Adam extends Optimizer {
 
   /** Moves each parameter that has a gradient. */
   override step(): void {
-    const t = ++this.steps;
+    this.steps++;
     const entries = this.paramGroups.flatMap(({ params, lr, betas, eps, weightDecay = 0 }) => {
       const [beta1, beta2] = betas!;
-      const common = {
-        lr,
-        beta1,
-        beta2,
-        eps: eps!,
-        rate: lr / (1 - beta1 ** t),
-        rootCorrection2: Math.sqrt(1 - beta2 ** t),
-        decay: this.decoupled ? weightDecay : 0,
-        l2: this.decoupled ? 0 : weightDecay,
-      };
-      return params.filter((p) => p.grad).map((param): AdamEntry => ({
-        ...common,
-        ...this.#momentsOf(param),
-        param,
-        grad: param.grad!,
-      }));
+      return params.filter((p) => p.grad).map((param): AdamEntry => {
+        const t = (this.stepsOf.get(param) ?? 0) + 1;
+        this.stepsOf.set(param, t);
+        return {
+          ...this.#momentsOf(param),
+          param,
+          grad: param.grad!,
+          lr,
+          beta1,
+          beta2,
+          eps: eps!,
+          rate: lr / (1 - beta1 ** t),
+          rootCorrection2: Math.sqrt(1 - beta2 ** t),
+          decay: this.decoupled ? weightDecay : 0,
+          l2: this.decoupled ? 0 : weightDecay,
+        };
+      });
     });
     tf.tidy(() => void run(AdamStep, {}, { entries, skip: this.skip }));
   }
@@ -77,11 +80,11 @@ export class Adam extends Optimizer {
     );
   }
 
-  /** Puts back the two moments. */
+  /** Puts back the two moments, or none. */
   protected override restore(p: Parameter, { exp_avg, exp_avg_sq }: Record<string, Tensor>): void {
     const { m, v } = this.#momentsOf(p);
-    m.value = copyOf(exp_avg);
-    v.value = copyOf(exp_avg_sq);
+    m.value = exp_avg ? copyOf(exp_avg) : tf.zeros(p.shape);
+    v.value = exp_avg_sq ? copyOf(exp_avg_sq) : tf.zeros(p.shape);
   }
 
   /** Frees the moments. */
@@ -103,7 +106,7 @@ export class AdamW extends Adam {
    * Starts with moments of 0.
    * @param params to be trained, or groups of them with options of their own
    */
-  constructor(params: Parameter[] | ParamGroup[], options: AdamOptions = {}) {
-    super(params, { weightDecay: 0.01, ...options });
+  constructor(params: Parameter[] | ParamGroup[], { weightDecay = 0.01, ...options }: AdamOptions = {}) {
+    super(params, { ...options, weightDecay });
   }
 }

@@ -22,6 +22,8 @@ export interface ParamGroup {
 export interface OptimizerState {
   /** Steps taken. */
   step: number;
+  /** Steps that each parameter was moved in, by its place; left out by versions before, where all took every step. */
+  steps?: number[];
   /** The groups' hyperparameters. */
   groups: Omit<ParamGroup, "params">[];
   /** Tensors kept for parameters, by `PLACE.NAME`. */
@@ -31,31 +33,53 @@ export interface OptimizerState {
 /** Makes an optimiser for a model's parameters. */
 export type OptFunc = (params: Parameter[], lr: number) => Optimizer;
 
+/** @throws RangeError unless a group's options give a step. */
+function requireRanges({ lr, momentum, betas, eps, weightDecay }: ParamGroup): void {
+  for (const [name, value] of Object.entries({ "a learning rate": lr, momentum, eps, weightDecay })) {
+    if (value === undefined || (value >= 0 && Number.isFinite(value))) continue;
+    throw new RangeError(`${name[0].toUpperCase()}${name.slice(1)} is at least 0, not ${value}`);
+  }
+  if (betas && !(betas.length === 2 && betas.every((beta) => beta >= 0 && beta < 1))) {
+    throw new RangeError(`Each of Adam's two betas lies in [0, 1), not ${betas}`);
+  }
+}
+
 /** The base of {@link SGD} and {@link Adam}. */
 export abstract class Optimizer {
   /** The groups; a plain list of parameters makes one. */
   readonly paramGroups: ParamGroup[];
   /** Steps taken. */
   protected steps = 0;
+  /** Steps that a parameter was moved in. */
+  protected readonly stepsOf: Map<Parameter, number> = new Map();
   /** A number on the device: where it is not 0, {@link step} changes no parameter. For mixed precision. */
   skip: Tensor | null = null;
 
   /**
    * Keeps the groups.
    * @param params to be trained, or groups of them with options of their own
-   * @param defaults of what a group leaves out
-   * @throws Error if there is no parameter; RangeError for a learning rate below 0.
+   * @param defaults of what a group leaves out; a group has no other options
+   * @throws Error if there is no parameter, one is given twice, or a group has an option that would do nothing;
+   *   RangeError for numbers that give no step.
    */
   constructor(params: Parameter[] | ParamGroup[], defaults: Omit<ParamGroup, "params">) {
-    const groups = params.length && "params" in params[0]
+    const groups: Partial<ParamGroup>[] = params.length && "params" in params[0]
       ? params as ParamGroup[]
-      : [{ params: params as Parameter[] } as ParamGroup];
-    this.paramGroups = groups.map((g) => ({ ...defaults, ...g }));
-    if (this.paramGroups.every((g) => g.params.length === 0)) {
-      throw new Error("An optimiser needs at least one parameter");
-    }
-    for (const { lr } of this.paramGroups) {
-      if (!(lr >= 0)) throw new RangeError(`A learning rate is at least 0, not ${lr}`);
+      : [{ params: params as Parameter[] }];
+    this.paramGroups = groups.map((group) => {
+      const { params = [], ...options } = group;
+      const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+      const unknown = Object.keys(given).find((name) => !(name in defaults));
+      if (unknown) throw new Error(`${this.constructor.name} has no option "${unknown}" for a group`);
+      const whole: ParamGroup = { ...defaults, ...given, params };
+      requireRanges(whole);
+      return whole;
+    });
+    const all = this.#all();
+    if (all.length === 0) throw new Error("An optimiser needs at least one parameter");
+    const twice = all.findIndex((p, i) => all.indexOf(p) < i);
+    if (twice >= 0) {
+      throw new Error(`The parameter at place ${twice} is given twice: each belongs to one group, once`);
     }
   }
 
@@ -67,7 +91,7 @@ export abstract class Optimizer {
 
   /** Tensors kept for each parameter, by name. */
   protected abstract slots(): Map<Parameter, Record<string, Tensor>>;
-  /** Puts back what {@link slots} gave for a parameter. */
+  /** Puts back copies of what {@link slots} gave for a parameter; nothing, if it had none. */
   protected abstract restore(parameter: Parameter, tensors: Record<string, Tensor>): void;
 
   /** Clears the gradients. */
@@ -82,20 +106,29 @@ export abstract class Optimizer {
     this.#all().forEach((p, i) => {
       for (const [name, t] of Object.entries(slots.get(p) ?? {})) tensors[`${i}.${name}`] = t;
     });
-    return { step: this.steps, groups: this.paramGroups.map(({ params: _, ...rest }) => rest), tensors };
+    const steps = this.#all().map((p) => this.stepsOf.get(p) ?? 0);
+    return {
+      step: this.steps,
+      steps,
+      groups: this.paramGroups.map(({ params: _, ...rest }) => rest),
+      tensors,
+    };
   }
 
   /**
-   * Goes on from a saved state; its tensors stay the caller's.
-   * @throws Error if it has other groups, or tensors of other shapes, than these parameters.
+   * Goes on from a saved state, and forgets the own; the state's tensors stay the caller's.
+   * @throws Error if it has other groups, or tensors of other shapes, than these parameters; nothing is changed then.
    */
-  loadState({ step, groups, tensors }: OptimizerState): void {
+  loadState({ step, steps, groups, tensors }: OptimizerState): void {
     if (groups.length !== this.paramGroups.length) {
       throw new Error(
         `The state has ${groups.length} parameter groups, this optimiser ${this.paramGroups.length}`,
       );
     }
     const all = this.#all();
+    if (steps && steps.length !== all.length) {
+      throw new Error(`The state is of ${steps.length} parameters, this optimiser has ${all.length}`);
+    }
     const by: Record<string, Tensor>[] = all.map(() => ({}));
     for (const [key, t] of Object.entries(tensors)) {
       const [index, name] = [Number(key.split(".")[0]), key.slice(key.indexOf(".") + 1)];
@@ -107,9 +140,14 @@ export abstract class Optimizer {
       }
       by[index][name] = t;
     }
+    groups.forEach((g, i) => requireRanges({ ...this.paramGroups[i], ...g }));
     this.steps = step;
+    all.forEach((p, i) => this.stepsOf.set(p, steps?.[i] ?? step));
     groups.forEach((g, i) => Object.assign(this.paramGroups[i], g));
-    all.forEach((p, i) => Object.keys(by[i]).length && this.restore(p, by[i]));
+    const slots = this.slots();
+    all.forEach((p, i) => {
+      if (Object.keys(by[i]).length || slots.has(p)) this.restore(p, by[i]);
+    });
   }
 
   #all(): Parameter[] {

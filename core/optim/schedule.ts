@@ -11,21 +11,21 @@ export interface Scheduler {
 
 /** Options of {@link OneCycleLR}; defaults are PyTorch's. */
 export interface OneCycleOptions {
-  /** The peak. */
+  /** The peak, at least 0. */
   maxLr: number;
-  /** Steps of the whole cycle. */
+  /** Steps of the whole cycle, a positive whole number. */
   totalSteps: number;
-  /** Share of the cycle in which the rate rises; default 0.3. */
+  /** Share of the cycle in which the rate rises, from 0 to 1; default 0.3. */
   pctStart?: number;
-  /** maxLr / first rate; default 25. */
+  /** maxLr / first rate, above 0; default 25. */
   divFactor?: number;
-  /** First rate / last rate; default 1e4. */
+  /** First rate / last rate, above 0; default 1e4. */
   finalDivFactor?: number;
   /** Whether momentum (Adam's β1) moves the other way; default true. */
   cycleMomentum?: boolean;
-  /** Lowest momentum; default 0.85. */
+  /** Lowest momentum, in [0, 1); default 0.85. */
   baseMomentum?: number;
-  /** Highest momentum; default 0.95. */
+  /** Highest momentum, in [0, 1); default 0.95. */
   maxMomentum?: number;
 }
 
@@ -46,22 +46,39 @@ export class OneCycleLR implements Scheduler {
    * Sets the optimiser to the first step.
    * @param optimizer whose learning rate and momentum move
    */
-  constructor(readonly optimizer: Optimizer, options: OneCycleOptions) {
+  constructor(readonly optimizer: Optimizer, {
+    maxLr,
+    totalSteps,
+    pctStart = 0.3,
+    divFactor = 25,
+    finalDivFactor = 1e4,
+    cycleMomentum = true,
+    baseMomentum = 0.85,
+    maxMomentum = 0.95,
+  }: OneCycleOptions) {
     this.options = {
-      pctStart: 0.3,
-      divFactor: 25,
-      finalDivFactor: 1e4,
-      cycleMomentum: true,
-      baseMomentum: 0.85,
-      maxMomentum: 0.95,
-      ...options,
+      maxLr,
+      totalSteps,
+      pctStart,
+      divFactor,
+      finalDivFactor,
+      cycleMomentum,
+      baseMomentum,
+      maxMomentum,
     };
-    const { totalSteps, pctStart } = this.options;
     if (!Number.isInteger(totalSteps) || totalSteps < 1) {
       throw new RangeError(`OneCycleLR: totalSteps must be a positive whole number, not ${totalSteps}`);
     }
-    if (!(pctStart >= 0 && pctStart <= 1)) {
-      throw new RangeError(`OneCycleLR: pctStart lies in [0, 1], not ${pctStart}`);
+    const require = (name: string, value: number, fits: boolean, range: string) => {
+      if (!fits) throw new RangeError(`OneCycleLR: ${name} ${range}, not ${value}`);
+    };
+    require("maxLr", maxLr, maxLr >= 0 && Number.isFinite(maxLr), "is a number of at least 0");
+    require("pctStart", pctStart, pctStart >= 0 && pctStart <= 1, "lies in [0, 1]");
+    for (const [name, value] of Object.entries({ divFactor, finalDivFactor })) {
+      require(name, value, value > 0 && Number.isFinite(value), "is a number above 0");
+    }
+    for (const [name, value] of Object.entries({ baseMomentum, maxMomentum })) {
+      require(name, value, value >= 0 && value < 1, "lies in [0, 1)");
     }
     this.#apply();
   }
@@ -71,6 +88,10 @@ export class OneCycleLR implements Scheduler {
     return this.#step;
   }
   set stepNum(step: number) {
+    const { totalSteps } = this.options;
+    if (!Number.isInteger(step) || step < 0 || step > totalSteps) {
+      throw new RangeError(`OneCycleLR: a step is a whole number from 0 to ${totalSteps}, not ${step}`);
+    }
     this.#step = step;
     this.#apply();
   }
@@ -86,17 +107,17 @@ export class OneCycleLR implements Scheduler {
     this.stepNum++;
   }
 
-  /** Learning rate and momentum at a step. */
+  /** Learning rate and momentum at a step; a phase of one step is at its end. */
   at(step: number): { lr: number; momentum: number } {
     const { maxLr, totalSteps, pctStart, divFactor, finalDivFactor } = this.options;
     const { baseMomentum, maxMomentum } = this.options;
     const first = maxLr / divFactor, last = first / finalDivFactor;
     const peak = pctStart * totalSteps - 1, end = totalSteps - 1;
     if (step <= peak) {
-      const t = step / peak;
+      const t = peak > 0 ? step / peak : 1;
       return { lr: cosine(first, maxLr, t), momentum: cosine(maxMomentum, baseMomentum, t) };
     }
-    const t = (step - peak) / (end - peak);
+    const t = end > peak ? (step - peak) / (end - peak) : 1;
     return { lr: cosine(maxLr, last, t), momentum: cosine(baseMomentum, maxMomentum, t) };
   }
 

@@ -7,11 +7,11 @@ import { Optimizer, type ParamGroup } from "./optimizer.ts";
 
 /** Options of {@link SGD}. */
 export interface SGDOptions {
-  /** Learning rate. */
+  /** Learning rate, at least 0. */
   lr: number;
-  /** Default 0. */
+  /** At least 0; default 0. */
   momentum?: number;
-  /** L2 penalty; default 0. */
+  /** L2 penalty, at least 0; default 0. */
   weightDecay?: number;
 }
 
@@ -33,6 +33,7 @@ export class SGD extends Optimizer {
     for (const { params, lr, momentum = 0, weightDecay = 0 } of this.paramGroups) {
       for (const p of params) {
         if (!p.grad) continue;
+        this.stepsOf.set(p, (this.stepsOf.get(p) ?? 0) + 1);
         tf.tidy(() => {
           let d: Tensor = weightDecay ? tf.add(p.grad!, tf.mul(p, weightDecay)) : p.grad!;
           if (momentum) d = this.#push(p, d, momentum);
@@ -63,10 +64,12 @@ export class SGD extends Optimizer {
     return new Map([...this.#velocity].map(([p, v]) => [p, { momentum_buffer: v.value }]));
   }
 
-  /** Puts back the velocity. */
+  /** Puts back the velocity, or none. */
   protected override restore(p: Parameter, { momentum_buffer }: Record<string, Tensor>): void {
-    this.#velocity.get(p)?.dispose();
-    this.#velocity.set(p, new Buffer(copyOf(momentum_buffer)));
+    const before = this.#velocity.get(p);
+    if (momentum_buffer) this.#velocity.set(p, new Buffer(copyOf(momentum_buffer)));
+    else this.#velocity.delete(p);
+    before?.dispose();
   }
 
   /** Frees the velocities. */

@@ -1,6 +1,16 @@
 /** Optimisers and schedules against PyTorch's numbers (tests/golden/make_torch.py). */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Adam, AdamW, OneCycleLR, type Optimizer, Parameter, SGD, Tape, tf } from "../../mod.ts";
+import {
+  Adam,
+  AdamW,
+  OneCycleLR,
+  type Optimizer,
+  Parameter,
+  type ParamGroup,
+  SGD,
+  Tape,
+  tf,
+} from "../../mod.ts";
 import torch from "../golden/torch.json" with { type: "json" };
 import { assertClose, numbers } from "../support.ts";
 
@@ -111,4 +121,102 @@ Deno.test("wrong settings are named", () => {
     Error,
     "has shape [7], the parameter [3]",
   );
+});
+
+Deno.test("OneCycleLR gives finite numbers for every legal combination of options", () => {
+  let schedules = 0;
+  for (const totalSteps of [1, 2, 3, 4, 5, 10, 37]) {
+    for (const pctStart of [0, 0.1, 0.2, 0.25, 0.3, 0.5, 0.9, 1]) {
+      for (const cycleMomentum of [true, false]) {
+        const opt = new Adam([start()], { lr: 1 });
+        const schedule = new OneCycleLR(opt, { maxLr: 0.5, totalSteps, pctStart, cycleMomentum });
+        const rates = [opt.paramGroups[0].lr];
+        for (let i = 0; i < totalSteps; i++) {
+          schedule.step();
+          rates.push(opt.paramGroups[0].lr);
+          assert(
+            opt.paramGroups[0].betas!.every((beta) => beta >= 0 && beta < 1),
+            `${totalSteps}, ${pctStart}`,
+          );
+        }
+        assert(rates.every((lr) => lr >= 0 && lr <= 0.5), `${totalSteps} steps, ${pctStart}: ${rates}`);
+        schedules++;
+      }
+    }
+  }
+  assertEquals(schedules, 112);
+  const opt = new Adam([start()]), short = new OneCycleLR(opt, { maxLr: 1, totalSteps: 10, pctStart: 0.1 });
+  assertEquals([short.at(0).lr, short.at(9).lr < 1e-4], [1, true]);
+});
+
+Deno.test("settings that give no step are named, and one left undefined has its default", () => {
+  const refused = (make: () => unknown, message: string) => assertThrows(make, Error, message);
+  const p = start();
+  refused(() => new Adam([p], { betas: [1, 0.999] }), "lies in [0, 1), not 1,0.999");
+  refused(() => new Adam([p], { betas: [0.9, -0.1] }), "lies in [0, 1)");
+  refused(() => new Adam([p], { eps: -1 }), "Eps is at least 0, not -1");
+  refused(() => new AdamW([p], { weightDecay: NaN }), "WeightDecay is at least 0, not NaN");
+  refused(() => new SGD([p], { lr: 1, momentum: -1 }), "Momentum is at least 0, not -1");
+  refused(() => new SGD([p], { lr: Infinity }), "A learning rate is at least 0, not Infinity");
+  refused(() => new SGD([p, p], { lr: 1 }), "is given twice");
+  refused(() => new SGD([{ params: [p], lr: 1 }, { params: [p], lr: 1 }], { lr: 1 }), "is given twice");
+  refused(() => new SGD([{ params: [p], lr: 1, betas: [0, 0] }], { lr: 1 }), 'SGD has no option "betas"');
+  const opt = new Adam([p]);
+  const cycle = (options: object) => () => new OneCycleLR(opt, { maxLr: 1, totalSteps: 5, ...options });
+  for (const name of ["maxLr", "divFactor", "finalDivFactor", "baseMomentum", "maxMomentum"]) {
+    refused(cycle({ [name]: -1 }), name);
+    refused(cycle({ [name]: NaN }), name);
+  }
+  refused(() => cycle({})().stepNum = 6, "a step is a whole number from 0 to 5, not 6");
+  const unset = { weightDecay: undefined, betas: undefined, eps: undefined, lr: undefined };
+  assertEquals(new AdamW([start()], unset).paramGroups[0].weightDecay, 0.01);
+  const group = { params: [start()], ...unset } as unknown as ParamGroup;
+  assertEquals(new Adam([group], { lr: 0.5 }).paramGroups[0].lr, 0.5);
+  assertEquals(cycle({ pctStart: undefined, divFactor: undefined })().options, cycle({})().options);
+});
+
+Deno.test("Adam corrects bias by each parameter's own steps, also after its state is loaded", async () => {
+  const [a, b, c] = [0, 1, 2].map(() => new Parameter(tf.tensor1d([1])));
+  const both = new Adam([a, b], { lr: 0.1 }), alone = new Adam([c], { lr: 0.1 });
+  const move = (opt: Adam, ...ps: Parameter[]) => {
+    for (const p of ps) p.setGrad(tf.tensor1d([0.3]));
+    opt.step();
+    opt.zeroGrad();
+  };
+  for (let i = 0; i < 5; i++) move(both, a);
+  move(both, a, b);
+  move(alone, c);
+  assertEquals(await numbers(b), await numbers(c));
+  assertEquals(both.state().steps, [6, 1]);
+  const other = new Adam([a, b], { lr: 0.1 });
+  other.loadState(both.state());
+  move(other, b);
+  move(alone, c);
+  assertEquals(await numbers(b), await numbers(c));
+});
+
+Deno.test("loading a state replaces all of the own; one of other parameters is refused", async () => {
+  for (
+    const make of [(p: Parameter[]) => new Adam(p), (p: Parameter[]) => new SGD(p, { lr: 1, momentum: 0.9 })]
+  ) {
+    const p = start(), opt = make([p]), fresh = make([start()]);
+    p.setGrad(tf.ones(p.shape));
+    opt.step();
+    const name = Object.keys(opt.state().tensors)[0];
+    const before = await numbers(opt.state().tensors[name]);
+    opt.loadState(opt.state());
+    assertEquals(await numbers(opt.state().tensors[name]), before);
+    assertThrows(
+      () => make([start(), start()]).loadState(opt.state()),
+      Error,
+      "The state is of 1 parameters",
+    );
+    opt.loadState(fresh.state());
+    const after = opt.state();
+    assert((await Promise.all(Object.values(after.tensors).map(numbers))).flat().every((v) => v === 0));
+    assertEquals([after.step, after.steps], [0, [0]]);
+    const { steps: _, ...old } = { ...opt.state(), step: 3 };
+    opt.loadState(old);
+    assertEquals(opt.state().steps, [3]);
+  }
 });
