@@ -61,6 +61,7 @@ export {
   type GeneralReluOptions,
   GlobalAvgPool,
   GroupNorm,
+  type GroupNormOptions,
   init,
   initWeights,
   type LayerOptions,

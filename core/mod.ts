@@ -35,6 +35,7 @@ export {
   type GeneralReluOptions,
   GlobalAvgPool,
   GroupNorm,
+  type GroupNormOptions,
   init,
   initWeights,
   type LayerOptions,

@@ -1,8 +1,10 @@
 /**
- * The derivatives of the kernels that models are made of. tfjs-core registers none by itself; a kernel that is missing
- * here can be given one with `tf.registerGradient`, which the tape finds in the same registry.
+ * The derivatives of tfjs's kernels that models are made of; those of our own ops are in `core/ops`. tfjs-core registers
+ * none by itself; a kernel that is missing here can be given one with `tf.registerGradient`, which the tape finds in the
+ * same registry. A rule that does not cover an attribute refuses it by name.
  */
 import { LogSoftmaxGrad, run, SoftmaxGrad } from "../ops/mod.ts";
+import { together } from "../ops/op.ts";
 import { runKernel, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 
@@ -23,6 +25,9 @@ function unbroadcast(dy: Tensor, shape: number[]): Tensor {
   const g = axes.length ? tf.sum(dy, axes) : dy;
   return tf.util.arraysEqual(g.shape, shape) ? g : tf.reshape(g, shape);
 }
+
+/** Values where x is not 0, and 0 where it is. */
+const unlessZero = (x: Tensor, values: Tensor): Tensor => tf.where(tf.equal(x, 0), 0, values);
 
 /** A rule of two broadcast operands from the partial derivatives. */
 const binary = (
@@ -89,16 +94,29 @@ function matMulRule(dy: Tensor, a: Tensor, b: Tensor, ta: boolean, tb: boolean):
   };
 }
 
-function convRule(dy: Tensor, x: Tensor, filter: Tensor, attrs: Any): Thunks {
-  const { strides, pad, dataFormat = "NHWC", dimRoundingMode } = attrs;
+/** @throws Error unless an attribute of a kernel is, in both directions, what its gradient is for. */
+function requireOnly(kernel: string, attribute: string, value: unknown, wanted: unknown): void {
+  if ([value ?? wanted].flat().every((v) => v === wanted)) return;
+  throw new Error(`The gradient of ${kernel} is for ${attribute} ${wanted} alone, not ${value}`);
+}
+
+/** @throws Error if a fused kernel applies an activation, whose derivative would be left out. */
+function requireLinear(kernel: string, { activation, preluActivationWeights }: Any): void {
+  requireOnly(kernel, "activation", preluActivationWeights ? "prelu" : activation, "linear");
+}
+
+function convRule(kernel: string, dy: Tensor, x: Tensor, filter: Tensor, attrs: Any): Thunks {
+  const { strides, pad, dataFormat = "NHWC", dimRoundingMode, dilations } = attrs;
+  requireOnly(kernel, "dilation", dilations, 1);
+  requireOnly(kernel, "dataFormat", dataFormat, "NHWC");
+  const [down, across = down] = [strides].flat();
+  if (down !== across) throw new Error(`The gradient of ${kernel} is for equal strides, not ${strides}`);
   const common = { strides, pad, dataFormat, dimRoundingMode };
   return {
     x: () => runKernel("Conv2DBackpropInput", { dy, filter }, { ...common, inputShape: x.shape }),
     filter: () => runKernel("Conv2DBackpropFilter", { x, dy }, { ...common, filterShape: filter.shape }),
   };
 }
-
-const allButLast = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, i) => i);
 
 const RULES: Record<string, Rule> = {
   Add: binary((dy) => dy, (dy) => dy),
@@ -118,13 +136,15 @@ const RULES: Record<string, Rule> = {
     (dy, a, b) => tf.mul(dy, tf.mul(2, tf.sub(b, a))),
   ),
   Pow: binary(
-    (dy, a, b) => tf.mul(dy, tf.mul(b, tf.pow(a, tf.sub(b, 1)))),
-    (dy, a, b) => tf.mul(dy, tf.mul(tf.pow(a, b), tf.log(tf.maximum(a, 1e-38)))),
+    // 0 where b is 0, and where a is 0, as PyTorch: not 0·∞.
+    (dy, a, b) => tf.mul(dy, unlessZero(b, tf.mul(b, tf.pow(a, tf.sub(b, 1))))),
+    (dy, a, b) => tf.mul(dy, unlessZero(a, tf.mul(tf.pow(a, b), tf.log(a)))),
   ),
 
   Neg: { grad: (dy) => ({ x: () => tf.neg(dy) }) },
   Identity: { grad: (dy) => ({ x: () => tf.clone(dy) }) },
-  Cast: { grad: (dy) => ({ x: () => tf.clone(dy) }) },
+  // Whole numbers and truth values have steps, and no slope.
+  Cast: ofShape((dy, shape, { dtype }) => dtype === "float32" ? tf.clone(dy) : tf.zeros(shape)),
   Square: ofInput((dy, x) => tf.mul(dy, tf.mul(2, x))),
   Sqrt: ofOutput((dy, y) => tf.div(dy, tf.mul(2, y))),
   Rsqrt: ofOutput((dy, y) => tf.mul(dy, tf.mul(-0.5, tf.mul(y, tf.square(y))))),
@@ -195,7 +215,8 @@ const RULES: Record<string, Rule> = {
     grad: (dy, _saved, { axis }, given) => {
       const parts = Object.values(given);
       const along = tf.util.parseAxisParam(axis, dy.shape)[0];
-      return shared(Object.keys(given), () => tf.split(dy, parts.map((x) => x.shape[along]), along));
+      const grads = together(() => tf.split(dy as Tensor, parts.map((x) => x.shape[along]), along));
+      return Object.fromEntries(Object.keys(given).map((name, i) => [name, grads(i) as () => Tensor]));
     },
   },
   SplitV: {
@@ -213,9 +234,10 @@ const RULES: Record<string, Rule> = {
   },
   GatherV2: {
     inputs: ["indices"],
-    grad: (dy, [indices], { axis }, { x }) => ({
+    grad: (dy, [indices], { axis, batchDims }, { x }) => ({
       x: () => {
-        if (axis !== 0) throw new Error(`The gradient of gather is for axis 0, not ${axis}`);
+        requireOnly("GatherV2", "axis", axis, 0);
+        requireOnly("GatherV2", "batchDims", batchDims, 0);
         const rows = tf.reshape(dy, [indices.size, x.size / x.shape[0]]);
         const ids = tf.reshape(tf.cast(indices, "int32"), [indices.size]) as Any;
         return tf.reshape(tf.unsortedSegmentSum(rows, ids, x.shape[0]), x.shape);
@@ -229,46 +251,23 @@ const RULES: Record<string, Rule> = {
   },
   _FusedMatMul: {
     inputs: ["a", "b"],
-    grad: (dy, [a, b], { transposeA, transposeB }) => ({
-      ...matMulRule(dy, a, b, transposeA, transposeB),
-      bias: () => tf.sum(dy, allButLast(dy)),
-    }),
+    grad(dy, [a, b], { transposeA, transposeB, ...attrs }, { bias, preluActivationWeights }) {
+      requireLinear("_FusedMatMul", { ...attrs, preluActivationWeights });
+      return { ...matMulRule(dy, a, b, transposeA, transposeB), bias: () => unbroadcast(dy, bias.shape) };
+    },
   },
   Conv2D: {
     inputs: ["x", "filter"],
-    grad: (dy, [x, filter], attrs) => convRule(dy, x, filter, attrs),
+    grad: (dy, [x, filter], attrs) => convRule("Conv2D", dy, x, filter, attrs),
   },
   FusedConv2D: {
     inputs: ["x", "filter"],
-    grad: (dy, [x, filter], attrs) => ({
-      ...convRule(dy, x, filter, attrs),
-      bias: () => tf.sum(dy, allButLast(dy)),
-    }),
-  },
-
-  Conv2DAdd: {
-    inputs: ["x", "filter"],
-    grad: (dy, [x, filter], attrs) => ({
-      ...convRule(dy, x, filter, attrs),
-      bias: () => tf.sum(dy, allButLast(dy)),
-      residual: () => dy,
-    }),
-  },
-  MatMulAdd: {
-    inputs: ["a", "b"],
-    grad: (dy, [a, b]) => ({
-      ...matMulRule(dy, a, b, false, true),
-      bias: () => tf.sum(dy, allButLast(dy)),
-      residual: () => dy,
-    }),
+    grad(dy, [x, filter], attrs, { bias, preluActivationWeights }) {
+      requireLinear("FusedConv2D", { ...attrs, preluActivationWeights });
+      return { ...convRule("FusedConv2D", dy, x, filter, attrs), bias: () => unbroadcast(dy, bias.shape) };
+    },
   },
 };
-
-/** The gradients of several inputs from one computation, run when the first is asked for. */
-function shared(names: string[], run: () => Tensor[]): Thunks {
-  let results: Tensor[] | undefined;
-  return Object.fromEntries(names.map((name, i) => [name, () => (results ??= run())[i]]));
-}
 
 for (const [kernelName, { inputs, outputs, grad }] of Object.entries(RULES)) {
   if (tf.getGradient(kernelName)) continue;

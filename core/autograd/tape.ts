@@ -15,7 +15,7 @@ type GradFunc = (
   saved: Tensor[],
   attrs: Any,
   given: NamedTensors,
-) => Record<string, () => Tensor>;
+) => Record<string, (() => Tensor) | null>;
 
 /** A recorded kernel. */
 interface TapeNode {
@@ -27,7 +27,7 @@ interface TapeNode {
   gradient?: GradFunc;
 }
 
-/** tfjs's engine calls this after each kernel while a tape is on; ours also wants the attributes. */
+/** tfjs's engine calls this after each kernel while a tape is on: ours, or one of `tf.grad` and its kind. */
 engine.addTapeNode = (
   kernelName: string,
   inputs: NamedTensors,
@@ -37,11 +37,32 @@ engine.addTapeNode = (
   attrs: unknown,
 ) => {
   const gradient = (tf.getGradient(kernelName)?.gradFunc as GradFunc | undefined) ?? custom ?? undefined;
-  engine.state.activeTape.record({ kernelName, inputs, outputs, saved, attrs, gradient });
+  const { activeTape } = engine.state;
+  if (activeTape instanceof Tape) {
+    activeTape.record({ kernelName, inputs, outputs, saved, attrs, gradient });
+    return;
+  }
+  activeTape.push({
+    id: engine.state.nextTapeNodeId++,
+    kernelName,
+    inputs,
+    outputs,
+    saved,
+    gradient: gradient &&
+      ((dys: (Tensor | undefined)[]) => gradient(dys.length > 1 ? dys : dys[0], saved, attrs, inputs)),
+  });
 };
 
 /** As the engine's own, without a second record of the copy, which needs a scope to be open. */
 engine.clone = (x: Tensor): Tensor => runKernel("Identity", { x });
+
+/** A tensor to take over: itself, or a copy where its memory is also another's, since steps are in place. */
+function ownMemory(value: Tensor): Tensor {
+  if (!(value instanceof tf.Variable) && engine.backend.refCount(value.dataId) === 1) return value;
+  const own = copyOf(value);
+  if (!(value instanceof tf.Variable)) value.dispose();
+  return own;
+}
 
 /**
  * A tensor that training changes. Behaves as a tensor in every op; `grad` holds what the backward pass added up.
@@ -52,11 +73,29 @@ export class Parameter extends tf.Variable {
   /** Whether gradients are kept for it. */
   requiresGrad = true;
 
-  /** Takes over `value`, which the caller no longer owns. */
+  /** @param value float32 of any shape; the parameter takes it over, and the caller no longer owns it */
   constructor(value: Tensor) {
-    super(value, true, `parameter${engine.nextVariableId()}`, engine.nextTensorId());
+    const own = ownMemory(value);
+    super(own, true, `parameter${engine.nextVariableId()}`, engine.nextTensorId());
     engine.incRef(this, engine.backend);
-    value.dispose();
+    own.dispose();
+  }
+
+  /**
+   * Replaces the value; the old one is freed.
+   * @param value of the same shape; the parameter takes it over, and the caller no longer owns it. Another parameter
+   *   is copied and stays as it is.
+   * @throws Error for another shape or dtype.
+   */
+  override assign(value: Tensor): void {
+    if (value.dtype !== this.dtype || !tf.util.arraysEqual(value.shape, this.shape)) {
+      throw new Error(
+        `Parameter.assign: the value is ${value.dtype} [${value.shape}], the parameter ${this.dtype} [${this.shape}]`,
+      );
+    }
+    const own = ownMemory(value);
+    super.assign(own);
+    own.dispose();
   }
 
   /** Frees the gradient. */
@@ -119,10 +158,7 @@ export class Tape {
    * @internal
    */
   record(node: TapeNode): void {
-    const needed = Object.values(node.inputs).some((x) =>
-      this.#tracked.has(x.id) || (x instanceof Parameter && x.requiresGrad)
-    );
-    if (!needed) {
+    if (!Object.values(node.inputs).some((x) => this.#follows(x))) {
       node.saved.forEach((t) => t.dispose());
       return;
     }
@@ -144,84 +180,121 @@ export class Tape {
 
   /**
    * Adds d(loss)/d(parameter) to every parameter's `grad`, and frees each activation once it is used. The tape is
-   * empty afterwards.
-   * @param loss a scalar, unless `seed` (of loss's shape) gives the gradient to begin with.
-   * @param watched tensors whose gradients to return, in order; see {@link watch}.
+   * empty afterwards, also after an error.
+   * @param loss a scalar, unless `seed` is given
+   * @param seed the gradient to begin with, of the loss's shape or a scalar; default 1
    * @throws Error if loss is no scalar, does not depend on a parameter, or a kernel on the way has no gradient.
    */
-  backward(loss: Tensor, seed?: Tensor, watched: Tensor[] = []): Tensor[] {
+  backward(loss: Tensor, seed?: Tensor): void {
+    const { grads, parameters } = this.#walk(loss, seed, new Set());
+    tf.dispose([...grads.values()]);
+    for (const [parameter, grad] of parameters) {
+      if (parameter.requiresGrad) accumulate(parameter, grad);
+      else grad.dispose();
+    }
+  }
+
+  /**
+   * d(loss)/dx for each of the tensors, parameters among them, 0 where the loss does not depend on it. No parameter's
+   * `grad` changes. The tape is empty afterwards.
+   * @param xs what {@link watch} was called with before recording, and parameters
+   * @throws as {@link backward}
+   */
+  gradients(loss: Tensor, xs: Tensor[], seed?: Tensor): Tensor[] {
+    const { grads, parameters } = this.#walk(loss, seed, new Set(xs.map((x) => x.id)));
+    const found = xs.map((x) => {
+      const grad = x instanceof Parameter ? parameters.get(x) : grads.get(x.id);
+      return grad ? tf.clone(grad) : tf.zerosLike(x);
+    });
+    tf.dispose([...grads.values(), ...parameters.values()]);
+    return found;
+  }
+
+  /** What flows to the tensors of the given ids, and to parameters. */
+  #walk(loss: Tensor, seed: Tensor | undefined, wanted: Set<number>): Flow {
     this.stop();
+    const flow: Flow = { grads: new Map(), parameters: new Map() };
+    try {
+      flow.grads.set(loss.id, this.#first(loss, seed));
+      for (let node = this.#nodes.pop(); node; node = this.#nodes.pop()) this.#step(node, flow, wanted);
+    } catch (error) {
+      tf.dispose([...flow.grads.values(), ...flow.parameters.values()]);
+      throw error;
+    } finally {
+      this.clear();
+    }
+    return flow;
+  }
+
+  /** The loss's own gradient, in its shape. */
+  #first(loss: Tensor, seed?: Tensor): Tensor {
     if (!seed && loss.size !== 1) {
       throw new Error(`backward() needs a scalar loss, not one of shape [${loss.shape}]`);
     }
+    if (seed && seed.size !== loss.size) {
+      throw new Error(`backward(): the seed has shape [${seed.shape}], the loss [${loss.shape}]`);
+    }
     if (!this.#tracked.has(loss.id)) {
-      this.clear();
       throw new Error(
         "backward(): the loss does not depend on any parameter through recorded operations",
       );
     }
-    const wanted = new Set(watched.map((x) => x.id));
-    const grads = new Map<number, Tensor>();
-    const parameters = new Map<Parameter, Tensor>();
     const one = seed ?? constant("one", () => tf.scalar(1));
-    grads.set(loss.id, loss.shape.length && !seed ? tf.reshape(one, loss.shape) : tf.clone(one));
-    try {
-      for (let node = this.#nodes.pop(); node; node = this.#nodes.pop()) {
-        this.#step(node, grads, parameters, wanted);
-      }
-      for (const [parameter, grad] of parameters) accumulate(parameter, grad);
-      return watched.map((x) => grads.get(x.id) ?? tf.zerosLike(x));
-    } finally {
-      for (const [id, grad] of grads) if (!wanted.has(id)) grad.dispose();
-      this.clear();
-    }
+    return tf.util.arraysEqual(one.shape, loss.shape) ? tf.clone(one) : tf.reshape(one, loss.shape);
   }
 
-  #step(
-    node: TapeNode,
-    grads: Map<number, Tensor>,
-    parameters: Map<Parameter, Tensor>,
-    wanted: Set<number>,
-  ): void {
-    const dys = node.outputs.map((o) => grads.get(o.id));
-    if (dys.some(Boolean)) {
-      if (!node.gradient) {
-        throw new Error(
-          `The kernel ${node.kernelName} has no gradient; register one with tf.registerGradient`,
-        );
-      }
-      const wants = Object.entries(node.inputs).filter(([, x]) =>
-        this.#tracked.has(x.id) || (x instanceof Parameter && x.requiresGrad)
-      );
-      const results = tf.tidy(() => {
-        const dy = node.outputs.length > 1 ? dys : dys[0];
-        const thunks = node.gradient!(dy, node.saved, node.attrs, node.inputs);
-        return wants.map(([name, x]) => {
-          if (!thunks[name]) {
-            throw new Error(`The kernel ${node.kernelName} has no gradient for its "${name}"`);
-          }
-          const dx = thunks[name]();
-          if (!tf.util.arraysEqual(dx.shape, x.shape)) {
-            throw new Error(
-              `The gradient of ${node.kernelName} for "${name}" has shape [${dx.shape}], not [${x.shape}]`,
-            );
-          }
-          // A rule may hand on dy itself, which is about to be freed.
-          return dys.includes(dx) ? tf.clone(dx) : dx;
-        });
-      });
+  #step(node: TapeNode, { grads, parameters }: Flow, wanted: Set<number>): void {
+    try {
+      const dys = node.outputs.map((o) => grads.get(o.id));
+      if (!dys.some(Boolean)) return;
+      const wants = Object.entries(node.inputs).filter(([, x]) => this.#follows(x));
+      const results = tf.tidy(() => this.#inputGrads(node, dys, wants));
       wants.forEach(([, x], i) => {
         if (x instanceof Parameter) add(parameters, x, results[i]);
         else add(grads, x.id, results[i]);
       });
-    }
-    node.saved.forEach((t) => t.dispose());
-    for (const o of node.outputs) {
-      if (wanted.has(o.id)) continue;
-      grads.get(o.id)?.dispose();
-      grads.delete(o.id);
+    } finally {
+      node.saved.forEach((t) => t.dispose());
+      for (const o of node.outputs) {
+        if (wanted.has(o.id)) continue;
+        grads.get(o.id)?.dispose();
+        grads.delete(o.id);
+      }
     }
   }
+
+  /** The gradients of a kernel's inputs from those of its outputs. */
+  #inputGrads(node: TapeNode, dys: (Tensor | undefined)[], wants: [name: string, x: Tensor][]): Tensor[] {
+    const { kernelName, gradient, saved, attrs, inputs } = node;
+    if (!gradient) {
+      throw new Error(`The kernel ${kernelName} has no gradient; register one with tf.registerGradient`);
+    }
+    const thunks = gradient(dys.length > 1 ? dys : dys[0], saved, attrs, inputs);
+    return wants.map(([name, x]) => {
+      const thunk = thunks[name];
+      if (!thunk) throw new Error(`The kernel ${kernelName} has no gradient for its "${name}"`);
+      const dx = thunk();
+      if (!tf.util.arraysEqual(dx.shape, x.shape)) {
+        throw new Error(
+          `The gradient of ${kernelName} for "${name}" has shape [${dx.shape}], not [${x.shape}]`,
+        );
+      }
+      // A rule may hand on dy itself, which is about to be freed.
+      return dys.includes(dx) ? tf.clone(dx) : dx;
+    });
+  }
+
+  /** Whether gradients flow to a tensor. */
+  #follows(x: Tensor): boolean {
+    return this.#tracked.has(x.id) || (x instanceof Parameter && x.requiresGrad);
+  }
+}
+
+/** Gradients on their way. */
+interface Flow {
+  /** Of tensors, by id. */
+  grads: Map<number, Tensor>;
+  parameters: Map<Parameter, Tensor>;
 }
 
 /** Adds a gradient to what is there under a key. */
@@ -245,7 +318,11 @@ function accumulate(parameter: Parameter, grad: Tensor): void {
 }
 
 /**
- * The gradient of a scalar function with respect to tensors. For checks and small uses; training uses the tape.
+ * The gradient of a function with respect to tensors or parameters, whose own `grad` stays as it is. For checks and
+ * small uses; training uses the tape.
+ * @param f gives a scalar, or what `seed` fits
+ * @param xs what f is called with; 0 comes back for one that it does not depend on
+ * @param seed the gradient of f's result, of its shape; default 1
  *
  * @example
  * ```ts
@@ -262,20 +339,30 @@ export function grad(f: (...xs: Tensor[]) => Tensor, xs: Tensor[], seed?: Tensor
   tape.start();
   try {
     const y = f(...xs);
-    return tape.backward(y, seed, xs);
+    return tape.gradients(y, xs, seed);
   } finally {
     tape.stop();
     tape.clear();
   }
 }
 
-/** Runs `body` without recording. */
+/**
+ * Runs `body` without recording.
+ * @throws Error for an asynchronous body, most of which would run after recording is on again.
+ */
 export function noGrad<T>(body: () => T): T {
   const tape = engine.state.activeTape, depth = engine.state.gradientDepth;
   engine.state.activeTape = null;
   engine.state.gradientDepth = 0;
   try {
-    return body();
+    const result = body();
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      throw new Error(
+        "noGrad takes a function that returns at once, not one of a promise: await outside of it",
+      );
+    }
+    return result;
   } finally {
     engine.state.activeTape = tape;
     engine.state.gradientDepth = depth;
@@ -288,7 +375,8 @@ export function noGrad<T>(body: () => T): T {
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { copyOf, tf, useDevice } from "../../mod.ts";
+ * import { tf, useDevice } from "../../mod.ts";
+ * import { copyOf } from "./tape.ts";
  * await useDevice("wasm", { log: null });
  * const x = tf.tensor1d([1, 2]), y = copyOf(x);
  * x.dispose();

@@ -31,7 +31,7 @@ export function initWeights(model: Module, leak = 0): void {
 export interface LsuvOptions {
   /** How near mean and standard deviation must come to 0 and 1; default 1e-3. */
   tolerance?: number;
-  /** Forward passes a layer at most; default 50. */
+  /** Forward passes a layer at most, a positive whole number; default 50. */
   maxTries?: number;
 }
 
@@ -40,7 +40,7 @@ export interface LsuvOptions {
  * until what follows it has mean 0 and standard deviation 1 on a batch. Source: miniai 11_initializing.
  * @param input what the model is called with
  * @param pairs layers with the module whose output is to be so, such as the activation after it; in forward order
- * @throws Error if a layer has no bias, its output is constant, or it does not get there.
+ * @throws Error if a layer has no bias, its output is constant, or it does not get there; RangeError for the options.
  *
  * @example
  * ```ts
@@ -61,16 +61,21 @@ export async function lsuvInit(
   pairs: [layer: Conv2d | Linear, out: Module][],
   { tolerance = 1e-3, maxTries = 50 }: LsuvOptions = {},
 ): Promise<void> {
+  if (!(tolerance > 0)) throw new RangeError(`lsuvInit: tolerance is above 0, not ${tolerance}`);
+  if (!Number.isInteger(maxTries) || maxTries < 1) {
+    throw new RangeError(`lsuvInit: maxTries is a positive whole number, not ${maxTries}`);
+  }
   for (const [i, [layer, out]] of pairs.entries()) {
     const { bias, weight } = layer;
     if (!bias) throw new Error(`lsuvInit: layer ${i} has no bias to shift`);
     let stats: Tensor | undefined;
     const undo = out.registerForwardHook((_, __, y) => {
       const { mean, variance } = tf.moments(y);
+      stats?.dispose();
       stats = tf.keep(tf.stack([mean, tf.sqrt(variance)]));
     });
     try {
-      for (let tries = 0;; tries++) {
+      for (let tries = 1;; tries++) {
         noGrad(() => tf.tidy(() => void model.call(input)));
         if (!stats) throw new Error(`lsuvInit: the module of layer ${i} was not run`);
         const [mean, std] = await stats.data();

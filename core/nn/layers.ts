@@ -4,7 +4,7 @@ import type { Tensor } from "../tf.ts";
 import { noGrad, Parameter } from "../autograd/tape.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
 import * as F from "./functional.ts";
-import type { Conv2dOptions } from "./functional.ts";
+import type { Conv2dOptions, GroupNormOptions } from "./functional.ts";
 import { torchDefault } from "./init.ts";
 import { Buffer, Module } from "./module.ts";
 
@@ -22,11 +22,16 @@ function positive(name: string, value: number): void {
   }
 }
 
-/** Modules one after another; `new Sequential(a, b)` names them "0", "1". */
+function inRange(name: string, value: number, least: number, most = Infinity): void {
+  if (value >= least && value <= most && Number.isFinite(value)) return;
+  const range = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
+  throw new RangeError(`${name} is a number ${range}, not ${value}`);
+}
+
+/** Modules one after another; `new Sequential(a, b)` names them "0", "1". One that is set by its place is the layer. */
 export class Sequential extends Module<[Tensor], Tensor> {
   /** A layer by its place. */
   [index: number]: Module<[Tensor], Tensor>;
-  #layers: Module<[Tensor], Tensor>[];
 
   /**
    * Puts layers in a row.
@@ -34,13 +39,12 @@ export class Sequential extends Module<[Tensor], Tensor> {
    */
   constructor(...layers: Module<[Tensor], Tensor>[]) {
     super();
-    this.#layers = layers;
     layers.forEach((layer, i) => this[i] = layer);
   }
 
   /** The modules in order. */
   get layers(): readonly Module<[Tensor], Tensor>[] {
-    return this.#layers;
+    return Object.keys(this).filter((key) => /^\d+$/.test(key)).map((key) => this[Number(key)]);
   }
 
   /**
@@ -48,7 +52,7 @@ export class Sequential extends Module<[Tensor], Tensor> {
    * @param x what the first layer takes
    */
   override forward(x: Tensor): Tensor {
-    return this.#layers.reduce((y, layer) => layer.call(y), x);
+    return this.layers.reduce((y, layer) => layer.call(y), x);
   }
 }
 
@@ -110,7 +114,7 @@ export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
    * @param inChannels of the image
    * @param outChannels of the output, the filters
    * @param kernelSize height and width of a filter
-   * @throws RangeError unless all are positive whole numbers.
+   * @throws RangeError unless all and the stride are positive whole numbers, and the padding one or 0.
    */
   constructor(
     readonly inChannels: number,
@@ -123,6 +127,9 @@ export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
     positive("outChannels", outChannels);
     positive("kernelSize", kernelSize);
     positive("stride", stride);
+    if (!Number.isInteger(padding) || padding < 0) {
+      throw new RangeError(`padding must be a whole number of at least 0, not ${padding}`);
+    }
     this.stride = stride;
     this.padding = padding;
     const shape = [kernelSize, kernelSize, inChannels, outChannels];
@@ -162,10 +169,12 @@ export class GroupNorm extends Module<[Tensor], Tensor> {
   constructor(
     readonly groups: number,
     readonly channels: number,
-    { eps = 1e-5, silu = false }: { eps?: number; silu?: boolean } = {},
+    { eps = 1e-5, silu = false }: GroupNormOptions = {},
   ) {
     super();
+    positive("channels", channels);
     F.requireGroups(groups, channels);
+    inRange("eps", eps, 0);
     this.eps = eps;
     this.silu = silu;
     this.weight = new Parameter(tf.ones([channels]));
@@ -210,11 +219,13 @@ export abstract class BatchNorm extends Module<[Tensor], Tensor> {
   /**
    * Makes a layer of scale 1 and shift 0, with running mean 0 and variance 1.
    * @param channels of the input
-   * @throws RangeError unless it is a positive whole number.
+   * @throws RangeError unless it is a positive whole number, eps at least 0, and momentum from 0 to 1.
    */
   constructor(readonly channels: number, { eps = 1e-5, momentum = 0.1 }: BatchNormOptions = {}) {
     super();
     positive("channels", channels);
+    inRange("eps", eps, 0);
+    inRange("momentum", momentum, 0, 1);
     this.eps = eps;
     this.momentum = momentum;
     this.weight = new Parameter(tf.ones([channels]));
@@ -300,7 +311,7 @@ export interface GeneralReluOptions {
   maxV?: number;
 }
 
-/** min(max(x, leak·x) − sub, maxV); source: miniai 12_activations. */
+/** min(y − sub, maxV) where y is x above 0 and leak·x below; source: miniai 12_activations. */
 export class GeneralRelu extends Module<[Tensor], Tensor> {
   /** Slope below 0. */
   readonly leak: number;
@@ -309,9 +320,15 @@ export class GeneralRelu extends Module<[Tensor], Tensor> {
   /** Largest output. */
   readonly maxV: number;
 
-  /** Keeps the options. */
+  /**
+   * Keeps the options.
+   * @throws RangeError for a leak or sub that is no finite number, or a maxV that is none.
+   */
   constructor({ leak = 0, sub = 0, maxV = Infinity }: GeneralReluOptions = {}) {
     super();
+    inRange("leak", leak, -Number.MAX_VALUE);
+    inRange("sub", sub, -Number.MAX_VALUE);
+    if (!(maxV > -Infinity)) throw new RangeError(`maxV is a number, not ${maxV}`);
     this.leak = leak;
     this.sub = sub;
     this.maxV = maxV;
@@ -366,13 +383,13 @@ export class GlobalAvgPool extends Module<[Tensor], Tensor> {
 export class Dropout extends Module<[Tensor], Tensor> {
   /**
    * Keeps the rate.
-   * @param p probability of a zero, in [0, 1); default 0.5
+   * @param p probability of a zero, in [0, 1]; default 0.5
    * @param generator draws what is zeroed; default the shared one
    * @throws RangeError for another rate.
    */
   constructor(readonly p = 0.5, readonly generator: Generator = defaultGenerator) {
     super();
-    if (!(p >= 0 && p < 1)) throw new RangeError(`A dropout rate lies in [0, 1), not ${p}`);
+    F.requireRate(p);
   }
 
   /** Axes that share one draw. */
@@ -390,11 +407,23 @@ export class Dropout extends Module<[Tensor], Tensor> {
   }
 }
 
-/** Zeroes whole channels of an image [N,H,W,C] in training (Tompson et al. 2015). */
+/** Zeroes whole channels of an image [N,H,W,C] in training (Tompson et al. 2015); forward throws for other shapes. */
 export class Dropout2d extends Dropout {
   /** Rows and columns share one draw. */
   protected override get axes(): number[] {
     return [1, 2];
+  }
+
+  /**
+   * The image, in training with channels of zeros and the rest divided by 1 − p.
+   * @param x [N,H,W,C]
+   * @throws Error for another shape.
+   */
+  override forward(x: Tensor): Tensor {
+    if (x.shape.length !== 4) {
+      throw new Error(`Dropout2d takes [N,H,W,C], not a tensor of shape [${x.shape}]`);
+    }
+    return super.forward(x);
   }
 }
 

@@ -25,6 +25,6 @@ export {
 export { initWeights, lsuvInit, type LsuvOptions } from "./init_model.ts";
 /** Initial numbers of weights. */
 export * as init from "./init.ts";
-export type { Conv2dOptions } from "./functional.ts";
+export type { Conv2dOptions, GroupNormOptions } from "./functional.ts";
 /** What layers compute, as functions. */
 export * as F from "./functional.ts";

@@ -67,8 +67,8 @@ export interface LoadReport {
 export type StateDict = Record<string, Tensor>;
 
 /**
- * A part of a model: parameters, buffers and modules are found on its own properties (and in arrays of them), and
- * named by the path to them, as in PyTorch. Subclasses write `forward`; callers use `call`.
+ * A part of a model: parameters, buffers and modules are found on its own properties (and in arrays, nested or not),
+ * and named by the path to them, as in PyTorch; one that is found twice counts once, under its first name. Subclasses write `forward`; callers use `call`.
  *
  * @example
  * ```ts
@@ -122,8 +122,7 @@ export abstract class Module<In extends any[] = any[], Out = any> {
 
   /** Calls f with every module in this one, children first, itself last. */
   apply(f: (module: Module) => void): this {
-    for (const [, child] of this.children()) child.apply(f);
-    f(this);
+    for (const [, module] of this.#walk("", new Set(), true)) f(module);
     return this;
   }
 
@@ -140,10 +139,18 @@ export abstract class Module<In extends any[] = any[], Out = any> {
 
   /** This module and all inside, with their paths ("" for this one). */
   *namedModules(prefix = ""): Generator<[string, Module]> {
-    yield [prefix, this];
+    yield* this.#walk(prefix, new Set());
+  }
+
+  /** Itself and all inside, each once, by its first path. */
+  *#walk(path: string, seen: Set<Module>, childrenFirst = false): Generator<[string, Module]> {
+    if (seen.has(this)) return;
+    seen.add(this);
+    if (!childrenFirst) yield [path, this];
     for (const [name, child] of this.children()) {
-      yield* child.namedModules(prefix ? `${prefix}.${name}` : name);
+      yield* child.#walk(path ? `${path}.${name}` : name, seen, childrenFirst);
     }
+    if (childrenFirst) yield [path, this];
   }
 
   /** Parameters with their paths; one that appears twice is named once. */
@@ -196,7 +203,7 @@ export abstract class Module<In extends any[] = any[], Out = any> {
     for (const p of this.parameters()) p.zeroGrad();
   }
 
-  /** The number of trained numbers. */
+  /** How many numbers all parameters have, those that are not trained among them. */
   parameterCount(): number {
     return this.parameters().reduce((sum, p) => sum + p.size, 0);
   }
@@ -209,12 +216,11 @@ export abstract class Module<In extends any[] = any[], Out = any> {
 
   #members<T>(is: (x: unknown) => boolean): [string, T][] {
     const found: [string, T][] = [];
-    for (const [key, value] of Object.entries(this)) {
-      if (is(value)) found.push([key, value as T]);
-      else if (Array.isArray(value)) {
-        value.forEach((v, i) => is(v) && found.push([`${key}.${i}`, v as T]));
-      }
-    }
+    const look = (path: string, value: unknown) => {
+      if (is(value)) found.push([path, value as T]);
+      else if (Array.isArray(value)) value.forEach((v, i) => look(`${path}.${i}`, v));
+    };
+    for (const [key, value] of Object.entries(this)) look(key, value);
     return found;
   }
 

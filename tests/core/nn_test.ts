@@ -6,6 +6,7 @@ import {
   Conv2d,
   Dropout,
   Dropout2d,
+  F,
   Flatten,
   GeneralRelu,
   Generator,
@@ -137,7 +138,7 @@ Deno.test("dropout zeroes single elements at its rate and keeps the mean; off in
   assert(out.every((v) => v === 0 || Math.abs(v - 1 / 0.7) < 1e-5));
   assertEquals(await numbers(layer.eval().call(x)), await numbers(x));
   assertEquals(await numbers(new Dropout(0).call(x)), await numbers(x));
-  for (const p of [-0.1, 1, NaN]) assertThrows(() => new Dropout(p), RangeError, String(p));
+  for (const p of [-0.1, 1.1, NaN]) assertThrows(() => new Dropout(p), RangeError, String(p));
 });
 
 Deno.test("dropout2d zeroes whole channels of an image", async () => {
@@ -215,11 +216,82 @@ Deno.test("wrong sizes are named", () => {
   assertThrows(
     () => new Linear(4, 3).call(tf.zeros([2, 5])),
     Error,
-    "linear takes 4 features, not a tensor of shape [2,5]",
+    "Linear: x has shape [2,5], the weight of shape [3,4] takes […,4]",
   );
   assertThrows(
     () => new Conv2d(3, 4, 3).call(tf.zeros([1, 3, 8, 8])),
     Error,
-    "conv2d got 8 channels for a filter of 3",
+    "Conv2d: x has 8 channels, the filter takes 3",
   );
+});
+
+Deno.test("a layer replaced by its place is the one that computes, counts and is trained", () => {
+  const model = new Sequential(new Linear(2, 4), new SiLU(), new Linear(4, 10));
+  model[2] = new Linear(4, 3);
+  assertEquals(model.call(tf.ones([1, 2])).shape, [1, 3]);
+  assertEquals(model.stateDict()["2.weight"].shape, [3, 4]);
+  assertEquals(model.layers, [model[0], model[1], model[2]]);
+  model[3] = new Linear(3, 1);
+  assertEquals(model.call(tf.ones([1, 2])).shape, [1, 1]);
+});
+
+Deno.test("modules in nested arrays are found; a shared one is counted, hooked and visited once", () => {
+  const shared = new Linear(2, 2);
+  class Nested extends Module<[Tensor], Tensor> {
+    blocks = [[new Linear(2, 3), [shared]], [new Linear(3, 2)]];
+    last = shared;
+    override forward(x: Tensor): Tensor {
+      return shared.call(x);
+    }
+  }
+  const model = new Nested();
+  const names = [...model.namedModules()].map(([name]) => name);
+  assertEquals(names, ["", "blocks.0.0", "blocks.0.1.0", "blocks.1.0"]);
+  assertEquals(model.parameterCount(), 9 + 6 + 8);
+  assertEquals(Object.keys(model.stateDict()).length, 6);
+  const visited: Module[] = [];
+  model.apply((m) => visited.push(m));
+  assertEquals([visited.length, new Set(visited).size, visited.at(-1)], [4, 4, model]);
+});
+
+Deno.test("layers name options that give no layer", () => {
+  const refused: [make: () => unknown, message: string][] = [
+    [() => new Conv2d(1, 1, 3, { padding: 0.5 }), "padding must be a whole number of at least 0, not 0.5"],
+    [() => new Conv2d(1, 1, 3, { padding: "same" as never }), "not same"],
+    [() => new Conv2d(1, 1, 3, { stride: 1.5 }), "stride must be a positive whole number, not 1.5"],
+    [() => new GroupNorm(1, 4, { eps: -1 }), "eps is a number of at least 0, not -1"],
+    [() => new GroupNorm(-2, 4), "a whole number of at least 1, not -2"],
+    [() => new BatchNorm2d(4, { momentum: 2 }), "momentum is a number from 0 to 1, not 2"],
+    [() => new GeneralRelu({ leak: NaN }), "leak"],
+    [() => new GeneralRelu({ maxV: NaN }), "maxV"],
+    [() => new Dropout(-1), "lies in [0, 1], not -1"],
+    [
+      () => new Dropout2d(0.5).call(tf.ones([3, 4])),
+      "Dropout2d takes [N,H,W,C], not a tensor of shape [3,4]",
+    ],
+    [() => F.dropout(tf.ones([3, 4]), 0.5, [2]), "has no axis 2"],
+    [() => F.dropout(tf.ones([3]), NaN), "not NaN"],
+  ];
+  for (const [make, message] of refused) assertThrows(make, Error, message);
+});
+
+Deno.test("dropout of everything gives zeros", async () => {
+  assertEquals(await numbers(new Dropout(1).call(tf.ones([4]))), [0, 0, 0, 0]);
+});
+
+Deno.test("whole numbers and truth values are numbers where that is meant, and refused by name elsewhere", async () => {
+  const bytes = tf.tensor4d([0, 255, 3, 7], [1, 2, 2, 1], "int32"), ones = tf.ones([1, 1, 1, 1]);
+  assertEquals(await numbers(F.conv2d(bytes, ones)), [0, 255, 3, 7]);
+  assertEquals(await numbers(F.averagePool(bytes)), [66.25]);
+  assertEquals((await numbers(F.upsampleNearest(bytes))).slice(0, 4), [0, 0, 255, 255]);
+  const line = tf.tensor2d([[1, 2]], [1, 2], "int32");
+  assertEquals(await numbers(F.linear(line, tf.ones([1, 2]))), [3]);
+  assertEquals(await numbers(F.mseLoss(tf.tensor1d([1, 0.5]), tf.tensor1d([true, false], "bool"))), [0.125]);
+  assertEquals(await numbers(F.mseLoss(line, tf.ones([1, 2]))), [0.5]);
+  for (const f of [F.silu, F.generalRelu, (x: Tensor) => F.groupNorm(x, 1, tf.ones([1]), tf.zeros([1]))]) {
+    assertThrows(() => f(bytes), TypeError, "x is of int32, not float32; cast it");
+  }
+  assertThrows(() => F.conv2d(ones, tf.cast(ones, "int32")), TypeError, "Conv2d: filter is of int32");
+  const q = tf.ones([1, 2, 4]);
+  assertThrows(() => F.attention(q, q, tf.cast(q, "bool"), 2), TypeError, "Attention: v is of bool");
 });

@@ -13,8 +13,8 @@ import {
   SiLU,
   Tape,
   tf,
-} from "../../mod.ts";
-import { checkGradients, numbers, random } from "../support.ts";
+} from "../../../mod.ts";
+import { checkGradients, numbers, random } from "../../support.ts";
 
 const scalarLoss = (p: Parameter) => tf.sum(tf.square(p));
 
@@ -140,4 +140,72 @@ Deno.test("twenty steps leave exactly parameters and optimiser state", () => {
     counts.push([numTensors, numBytes, numDataBuffers].join());
   }
   assertEquals(new Set(counts.slice(1)).size, 1, `tensors, bytes, buffers: ${counts}`);
+});
+
+Deno.test("the gradient of a parameter is given by grad, and its own stays as it is", async () => {
+  const p = new Parameter(tf.tensor1d([1, 2, 3])), frozen = new Parameter(tf.tensor1d([4, 5, 6]));
+  frozen.requiresGrad = false;
+  const [dp, df, none] = grad((p, f) => tf.sum(tf.mul(tf.square(p), f)), [p, frozen, tf.zeros([2])]);
+  assertEquals(await numbers(dp), [8, 20, 36]);
+  assertEquals(await numbers(df), [1, 4, 9]);
+  assertEquals(await numbers(none), [0, 0]);
+  assertEquals([p.grad, frozen.grad], [null, null]);
+});
+
+Deno.test("after an error in the backward pass the tape is empty and nothing is left", () => {
+  const p = new Parameter(tf.tensor1d([1, 2]));
+  const failing: (() => tf.Tensor)[] = [
+    () => tf.square(p),
+    () => tf.sum(tf.cumsum(tf.square(p))),
+    () => tf.add(tf.sum(tf.square(p)), tf.sum(tf.cumsum(p))),
+  ];
+  for (const [i, f] of failing.entries()) {
+    const run = () => {
+      const tape = new Tape();
+      tape.start();
+      const loss = tf.tidy(f);
+      assertThrows(() => tape.backward(loss), Error);
+      assertEquals(tape.length, 0);
+      loss.dispose();
+      return tf.memory().numTensors;
+    };
+    run(); // makes the constant that a backward pass begins with
+    assertEquals(run(), run(), `case ${i}`);
+  }
+  const tape = new Tape();
+  tape.start();
+  const y = tf.square(p);
+  assertThrows(() => tape.backward(y, tf.ones([3])), Error, "the seed has shape [3], the loss [2]");
+});
+
+Deno.test("noGrad refuses a function of a promise", () => {
+  assertThrows(() => noGrad(() => Promise.resolve(1)), Error, "noGrad takes a function that returns at once");
+  assertThrows(() => noGrad(() => Promise.reject(new Error())), Error, "noGrad takes");
+});
+
+Deno.test("tf.grad, variableGrads and tfjs's optimisers work on the device", async () => {
+  assertEquals(await numbers(tf.grad((x) => tf.square(x))(tf.scalar(3))), [6]);
+  const x = random([2, 6, 6, 4], 1), gamma = tf.ones([4]), beta = tf.zeros([4]);
+  const f = (x: tf.Tensor) => tf.sum(tf.mul(F.groupNorm(x, 2, gamma, beta), x)) as tf.Scalar;
+  assertEquals(await numbers(tf.grad(f)(x)), await numbers(grad(f, [x])[0]));
+  const w = tf.variable(tf.tensor1d([1, 2, 3])), loss = () => tf.sum(tf.square(w)) as tf.Scalar;
+  assertEquals(await numbers(tf.variableGrads(loss).grads[w.name]), [2, 4, 6]);
+  tf.train.sgd(0.5).minimize(loss);
+  assertEquals(await numbers(w), [0, 0, 0]);
+});
+
+Deno.test("a parameter owns its memory: assign frees the old, takes over the new, and copies what is another's", async () => {
+  const p = new Parameter(tf.zeros([100])), q = new Parameter(tf.ones([100]));
+  const held = () => [tf.memory().numTensors, tf.memory().numBytes, tf.memory().numDataBuffers];
+  const before = held();
+  for (let i = 0; i < 3; i++) p.assign(tf.fill([100], i));
+  assertEquals(held(), before);
+  p.assign(q);
+  const shared = tf.fill([100], 7), twin = tf.clone(shared);
+  const r = new Parameter(twin);
+  for (const own of [p, q, r]) own.setGrad(tf.ones([100]));
+  new Adam([p, r], { lr: 0.5 }).step(); // in place
+  assertEquals((await numbers(p))[0].toFixed(3), "0.500");
+  assertEquals([(await numbers(q))[0], (await numbers(shared))[0]], [1, 7]);
+  assertThrows(() => p.assign(tf.zeros([3])), Error, "the value is float32 [3], the parameter float32 [100]");
 });
