@@ -160,7 +160,11 @@ await run(); // memory is recycled from here on
 [kernels, uploads, uploaded, allocated, compilations] = [{}, 0, 0, 0, 0];
 await run();
 const cost: StepCost = {
-  ...{ adapter: currentDevice().detail, kernels, uploads, uploaded, allocated },
+  adapter: currentDevice().detail,
+  kernels,
+  uploads,
+  uploaded,
+  allocated,
   held: backend.bufferManager.numBytesAllocated,
   compilations: [first, compilations],
 };

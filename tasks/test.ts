@@ -49,6 +49,7 @@ await main(async () => {
   const { device } = command.parse(Deno.args, { from: "user" }).opts<{ device?: "wasm" | "webgpu" }>();
   await step("format", ["fmt", "--check", "--quiet"]);
   await step("lint", ["lint", "--quiet"]);
+  await step("docs", ["run", "--no-prompt", "--allow-read", "--allow-run", "tasks/lint_docs.ts"]);
   await step("types", ["check", "--quiet", ...SHIPPED, ...USERS]);
   await step("examples in the docs", ["test", "-A", "--quiet", "--doc", ...SHIPPED, "docs"], {
     DENOISE_DEVICE: "wasm",

@@ -33,7 +33,7 @@ Deno.test({
   name: "deno publish --dry-run: all that is shipped and nothing else",
   ...wasmOnly,
   async fn() {
-    const { err } = await deno(["publish", "--dry-run", "--allow-dirty", "--allow-slow-types"]);
+    const { err } = await deno(["publish", "--dry-run", "--allow-dirty"]);
     const files = [...err.matchAll(/^ *file:\/\/(\S+) \(/gm)].map(([, path]) => path.slice(ROOT.length))
       .sort();
     const shipped =
@@ -52,7 +52,7 @@ Deno.test({
     const server = serveFolder(dir);
     try {
       await t.step("npm installs it", async () => {
-        await deno(["pack", "--allow-dirty", "--allow-slow-types", "--output", `${dir}/denoise.tgz`]);
+        await deno(["pack", "--allow-dirty", "--output", `${dir}/denoise.tgz`]);
         await Deno.writeTextFile(`${dir}/package.json`, `{ "type": "module" }`);
         await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "./denoise.tgz"], dir);
         const tiny = await Deno.readTextFile(`${ROOT}tests/tiny.ts`);
@@ -62,7 +62,7 @@ Deno.test({
         const script =
           `import { tinyLosses } from "./tiny.ts"; console.log(JSON.stringify(await tinyLosses("wasm")));`;
         await Deno.writeTextFile(`${dir}/train.ts`, script);
-        const args = ["run", "--no-prompt", "--allow-env", `--allow-read=${dir}`, "train.ts"];
+        const args = ["run", "--check", "--no-prompt", "--allow-env", `--allow-read=${dir}`, "train.ts"];
         const { out, err } = await deno(args, dir);
         assertEquals(JSON.parse(out), await tinyLosses("wasm"), err);
       });

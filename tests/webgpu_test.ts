@@ -218,10 +218,17 @@ Deno.test(
   onGpu,
   async () => {
     const c: Case = {
-      ...{ kind: "unet", part: "step", n: 2 },
+      kind: "unet",
+      part: "step",
+      n: 2,
       config: {
-        ...{ sample_size: 16, in_channels: 1, out_channels: 1, layers_per_block: 1, norm_num_groups: 4 },
-        ...{ block_out_channels: [8, 16], attention_head_dim: 8 },
+        sample_size: 16,
+        in_channels: 1,
+        out_channels: 1,
+        layers_per_block: 1,
+        norm_num_groups: 4,
+        block_out_channels: [8, 16],
+        attention_head_dim: 8,
         down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
         up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
       },

@@ -37,8 +37,13 @@ class Pair extends Module<[Tensor], Tensor> {
 Deno.test("parameters, buffers and modules are named by their path", () => {
   const model = new Sequential(new Pair(), new Linear(2, 1));
   assertEquals([...model.namedParameters()].map(([n]) => n), [
-    ...["0.parts.0.weight", "0.parts.0.bias", "0.parts.1.weight", "0.norm.weight", "0.norm.bias"],
-    ...["1.weight", "1.bias"],
+    "0.parts.0.weight",
+    "0.parts.0.bias",
+    "0.parts.1.weight",
+    "0.norm.weight",
+    "0.norm.bias",
+    "1.weight",
+    "1.bias",
   ]);
   assertEquals([...model.namedBuffers()].map(([n]) => n), ["0.norm.running_mean", "0.norm.running_var"]);
   assertEquals([...model.namedModules()].map(([n]) => n), ["", "0", "0.parts.0", "0.parts.1", "0.norm", "1"]);

@@ -6,6 +6,9 @@ import type { KernelPool } from "../pool.ts";
 // deno-lint-ignore no-explicit-any
 type Any = any;
 
+/** Most groups of images that partial filter gradients are kept for. */
+export const MAX_GROUPS = 8;
+
 /** The booted WASM device, as kernels see it. */
 export class Context {
   constructor(readonly backend: Any, readonly module: WasmModule, readonly pool: KernelPool) {}

@@ -10,7 +10,7 @@ import {
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { ConvArgs, ConvFilterGradArgs, FilterArgs, Kernel, NR } from "../assembly/abi.ts";
-import { areFloat, type Context, size } from "./context.ts";
+import { areFloat, type Context, MAX_GROUPS, size } from "./context.ts";
 import { runSmall, smallFilterGrad, smallFits } from "./conv_small.ts";
 import { type ConvKernels, thinKernels } from "./conv_thin.ts";
 import { runWinograd, winogradFilterGrad, winogradFits } from "./conv_winograd.ts";
@@ -22,8 +22,6 @@ type Shape4 = [number, number, number, number];
 const PIXELS_PER_TASK = 240;
 /** Fewest that are worth a task. */
 const MIN_PIXELS_PER_TASK = 48;
-/** Most groups of images that partial filter gradients are kept for. */
-export const MAX_GROUPS = 8;
 
 /** Sizes of a convolution, by the names of its kernels' arguments. */
 export interface ConvSizes {

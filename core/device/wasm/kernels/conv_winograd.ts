@@ -9,8 +9,8 @@ import {
   WinogradFilterGradArgs,
   WinogradFilterGradSumArgs,
 } from "../assembly/abi.ts";
-import type { Context } from "./context.ts";
-import { type ConvCall, type ConvSizes, type Filter, MAX_GROUPS } from "./conv.ts";
+import { type Context, MAX_GROUPS } from "./context.ts";
+import type { ConvCall, ConvSizes, Filter } from "./conv.ts";
 
 /** Fewest tiles for which transforming the filter pays. */
 const MIN_TILES = 24;
