@@ -133,7 +133,11 @@ async function make(checkpoint: CheckpointCB, extra: Callback[] = []) {
     cbs: [
       new DeviceCB(),
       new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.05, totalSteps })),
-      ...[metrics, recorder, new EMACB(0.9), checkpoint, ...extra],
+      metrics,
+      recorder,
+      new EMACB(0.9),
+      checkpoint,
+      ...extra,
     ],
     optFunc: (params, lr) => new Adam(params, { lr }),
   });

@@ -141,13 +141,11 @@ Deno.test("mixed precision follows f32 within 2% over 50 steps of the tiny U-Net
   const run = async (cbs: Callback[]) => {
     setSeed(7);
     const model = new UNet({
-      ...{
-        in_channels: 1,
-        out_channels: 1,
-        block_out_channels: [8, 16],
-        layers_per_block: 1,
-        norm_num_groups: 4,
-      },
+      in_channels: 1,
+      out_channels: 1,
+      block_out_channels: [8, 16],
+      layers_per_block: 1,
+      norm_num_groups: 4,
       down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
       up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
     });
