@@ -73,7 +73,10 @@ export class Parameter extends tf.Variable {
   /** Whether gradients are kept for it. */
   requiresGrad = true;
 
-  /** @param value float32 of any shape; the parameter takes it over, and the caller no longer owns it */
+  /**
+   * Begins with a value and no gradient.
+   * @param value float32 of any shape; the parameter takes it over, and the caller no longer owns it
+   */
   constructor(value: Tensor) {
     const own = ownMemory(value);
     super(own, true, `parameter${engine.nextVariableId()}`, engine.nextTensorId());

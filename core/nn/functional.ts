@@ -188,7 +188,10 @@ export function upsampleNearest(x: Tensor, factor = 2): Tensor {
   return ops.run(ops.Upsample, { x: toFloat(x) }, { factor }).y;
 }
 
-/** @throws RangeError unless a probability of a zero lies in [0, 1]. */
+/**
+ * Checks the rate of a dropout.
+ * @throws RangeError unless a probability of a zero lies in [0, 1].
+ */
 export function requireRate(p: number): void {
   if (!(p >= 0 && p <= 1)) throw new RangeError(`A dropout rate lies in [0, 1], not ${p}`);
 }

@@ -5,6 +5,7 @@ import { requireLayout, requireShape, requireType } from "./check.ts";
 import type { Op } from "./op.ts";
 
 /**
+ * Checks the batches of a matrix product.
  * @param a shape of an operand of tfjs's matrix products, as b
  * @throws Error where both operands' batches are broadcast, which tfjs's kernels give wrong numbers for
  */

@@ -69,16 +69,16 @@ export class OneCycleLR implements Scheduler {
     if (!Number.isInteger(totalSteps) || totalSteps < 1) {
       throw new RangeError(`OneCycleLR: totalSteps must be a positive whole number, not ${totalSteps}`);
     }
-    const require = (name: string, value: number, fits: boolean, range: string) => {
+    const requireOption = (name: string, value: number, fits: boolean, range: string) => {
       if (!fits) throw new RangeError(`OneCycleLR: ${name} ${range}, not ${value}`);
     };
-    require("maxLr", maxLr, maxLr >= 0 && Number.isFinite(maxLr), "is a number of at least 0");
-    require("pctStart", pctStart, pctStart >= 0 && pctStart <= 1, "lies in [0, 1]");
+    requireOption("maxLr", maxLr, maxLr >= 0 && Number.isFinite(maxLr), "is a number of at least 0");
+    requireOption("pctStart", pctStart, pctStart >= 0 && pctStart <= 1, "lies in [0, 1]");
     for (const [name, value] of Object.entries({ divFactor, finalDivFactor })) {
-      require(name, value, value > 0 && Number.isFinite(value), "is a number above 0");
+      requireOption(name, value, value > 0 && Number.isFinite(value), "is a number above 0");
     }
     for (const [name, value] of Object.entries({ baseMomentum, maxMomentum })) {
-      require(name, value, value >= 0 && value < 1, "lies in [0, 1)");
+      requireOption(name, value, value >= 0 && value < 1, "lies in [0, 1)");
     }
     this.#apply();
   }
