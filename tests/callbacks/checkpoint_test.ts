@@ -1,122 +1,30 @@
-/** The callbacks' own effects; each test fails when the effect is gone. */
+/** CheckpointCB: stopped, killed and resumed fits come to the numbers of unbroken ones. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   AccumulateGradCB,
-  Accuracy,
   Adam,
   BatchSchedCB,
   Callback,
   CheckpointCB,
-  DataLoaders,
   defaultGenerator,
   DeviceCB,
   Dropout,
   EarlyStoppingCB,
   EMACB,
-  HostArray,
   type Learner,
   Linear,
   Mean,
-  type Metric,
-  MetricsCB,
   OneCycleLR,
-  ProgressCB,
   RecorderCB,
   Sequential,
   setSeed,
   type Tensor,
   tf,
-  TrainCB,
   TrainLearner,
 } from "../../mod.ts";
-import { assertClose, numbers, random } from "../support.ts";
+import { numbers } from "../support.ts";
+import { points, quiet } from "./lines.ts";
 
-/** 22 points in batches of 4 (the last of 2), 6 to evaluate on. */
-async function loaders(): Promise<DataLoaders> {
-  const set = async (n: number, seed: number) => ({
-    images: new HostArray(Float32Array.from(await numbers(random([n, 3], seed))), [n, 3]),
-    labels: new HostArray(Float32Array.from(await numbers(random([n, 1], seed + 1))), [n, 1]),
-  });
-  return DataLoaders.from(await set(22, 1), await set(6, 5), { batchSize: 4, seed: 3 });
-}
-
-const quiet = (metrics?: Record<string, Metric>) => Object.assign(new MetricsCB(metrics), { log: () => {} });
-
-Deno.test("MetricsCB: losses weighted by batch size, a row for each half of an epoch", async () => {
-  const model = new Linear(3, 1), dls = await loaders();
-  const metrics = quiet();
-  const losses: [number, number][] = [];
-  class Watch extends Callback {
-    override async afterBatch(learn: Learner) {
-      if (learn.training) losses.push([(await numbers(learn.loss))[0], learn.batch[0].shape[0]]);
-    }
-  }
-  await new TrainLearner(model, dls, { lr: 0.01, cbs: [new DeviceCB(), metrics, new Watch()] }).fit(1);
-  assertEquals(losses.map(([, n]) => n), [4, 4, 4, 4, 4, 2]);
-  const mean = losses.reduce((s, [l, n]) => s + l * n, 0) / 22;
-  assertEquals(metrics.rows.map((r) => [r.epoch, r.train]), [[0, "train"], [0, "eval"]]);
-  await assertClose([metrics.rows[0].loss], [mean], 1e-5);
-});
-
-Deno.test("Accuracy: the share of rows whose largest logit is the label, over all batches", async () => {
-  const accuracy = new Accuracy();
-  accuracy.update(tf.tensor2d([[1, 2], [3, 0], [0, 1]]), tf.tensor1d([1, 0, 0], "int32"));
-  accuracy.update(tf.tensor2d([[5, 2]]), tf.tensor1d([0], "int32"));
-  assertEquals(await accuracy.compute(), 0.75);
-  accuracy.reset();
-  accuracy.update(tf.tensor2d([[5, 2]]), tf.tensor1d([1], "int32"));
-  assertEquals(await accuracy.compute(), 0);
-});
-
-Deno.test("BatchSchedCB and RecorderCB: the schedule's rates, batch by batch", async () => {
-  const recorder = new RecorderCB({ lr: (l) => l.opt!.paramGroups[0].lr, loss: (l) => l.loss });
-  const schedule = (opt: Adam, totalSteps: number) => new OneCycleLR(opt, { maxLr: 0.1, totalSteps });
-  await new TrainLearner(new Linear(3, 1), await loaders(), {
-    cbs: [new DeviceCB(), new BatchSchedCB(schedule as never), Object.assign(recorder, { order: -1 })],
-    optFunc: (params, lr) => new Adam(params, { lr }),
-  }).fit(2);
-  const reference = new OneCycleLR(new Adam(new Linear(1, 1).parameters()), { maxLr: 0.1, totalSteps: 12 });
-  assertEquals(recorder.values.lr, Array.from({ length: 12 }, (_, i) => reference.at(i).lr));
-  assertEquals(recorder.values.loss.length, 12);
-  assert(recorder.values.loss.every((v) => v > 0));
-  assert(Object.values(await recorder.plot()).every((svg) => svg.startsWith("<svg")));
-});
-
-Deno.test("DeviceCB: nested host arrays become tensors", () => {
-  const learn = { batch: [[new HostArray(Float32Array.of(1), [1])], new HostArray(Uint8Array.of(7), [1])] };
-  new DeviceCB().beforeBatch(learn as never);
-  const [[x], y] = learn.batch as unknown as [[tf.Tensor], tf.Tensor];
-  assertEquals([x.dtype, y.dtype], ["float32", "int32"]);
-});
-
-Deno.test("TrainCB: the first nInp elements go to the model, the rest to the loss", () => {
-  const seen: unknown[] = [];
-  const learn = {
-    batch: [1, 2, 3, 4],
-    model: { call: (...xs: unknown[]) => (seen.push(xs), "preds") },
-    lossFunc: (...xs: unknown[]) => (seen.push(xs), "loss"),
-  } as unknown as Learner;
-  const cb = new TrainCB(2);
-  cb.predict(learn);
-  cb.getLoss(learn);
-  assertEquals(seen, [[1, 2], ["preds", 3, 4]]);
-  assertEquals([learn.preds, learn.loss as unknown], ["preds", "loss"]);
-});
-
-Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals", async () => {
-  const lines: string[] = [];
-  const metrics = new MetricsCB();
-  await new TrainLearner(new Linear(3, 1), await loaders(), {
-    lr: 0.01,
-    cbs: [new DeviceCB(), metrics, new ProgressCB((line) => lines.push(line))],
-  }).fit(2);
-  assertEquals(lines.length, 5);
-  assertEquals(lines[0].trim().split(/\s+/), ["epoch", "train", "loss", "images/s"]);
-  assertEquals(lines[1].trim().split(/\s+/).slice(0, 3), ["0", "train", metrics.rows[0].loss.toFixed(3)]);
-  assertEquals(lines[4].trim().split(/\s+/), ["1", "eval", metrics.rows[3].loss.toFixed(3)]);
-});
-
-/** A learner whose every state matters: shuffling, dropout, schedule, momentum, an average that is evaluated. */
 /** A metric that a checkpoint can hold. */
 class AbsoluteError extends Mean {
   update(preds: Tensor, target: Tensor) {
@@ -124,12 +32,13 @@ class AbsoluteError extends Mean {
   }
 }
 
+/** A learner whose every state matters: shuffling, dropout, schedule, momentum, an average that is evaluated. */
 async function make(checkpoint: CheckpointCB, extra: Callback[] = []) {
   setSeed(11);
   const model = new Sequential(new Linear(3, 8), new Dropout(0.3), new Linear(8, 1));
   const metrics = quiet({ error: new AbsoluteError() });
   const recorder = new RecorderCB({ loss: (l) => l.loss });
-  const learn = new TrainLearner(model, await loaders(), {
+  const learn = new TrainLearner(model, await points(), {
     cbs: [
       new DeviceCB(),
       new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.05, totalSteps })),

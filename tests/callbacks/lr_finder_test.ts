@@ -1,0 +1,33 @@
+/** LRFinderCB and learn.lrFind. */
+import { assert, assertMatch, assertThrows } from "@std/assert";
+import { LRFinderCB } from "../../mod.ts";
+import { line } from "./lines.ts";
+
+Deno.test("LRFinderCB raises the rate by gamma until the loss explodes, and suggests one before that", async () => {
+  const finder = new LRFinderCB({ gamma: 2 });
+  const learn = await line([]);
+  await learn.fit(50, { lr: 1e-4, cbs: [finder] });
+  const { lrs, losses } = finder;
+  lrs.forEach((lr, i) => assert(Math.abs(lr / (1e-4 * 2 ** i) - 1) < 1e-6, `rate ${i}: ${lr}`));
+  assert(losses.at(-1)! > 3 * Math.min(...losses), `${losses}`);
+  assert(lrs.length < 40, `${lrs.length} batches`);
+  assert(finder.suggestion! > 1e-4 && finder.suggestion! < lrs.at(-1)!);
+  assertMatch(await finder.plot(), /^<svg/);
+  assertThrows(() => new LRFinderCB({ gamma: 1 }), RangeError, "gamma must be over 1, not 1");
+});
+
+Deno.test("learn.lrFind writes the plot and prints the suggestion", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".svg" });
+  const lines: string[] = [];
+  const found = await (await line([], { batchSize: 24 })).lrFind({
+    gamma: 2,
+    startLr: 1e-4,
+    maxEpochs: 50,
+    path,
+    log: (l) => lines.push(l),
+  });
+  assertMatch(lines.join(), /^Suggested lr: \d\.\de-?\d/);
+  assertMatch(await Deno.readTextFile(path), /^<svg/);
+  assert(found.lrs.length > 5);
+  await Deno.remove(path);
+});

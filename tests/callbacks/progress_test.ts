@@ -1,0 +1,17 @@
+/** ProgressCB. */
+import { assertEquals } from "@std/assert";
+import { DeviceCB, Linear, MetricsCB, ProgressCB, TrainLearner } from "../../mod.ts";
+import { points } from "./lines.ts";
+
+Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals", async () => {
+  const lines: string[] = [];
+  const metrics = new MetricsCB();
+  await new TrainLearner(new Linear(3, 1), await points(), {
+    lr: 0.01,
+    cbs: [new DeviceCB(), metrics, new ProgressCB((line) => lines.push(line))],
+  }).fit(2);
+  assertEquals(lines.length, 5);
+  assertEquals(lines[0].trim().split(/\s+/), ["epoch", "train", "loss", "images/s"]);
+  assertEquals(lines[1].trim().split(/\s+/).slice(0, 3), ["0", "train", metrics.rows[0].loss.toFixed(3)]);
+  assertEquals(lines[4].trim().split(/\s+/), ["1", "eval", metrics.rows[3].loss.toFixed(3)]);
+});
