@@ -148,7 +148,9 @@ export {
   type Phase,
   type ShowBatchOptions,
   type SummaryRow,
+  tensorsIn,
   TrainLearner,
+  withMode,
 } from "./core/mod.ts";
 export {
   AccumulateGradCB,

@@ -27,16 +27,15 @@ import { ORDER } from "./order.ts";
  * ```
  */
 export class AccumulateGradCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.accumulateGradCB;
   /** How many batches' gradients are averaged. */
   readonly batches: number;
   readonly #fit = perFit(() => ({ waiting: 0 }));
 
   /**
-   * Keeps the number.
-   * @param batches whose gradients are averaged.
-   * @throws RangeError unless it is a positive whole number.
+   * Averages gradients.
+   * @param batches whose gradients are averaged. @throws RangeError unless it is a positive whole number.
    */
   constructor(batches: number) {
     super();
@@ -46,7 +45,7 @@ export class AccumulateGradCB extends Callback {
     this.batches = batches;
   }
 
-  /** Puts the waiting around `step` and `zeroGrad`. */
+  /** Holds the step and the clearing of gradients back until enough batches wait. */
   override beforeFit(learn: Learner): void {
     const fit = this.#fit(learn);
     const due = () => fit.waiting >= this.batches || learn.iter + 1 === learn.dl.length;
@@ -63,11 +62,11 @@ export class AccumulateGradCB extends Callback {
     });
   }
 
-  /** How many batches wait for a step. */
+  /** The number of batches that wait for a step. */
   override state(learn: Learner): Json {
     return this.#fit(learn).waiting;
   }
-  /** Goes on with as many. */
+  /** Goes on with as many waiting. */
   override loadState(state: Json, learn: Learner): void {
     this.#fit(learn).waiting = state as number;
   }
@@ -79,7 +78,7 @@ export class AccumulateGradCB extends Callback {
     for (const [name, p] of learn.model.namedParameters()) if (p.grad) tensors[name] = p.grad;
     return tensors;
   }
-  /** Puts the gradients back that waited. */
+  /** Puts the waiting gradients back. */
   override loadTensors(tensors: Record<string, Tensor>, learn: Learner): void {
     for (const [name, p] of learn.model.namedParameters()) {
       if (tensors[name]) p.setGrad(copyOf(tensors[name]));

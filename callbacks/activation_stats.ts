@@ -14,9 +14,9 @@ import { HooksCallback, type HooksOptions } from "./hooks.ts";
 
 /** What {@link ActivationStats} knows of a module, a number a batch. */
 export interface ModuleStats {
-  /** Mean of each batch. */
+  /** Mean of the activations. */
   means: number[];
-  /** Standard deviation of each batch. */
+  /** Their standard deviation. */
   stds: number[];
   /** For each batch, how many |activations| fall in each of 40 bins from 0 to 10; larger ones into the last. */
   histograms: Uint32Array[];
@@ -58,10 +58,7 @@ export class ActivationStats extends HooksCallback {
   /** Outputs of the batch that are not read yet. */
   readonly #waiting: (learn: Learner) => [name: string, output: Tensor][];
 
-  /**
-   * Begins with no statistics.
-   * @param options which modules are looked at, and when
-   */
+  /** Looks at modules as the options say; default at those that hold no others, in training. */
   constructor(options: HooksOptions = {}) {
     const waiting = perFit((): [string, Tensor][] => []);
     super(({ name, output, learn }) => {
@@ -70,7 +67,7 @@ export class ActivationStats extends HooksCallback {
     this.#waiting = waiting;
   }
 
-  /** Reads the outputs and adds their statistics. */
+  /** Reads the outputs of the batch and adds their numbers. */
   override async afterBatch(learn: Learner): Promise<void> {
     for (const [name, x] of this.#waiting(learn).splice(0)) {
       const data = await x.data();
@@ -91,7 +88,7 @@ export class ActivationStats extends HooksCallback {
     }
   }
 
-  /** Frees the outputs. */
+  /** Frees outputs that were not read, where the batch ended early. */
   override cleanupBatch(learn: Learner): void {
     this.#waiting(learn).splice(0).forEach(([, x]) => x.dispose());
   }

@@ -40,13 +40,13 @@ export interface BatchTransformOptions {
  * ```
  */
 export class BatchTransformCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.batchTransformCB;
   readonly #transform: BatchTransform;
   readonly #on: Required<BatchTransformOptions>;
 
   /**
-   * Keeps the transform.
+   * Changes batches.
    * @param transform from a batch on the device to the one that the model sees
    */
   constructor(transform: BatchTransform, { onTrain = true, onVal = true }: BatchTransformOptions = {}) {

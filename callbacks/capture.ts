@@ -46,12 +46,12 @@ export class CapturePreds extends Callback {
   readonly #preds: HostArray[] = [];
   readonly #targets: HostArray[] = [];
 
-  /** Begins anew. */
+  /** Forgets what the fit before left. */
   override beforeFit(): void {
     this.#preds.length = this.#targets.length = 0;
   }
 
-  /** Reads predictions and targets. */
+  /** Reads predictions and first target. */
   override async afterBatch(learn: Learner): Promise<void> {
     const reads = [learn.preds, targetsOf(learn)[0]].map((x: Tensor) => HostArray.from(x));
     const [preds, targets] = await Promise.all(reads);

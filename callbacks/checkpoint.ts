@@ -55,9 +55,9 @@ export interface CheckpointOptions {
  * ```
  */
 export class CheckpointCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.checkpointCB;
-  /** What it was made with. */
+  /** The options as given. */
   readonly options: CheckpointOptions;
   /** Whether the last fit was ended by {@link stop}. */
   stopped = false;
@@ -71,7 +71,10 @@ export class CheckpointCB extends Callback {
   /** The state of the fit that is running. */
   #running: { stopping: boolean } | null = null;
 
-  /** What it was made with. */
+  /**
+   * Saves checkpoints.
+   * @param options the file, and when it is written and read
+   */
   constructor(options: CheckpointOptions) {
     super();
     this.options = options;
@@ -82,7 +85,7 @@ export class CheckpointCB extends Callback {
     if (this.#running) this.#running.stopping = true;
   }
 
-  /** Loads the checkpoint where the fit resumes. */
+  /** Reads the file, where it is to go on from it. */
   override async beforeFit(learn: Learner): Promise<void> {
     this.stopped = false;
     this.#running = this.#fit(learn);
@@ -101,12 +104,12 @@ export class CheckpointCB extends Callback {
     await this.#putBack(learn);
   }
 
-  /** No fit is running any more. */
+  /** Nothing is left to stop. */
   override cleanupFit(): void {
     this.#running = null;
   }
 
-  /** Saves where it is time, and ends the fit where {@link stop} was called. */
+  /** Saves where it is time to, and ends the fit where it is to stop. */
   override async afterBatch(learn: Learner): Promise<void> {
     const { everyBatches = Infinity } = this.options, { stopping, order } = this.#fit(learn);
     // The end of the training half is saved already: an evaluation begins anew.
@@ -118,13 +121,13 @@ export class CheckpointCB extends Callback {
     throw new CancelFitException();
   }
 
-  /** Saves. */
+  /** Saves the end of the pass. */
   override async afterEpoch(learn: Learner): Promise<void> {
     if (learn.training) await this.#save(learn, learn.epoch, learn.iter, this.#fit(learn).order);
     else await this.#save(learn, learn.epoch + 1, 0, learn.dls.train.state?.() ?? null);
   }
 
-  /** Whether it takes part while something is only tried, as by `lrFind`. */
+  /** Not where something is only tried. */
   override inTrials(): boolean {
     return false;
   }

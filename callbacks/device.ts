@@ -34,10 +34,10 @@ function toDevice(x: unknown): unknown {
  * ```
  */
 export class DeviceCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.deviceCB;
 
-  /** Moves the batch's arrays to the device. */
+  /** Copies the batch. */
   override beforeBatch(learn: Learner): void {
     learn.batch = toDevice(learn.batch) as unknown[];
   }

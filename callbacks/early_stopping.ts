@@ -43,7 +43,7 @@ export interface EarlyStoppingOptions {
  * ```
  */
 export class EarlyStoppingCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.earlyStoppingCB;
   /** The best value in the current or last fit. */
   best: number;
@@ -51,7 +51,10 @@ export class EarlyStoppingCB extends Callback {
   /** The metrics' rows before a fit; a resumed one gets its own back from the checkpoint. */
   readonly #fit = perFit(() => ({ rowsBefore: 0 }));
 
-  /** Keeps the options. */
+  /**
+   * Watches a metric.
+   * @param options which metric is to improve, and how long to wait for it
+   */
   constructor({ metric = "loss", mode = "min", patience = 3, minDelta = 0 }: EarlyStoppingOptions = {}) {
     super();
     this.#options = { metric, mode, patience, minDelta };
@@ -62,19 +65,13 @@ export class EarlyStoppingCB extends Callback {
     return this.#options.mode === "min" ? Infinity : -Infinity;
   }
 
-  /**
-   * Begins anew.
-   * @throws Error where there is no MetricsCB.
-   */
+  /** Notes which rows are of this fit. @throws Error where there is no MetricsCB. */
   override beforeFit(learn: Learner): void {
     this.#fit(learn).rowsBefore = rowsOf(learn).length;
     this.best = this.#worst;
   }
 
-  /**
-   * Ends the fit once the metric has not improved for long enough.
-   * @throws Error where there is no metric of that name.
-   */
+  /** Looks at the new row. @throws Error where there is no metric of that name. */
   override afterEpoch(learn: Learner): void {
     if (learn.training) return;
     const { metric, mode, patience, minDelta } = this.#options;
@@ -93,7 +90,7 @@ export class EarlyStoppingCB extends Callback {
     if (since > patience) throw new CancelFitException();
   }
 
-  /** Whether it takes part while something is only tried, as by `lrFind`. */
+  /** Not where something is only tried. */
   override inTrials(): boolean {
     return false;
   }

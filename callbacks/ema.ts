@@ -44,9 +44,8 @@ export class EMACB extends Callback {
   readonly #average = new Map<Parameter, Tensor>();
 
   /**
-   * Keeps the decay.
-   * @param decay share of the average that stays at each step.
-   * @throws RangeError outside [0, 1).
+   * Begins an average with the first fit.
+   * @param decay share of the average that stays at each step. @throws RangeError outside [0, 1).
    */
   constructor(decay = 0.999) {
     super();
@@ -54,7 +53,7 @@ export class EMACB extends Callback {
     this.decay = decay;
   }
 
-  /** Begins with the parameters as they are; evaluation predicts with the average. */
+  /** Begins the average where there is none, and lends it to each prediction of an evaluation. */
   override beforeFit(learn: Learner): void {
     learn.current.wrap("predict", (predict) => () => learn.training ? predict() : this.#withAverage(predict));
     if (this.#average.size) return;
@@ -83,12 +82,12 @@ export class EMACB extends Callback {
     }
   }
 
-  /** The average, for a checkpoint. */
+  /** The average, by the place of the parameter. */
   override stateTensors(): Record<string, Tensor> {
     return Object.fromEntries([...this.#average.values()].map((average, i) => [`average.${i}`, average]));
   }
 
-  /** Goes on from a checkpoint's average. */
+  /** Goes on with a saved average. @throws Error where it is of another model. */
   override loadTensors(tensors: Record<string, Tensor>): void {
     [...this.#average].forEach(([p, average], i) => {
       const saved = tensors[`average.${i}`];

@@ -27,16 +27,15 @@ import { ORDER } from "./order.ts";
  * ```
  */
 export class GradientClipCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.gradientClipCB;
   /** The largest norm that is left as it is. */
   readonly maxNorm: number;
   #norm: Tensor | null = null;
 
   /**
-   * Keeps the norm.
-   * @param maxNorm the largest norm that is left as it is.
-   * @throws RangeError unless it is positive.
+   * Clips gradients.
+   * @param maxNorm the largest norm that is left as it is. @throws RangeError unless it is positive.
    */
   constructor(maxNorm: number) {
     super();

@@ -59,7 +59,7 @@ export class HooksCallback extends Callback {
   readonly #options: Required<HooksOptions>;
 
   /**
-   * Keeps what is called, and for which modules.
+   * Looks at modules.
    * @param hookFunc called after each forward of a module that is looked at
    */
   constructor(
@@ -91,7 +91,7 @@ export class HooksCallback extends Callback {
     });
   }
 
-  /** Whether it takes part while something is only tried, as by `lrFind`. */
+  /** Not where something is only tried. */
   override inTrials(): boolean {
     return false;
   }

@@ -44,7 +44,7 @@ export class LRFinderCB extends Callback implements LRFinder {
   #lowest = Infinity;
 
   /**
-   * Begins with no rates.
+   * Begins at the rate of the fit.
    * @throws RangeError unless gamma and maxMult are over 1.
    */
   constructor({ gamma = 1.3, maxMult = 3 }: LRFinderOptions = {}) {

@@ -31,7 +31,7 @@ export class Mean {
     this.#weight += weight;
   }
 
-  /** Begins anew. */
+  /** Forgets what it has seen. */
   reset(): void {
     this.#total?.dispose();
     this.#total = null;
@@ -50,7 +50,7 @@ export class Mean {
     this.#weight = weight;
   }
 
-  /** The mean so far; NaN before the first number. */
+  /** Sum / weight; NaN before the first {@link add}. */
   async compute(): Promise<number> {
     const [sum, weight] = await this.state();
     return sum / weight;
@@ -60,20 +60,25 @@ export class Mean {
 /** Share of rows whose largest logit is the label: preds [N,classes], target [N]. */
 export class Accuracy implements Metric {
   #mean = new Mean();
+  /** Forgets what it has seen. */
   reset(): void {
     this.#mean.reset();
   }
+  /** Counts the rows of a batch whose largest logit is the label. */
   update(preds: Tensor, target: Tensor): void {
     const hits = tf.tidy(() => tf.mean(tf.cast(tf.equal(tf.argMax(preds, -1), target), "float32")));
     this.#mean.add(hits, preds.shape[0]);
     hits.dispose();
   }
+  /** The share over everything since the reset; NaN where there was nothing. */
   compute(): Promise<number> {
     return this.#mean.compute();
   }
+  /** Hits and rows so far. */
   state(): Promise<Json> {
     return this.#mean.state();
   }
+  /** Goes on from {@link state}. */
   loadState(state: Json): void {
     this.#mean.loadState(state as [number, number]);
   }

@@ -9,7 +9,7 @@ export interface MetricsRow {
   epoch: number;
   /** Which half of it. */
   train: "train" | "eval";
-  /** Mean loss over the items. */
+  /** Mean of the loss, weighted by batch size. */
   loss: number;
   /** Each metric by its name. */
   [metric: string]: number | string;
@@ -72,7 +72,7 @@ export class MetricsCB extends Callback {
   }));
 
   /**
-   * Keeps the metrics.
+   * Measures the loss, and these.
    * @param named metrics by name
    */
   constructor(named: Record<string, Metric> = {}) {
@@ -85,12 +85,12 @@ export class MetricsCB extends Callback {
     this.#fit(learn).log = log;
   }
 
-  /** Begins the means anew. */
+  /** Begins anew. */
   override beforeEpoch(learn: Learner): void {
     this.#reset(learn);
   }
 
-  /** Adds the batch to the means. */
+  /** Adds the batch. */
   override async afterBatch(learn: Learner): Promise<void> {
     const { preds, current } = learn, [target] = targetsOf(learn);
     this.#fit(learn).loss.add(learn.loss, batchSize(learn.batch));
@@ -99,7 +99,7 @@ export class MetricsCB extends Callback {
     }
   }
 
-  /** Adds the row, and hands it on. */
+  /** Makes the row of the pass. */
   override async afterEpoch(learn: Learner): Promise<void> {
     const { epoch } = learn, train = learn.training ? "train" : "eval", fit = this.#fit(learn);
     // A fit stopped between the halves of an epoch ends the first of them again when it goes on.
@@ -111,12 +111,12 @@ export class MetricsCB extends Callback {
     (fit.log ?? this.log)(row, learn);
   }
 
-  /** Frees what the means hold. */
+  /** Frees sums that a fit which ended early leaves. */
   override cleanupFit(learn: Learner): void {
     this.#reset(learn);
   }
 
-  /** Whether it takes part while something is only tried, as by `lrFind`. */
+  /** Not where something is only tried. */
   override inTrials(): boolean {
     return false;
   }
@@ -126,7 +126,7 @@ export class MetricsCB extends Callback {
     for (const metric of Object.values(this.metrics)) metric.reset();
   }
 
-  /** The rows, and the means so far. */
+  /** The rows, and the sums of the pass. */
   override async state(learn: Learner): Promise<Json> {
     const metrics: Record<string, Json> = {};
     for (const [name, metric] of Object.entries(this.metrics)) {
@@ -135,7 +135,7 @@ export class MetricsCB extends Callback {
     return { rows: this.rows as unknown as Json, loss: await this.#fit(learn).loss.state(), metrics };
   }
 
-  /** Goes on with rows and means. */
+  /** Goes on with saved rows and sums. */
   override loadState(state: Json, learn: Learner): void {
     const { rows, loss, metrics } = state as unknown as {
       rows: MetricsRow[];

@@ -40,7 +40,7 @@ export interface MixedPrecisionOptions {
  * ```
  */
 export class MixedPrecision extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.mixedPrecision;
   /** The options, with their defaults. */
   readonly options: Required<MixedPrecisionOptions>;
@@ -48,7 +48,7 @@ export class MixedPrecision extends Callback {
   #state: { scale: Parameter; good: Parameter; bad: Parameter } | null = null;
 
   /**
-   * Keeps the options.
+   * Sets the scale.
    * @throws RangeError unless scale and every are positive.
    */
   constructor({ scale = 65536, every = 2000, log = console.error }: MixedPrecisionOptions = {}) {
@@ -66,7 +66,7 @@ export class MixedPrecision extends Callback {
     return this.#state && (await this.#state.scale.data())[0];
   }
 
-  /** Turns f16 on around the phases, and scales the loss. */
+  /** Puts f16 around predict, loss and backward, and the scale around the step. */
   override beforeFit(learn: Learner): void {
     const gpu = currentGpu();
     if (!gpu?.hasF16) {
@@ -98,18 +98,18 @@ export class MixedPrecision extends Callback {
     });
   }
 
-  /** Gives the optimiser back. */
+  /** The optimiser steps without regard to the scale again. */
   override cleanupFit(learn: Learner): void {
     if (learn.current.train && learn.opt) learn.opt.skip = null;
   }
 
-  /** The scale and its good steps, for a checkpoint. */
+  /** The scale, and the good steps in a row. */
   override stateTensors(): Record<string, Tensor> {
     const { scale, good } = this.#state ?? {};
     return scale ? { scale, good: good! } : {};
   }
 
-  /** Goes on with a checkpoint's scale. */
+  /** Goes on with a saved scale. */
   override loadTensors({ scale, good }: Record<string, Tensor>, learn: Learner): void {
     if (!this.#state || !scale) return;
     tf.dispose([this.#state.scale, this.#state.good]);

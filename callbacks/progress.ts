@@ -42,7 +42,7 @@ const MS_BETWEEN_READS = 500;
  * ```
  */
 export class ProgressCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.progressCB;
   readonly #print: (line: string) => void;
   readonly #fit = perFit(() => ({
@@ -59,7 +59,7 @@ export class ProgressCB extends Callback {
   #trained = { images: 0, seconds: 0 };
 
   /**
-   * Keeps where the table goes.
+   * Shows a bar and a table.
    * @param print takes a line of the table; default `console.log`
    */
   constructor(print: (line: string) => void = console.log) {
@@ -73,7 +73,7 @@ export class ProgressCB extends Callback {
     return seconds ? images / seconds : 0;
   }
 
-  /** Takes the rows of the fit's `MetricsCB`. */
+  /** Takes over the rows of MetricsCB. */
   override beforeFit(learn: Learner): void {
     this.#trained = { images: 0, seconds: 0 };
     const metrics = learn.current.cbs.find((cb) => cb instanceof MetricsCB);
@@ -122,14 +122,14 @@ export class ProgressCB extends Callback {
     }
   }
 
-  /** Ends the bar. */
+  /** Takes the bar off. */
   override async cleanupEpoch(learn: Learner): Promise<void> {
     const fit = this.#fit(learn);
     await fit.reading;
     fit.bar?.stop();
   }
 
-  /** Whether it takes part while something is only tried, as by `lrFind`. */
+  /** Not where something is only tried. */
   override inTrials(): boolean {
     return false;
   }

@@ -40,7 +40,7 @@ export class RecorderCB extends Callback {
   #reads: { name: string; all: Tensor; data: Promise<ArrayLike<number> & Iterable<number>> }[] = [];
 
   /**
-   * Begins with no values.
+   * Records training batches.
    * @param what to record of each training batch, by name
    */
   constructor(what: Record<string, Recorded>) {
@@ -52,7 +52,7 @@ export class RecorderCB extends Callback {
     }
   }
 
-  /** Records the batch, if it trained. */
+  /** Records a training batch. */
   override afterBatch(learn: Learner): void {
     if (!learn.training) return;
     for (const [name, record] of Object.entries(this.what)) {
@@ -86,23 +86,23 @@ export class RecorderCB extends Callback {
     }
   }
 
-  /** Reads what is still on the device. */
+  /** Reads what is left. */
   override async cleanupFit(): Promise<void> {
     await this.flush();
   }
 
-  /** Whether it takes part while something is only tried, as by `lrFind`. */
+  /** Not where something is only tried. */
   override inTrials(): boolean {
     return false;
   }
 
-  /** The values. */
+  /** All values so far. */
   override async state(): Promise<Json> {
     await this.flush();
     return this.values;
   }
 
-  /** Goes on with saved values. */
+  /** Goes on after saved values. */
   override loadState(state: Json): void {
     for (const [name, list] of Object.entries(state as Record<string, number[]>)) {
       this.values[name] = [...list];

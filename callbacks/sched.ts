@@ -8,7 +8,7 @@ export abstract class SchedCB extends Callback {
   readonly #fit = perFit(() => ({ schedule: undefined as Scheduler | undefined }));
 
   /**
-   * Keeps what makes the schedule.
+   * Schedules what `make` gives.
    * @param make the schedule for an optimiser, and for how often it is stepped in the fit
    */
   constructor(make: (opt: Optimizer, totalSteps: number) => Scheduler) {
@@ -25,15 +25,15 @@ export abstract class SchedCB extends Callback {
   override beforeFit(learn: Learner): void {
     if (learn.current.train) this.#fit(learn).schedule = this.make(learn.opt!, this.totalSteps(learn));
   }
-  /** Whether it takes part while something is only tried, as by `lrFind`. */
+  /** Not where something is only tried. */
   override inTrials(): boolean {
     return false;
   }
-  /** The schedule's step. */
+  /** The step it is at. */
   override state(learn: Learner): Json {
     return this.#fit(learn).schedule!.stepNum;
   }
-  /** Puts the schedule at a step. */
+  /** Goes on from a step. */
   override loadState(state: Json, learn: Learner): void {
     this.#fit(learn).schedule!.stepNum = state as number;
   }
@@ -69,7 +69,7 @@ export abstract class SchedCB extends Callback {
  * ```
  */
 export class BatchSchedCB extends SchedCB {
-  /** How often the schedule is stepped in a fit. */
+  /** The training batches of the fit. */
   protected override totalSteps(learn: Learner): number {
     const { length } = learn.dls.train;
     if (length === undefined) {
@@ -79,7 +79,7 @@ export class BatchSchedCB extends SchedCB {
     }
     return learn.nEpochs * length;
   }
-  /** Steps the schedule after a batch that trained. */
+  /** Moves on after a training batch. */
   override afterBatch(learn: Learner): void {
     if (learn.training) this.moveOn(learn);
   }
@@ -114,11 +114,11 @@ export class BatchSchedCB extends SchedCB {
  * ```
  */
 export class EpochSchedCB extends SchedCB {
-  /** How often the schedule is stepped in a fit. */
+  /** The epochs of the fit. */
   protected override totalSteps(learn: Learner): number {
     return learn.nEpochs;
   }
-  /** Steps the schedule after a pass that trained. */
+  /** Moves on after a training pass. */
   override afterEpoch(learn: Learner): void {
     if (learn.training) this.moveOn(learn);
   }

@@ -15,6 +15,7 @@ import { ORDER } from "./order.ts";
 
 /** Draws a batch, and ends the fit before the model sees it. */
 class ShowBatchCB extends Callback {
+  /** See {@link ORDER}. */
   override order: number = ORDER.showBatchCB;
   /** The SVG document. */
   svg = "";

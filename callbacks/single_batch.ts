@@ -29,10 +29,10 @@ import { ORDER } from "./order.ts";
  * ```
  */
 export class SingleBatchCB extends Callback {
-  /** When it runs among the callbacks. */
+  /** See {@link ORDER}. */
   override order: number = ORDER.singleBatchCB;
 
-  /** Ends the pass. */
+  /** Keeps the batch and ends the fit. */
   override afterBatch(learn: Learner): void {
     learn.keep(...tensorsIn([learn.batch, learn.preds, learn.loss]));
     throw new CancelFitException();

@@ -32,7 +32,7 @@ export class TerminateOnNaNCB extends Callback {
   #log: (line: string) => void;
 
   /**
-   * Keeps where the line goes.
+   * Guards the loss.
    * @param log takes the line that tells; default `console.error`
    */
   constructor(log: (line: string) => void = console.error) {
@@ -40,7 +40,7 @@ export class TerminateOnNaNCB extends Callback {
     this.#log = log;
   }
 
-  /** Ends the fit if the loss is not finite. */
+  /** Reads the loss, and ends the fit where it is not finite. */
   override async afterLoss(learn: Learner): Promise<void> {
     const loss = (await learn.loss.data())[0];
     if (Number.isFinite(loss)) return;

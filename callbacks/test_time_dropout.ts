@@ -36,7 +36,7 @@ export function isDropout(module: Module): boolean {
  * ```
  */
 export class TestTimeDropoutCB extends Callback {
-  /** Turns dropout on around evaluation's `predict`. */
+  /** Switches dropout on around each prediction of an evaluation. */
   override beforeFit(learn: Learner): void {
     const dropouts = Array.from(learn.model.namedModules(), ([, m]) => m).filter(isDropout);
     learn.current.wrap("predict", (inner) => () => {

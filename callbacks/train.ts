@@ -33,29 +33,29 @@ export class TrainCB extends Callback {
   readonly nInp: number;
 
   /**
-   * Keeps the number.
+   * Takes the first elements of each batch as the model's input.
    * @param nInp how many elements of the batch the model takes; default 1
    */
   constructor(nInp = 1) {
     super();
     this.nInp = nInp;
   }
-  /** Calls the model with the inputs. */
+  /** Calls the model. @throws Error where the batch is still on the host. */
   override predict(learn: Learner): Done {
     if (learn.batch[0] instanceof HostArray) {
       throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
     }
     learn.preds = learn.model.call(...learn.batch.slice(0, this.nInp));
   }
-  /** The loss of the predictions and the targets. */
+  /** Calls the loss. */
   override getLoss(learn: Learner): void {
     learn.loss = learn.lossFunc(learn.preds, ...learn.batch.slice(this.nInp));
   }
-  /** Adds the gradients of the loss to the parameters'. */
+  /** Adds gradients to the parameters'. */
   override backward(learn: Learner): void {
     learn.tape.backward(learn.loss, learn.current.lossGradient);
   }
-  /** One step of the optimiser. */
+  /** Steps the optimiser. */
   override step(learn: Learner): void {
     learn.opt!.step();
   }

@@ -1,16 +1,16 @@
 /** Thrown by a callback to skip the rest of a batch, a pass or the whole fit, its `after…` event included. */
 export class CancelBatchException extends Error {
-  /** The kind of exception. */
+  /** The class's name. */
   override name = "CancelBatchException";
 }
 /** Skips the rest of the pass over the training or validation data. */
 export class CancelEpochException extends Error {
-  /** The kind of exception. */
+  /** The class's name. */
   override name = "CancelEpochException";
 }
 /** Skips the rest of the fit. */
 export class CancelFitException extends Error {
-  /** The kind of exception. */
+  /** The class's name. */
   override name = "CancelFitException";
 }
 

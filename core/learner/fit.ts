@@ -21,7 +21,7 @@ export interface FitSettings {
   train: boolean;
   /** Whether it only tries something. */
   trial: boolean;
-  /** The optimiser; null where there is none yet. */
+  /** The optimiser. */
   opt: Optimizer | null;
 }
 
@@ -74,7 +74,10 @@ export class Fit {
   #recording = false;
   #kept: Tensor[] = [];
 
-  /** Begins with what was asked for. */
+  /**
+   * Makes a fit that has not begun.
+   * @param settings what is known at the start
+   */
   constructor({ nEpochs, cbs, train, trial, opt }: FitSettings) {
     this.nEpochs = nEpochs;
     this.epochs = Array.from({ length: nEpochs }, (_, i) => i);

@@ -43,7 +43,7 @@ export interface FitOptions {
   /**
    * Whether it only tries something; default false. Callbacks that write the run's record, move its schedule or save it
    * (`Callback.inTrials`) stay out, and the learner is as before when it ends. A callback may begin one inside a fit,
-   * which waits until it is over.
+   * which waits until it is over; it stays out itself (`inTrials`).
    */
   trial?: boolean;
 }
@@ -76,6 +76,8 @@ export class Learner<M extends Module = Module> {
   optFunc: OptFunc | null;
   /** Everything of the current or last fit. */
   current: Fit = new Fit({ nEpochs: 0, cbs: [], train: false, trial: false, opt: null });
+  /** The last fit, and the trials that are running inside or beside it, in the order in which they began. */
+  #fits: Fit[] = [this.current];
 
   // The fields of the current or last fit, under miniai's names.
   /** The optimiser of the current or last fit that trained. */
@@ -118,9 +120,8 @@ export class Learner<M extends Module = Module> {
   declare showImageBatch: (options?: ShowBatchOptions) => Promise<string>;
 
   /**
-   * Keeps everything; nothing runs before {@link fit}.
-   * @param model what is trained
-   * @param dls data to train on and to evaluate on
+   * Makes a learner; nothing runs before {@link fit}.
+   * @param model what is trained @param dls data to train on and to evaluate on
    */
   constructor(model: M, dls: DataLoaders, options: LearnerOptions = {}) {
     const { lossFunc = F.mseLoss, lr = 0.1, cbs = [], optFunc } = options;
@@ -164,17 +165,18 @@ export class Learner<M extends Module = Module> {
    * learner; what is thrown in the loop, after cleaning up, with later errors as its `cause`.
    */
   async fit(nEpochs = 1, options: FitOptions = {}): Promise<void> {
-    const before = this.current, fit = this.#begin(nEpochs, options);
+    const fit = this.#begin(nEpochs, options);
     const { train = true, valid = true } = options;
     try {
-      await this.#within("Fit", async () => {
+      await this.#within(fit, "Fit", async () => {
         for (fit.epoch of fit.epochs) {
-          if (train) await this.oneEpoch(true);
-          if (valid) await this.oneEpoch(false);
+          if (train) await this.#piece(fit, () => this.oneEpoch(true));
+          if (valid) await this.#piece(fit, () => this.oneEpoch(false));
         }
       });
     } finally {
-      this.#end(fit, before);
+      while (this.current !== fit) await this.current.ended;
+      this.#end(fit);
     }
   }
 
@@ -184,14 +186,13 @@ export class Learner<M extends Module = Module> {
     fit.training = train;
     fit.dl = train ? this.dls.train : this.dls.valid;
     if (fit.train) this.model.train(train);
-    await this.#within("Epoch", async () => {
+    await this.#within(fit, "Epoch", async () => {
       fit.beginPass();
       for await (const batch of fit.dl.batches(fit.iter)) {
-        await this.#turn(fit);
         fit.beginBatch(batch);
-        await this.#within("Batch", () => this.oneBatch()).finally(() => fit.freeBatch());
+        await this.#within(fit, "Batch", () => this.oneBatch()).finally(() => fit.freeBatch());
         fit.iter++;
-        await breathe();
+        await this.#piece(fit, breathe);
       }
     });
     if (train) fit.batchesDone = 0;
@@ -199,16 +200,19 @@ export class Learner<M extends Module = Module> {
 
   /** The phases of one batch. */
   async oneBatch(): Promise<void> {
-    await this.#phase("predict");
-    await this.callback("afterPredict");
-    await this.#phase("getLoss");
-    await this.callback("afterLoss");
-    if (!this.training) return;
-    await this.#phase("backward");
-    await this.callback("afterBackward");
-    await this.#phase("step");
-    await this.callback("afterStep");
-    await this.#phase("zeroGrad");
+    const fit = this.current;
+    const phase = (name: LearnerPhase) => this.#piece(fit, () => this.within(name, () => this[name]()));
+    const event = (name: LearnerEvent) => this.#piece(fit, () => this.callback(name));
+    await phase("predict");
+    await event("afterPredict");
+    await phase("getLoss");
+    await event("afterLoss");
+    if (!fit.training) return;
+    await phase("backward");
+    await event("afterBackward");
+    await phase("step");
+    await event("afterStep");
+    await phase("zeroGrad");
   }
 
   /**
@@ -231,8 +235,8 @@ export class Learner<M extends Module = Module> {
       const done = call(cb);
       if (!done) continue;
       return (async () => {
-        await this.#settled(fit, done);
-        for (const later of cbs.slice(i + 1)) await this.#settled(fit, call(later));
+        await this.#piece(fit, () => done);
+        for (const later of cbs.slice(i + 1)) await this.#piece(fit, () => call(later));
       })();
     }
   }
@@ -252,22 +256,18 @@ export class Learner<M extends Module = Module> {
     this.opt = null;
   }
 
-  #phase(name: LearnerPhase): Promise<void> {
-    return this.#settled(this.current, this.within(name, () => this[name]()));
-  }
-
-  async #within(name: keyof typeof CANCEL, body: () => Promise<void>): Promise<void> {
-    const fit = this.current, thrown: unknown[] = [];
+  async #within(fit: Fit, name: keyof typeof CANCEL, body: () => Promise<void>): Promise<void> {
+    const thrown: unknown[] = [];
     try {
-      await this.callback(`before${name}`);
-      await this.#settled(fit, body());
-      await this.callback(`after${name}`);
+      await this.#piece(fit, () => this.callback(`before${name}`));
+      await this.#piece(fit, body);
+      await this.#piece(fit, () => this.callback(`after${name}`));
     } catch (error) {
       if (!(error instanceof CANCEL[name])) thrown.push(error);
     }
     for (const cb of fit.cbs) {
       try {
-        await this.#settled(fit, fit.scoped(() => cb[`cleanup${name}`]?.(this)));
+        await this.#piece(fit, () => fit.scoped(() => cb[`cleanup${name}`]?.(this)));
       } catch (error) {
         thrown.push(error);
       }
@@ -275,19 +275,25 @@ export class Learner<M extends Module = Module> {
     if (thrown.length) throw firstThrown(thrown);
   }
 
-  /** Waits for a piece of a fit, and for the trials that began meanwhile. */
-  async #settled(fit: Fit, done: Done): Promise<void> {
+  /** Runs a piece of a fit; waits for it, and for the trials that began meanwhile. */
+  async #piece(fit: Fit, body: () => Done): Promise<void> {
     try {
-      await done;
+      await this.#asCurrent(fit, body);
     } finally {
-      await this.#turn(fit);
+      while (this.current !== fit) await this.current.ended;
       fit.adopt();
     }
   }
 
-  /** Waits until this fit is the current one: until no trial that began inside or beside it is running. */
-  async #turn(fit: Fit): Promise<void> {
-    while (this.current !== fit) await this.current.ended;
+  /** Runs the synchronous part of `body` with this fit as the current one; a trial that begins in it becomes that. */
+  #asCurrent(fit: Fit, body: () => Done): Done {
+    const other = this.current;
+    this.current = fit;
+    try {
+      return body();
+    } finally {
+      if (this.current === fit) this.current = other;
+    }
   }
 
   /** Makes the fit, or throws before anything is touched. */
@@ -308,19 +314,22 @@ export class Learner<M extends Module = Module> {
     if (!trial) {
       before.freeKept();
       if (own) before.opt?.dispose();
+      this.#fits = [];
     }
     if (train) inTraining.add(model);
     this.current = new Fit({ nEpochs, cbs: sorted, train, trial, opt: own ?? before.opt });
     this.current.running = true;
+    this.#fits.push(this.current);
     return this.current;
   }
 
-  #end(fit: Fit, before: Fit): void {
+  #end(fit: Fit): void {
     if (fit.train) inTraining.delete(this.model);
     if (fit.trial) {
+      this.#fits = this.#fits.filter((x) => x !== fit);
+      this.current = this.#fits.at(-1)!;
       fit.freeKept();
-      if (fit.opt !== before.opt) fit.opt?.dispose();
-      this.current = before;
+      if (fit.train && this.optFunc) fit.opt?.dispose();
     }
     fit.end();
   }

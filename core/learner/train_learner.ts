@@ -13,19 +13,19 @@ export class TrainLearner<M extends Module = Module> extends Learner<M> {
   override get callbackPhases(): readonly LearnerPhase[] {
     return [];
   }
-  /** Calls the model with the first element of the batch. */
+  /** Calls the model. */
   override predict(): Done {
     this.preds = this.model.call(this.batch[0]);
   }
-  /** The loss of the predictions and the rest of the batch. */
+  /** Calls the loss. */
   override getLoss(): Done {
     this.loss = this.lossFunc(this.preds, ...this.batch.slice(1));
   }
-  /** Adds the gradients of the loss to the parameters'. */
+  /** Adds gradients to the parameters'. */
   override backward(): Done {
     this.tape.backward(this.loss, this.current.lossGradient);
   }
-  /** One step of the optimiser. */
+  /** Steps the optimiser. */
   override step(): Done {
     this.opt!.step();
   }
@@ -41,7 +41,7 @@ export class MomentumLearner<M extends Module = Module> extends TrainLearner<M> 
   readonly mom: number;
 
   /**
-   * Keeps everything; nothing runs before a fit.
+   * Makes a learner whose gradients fade.
    * @param model what is trained
    * @param dls data to train on and to evaluate on
    * @param mom share of the gradient that stays; default 0.85
@@ -50,7 +50,7 @@ export class MomentumLearner<M extends Module = Module> extends TrainLearner<M> 
     super(model, dls, options);
     this.mom = mom;
   }
-  /** Leaves a share of the gradients. */
+  /** Multiplies the gradients. */
   override zeroGrad(): void {
     for (const p of this.model.parameters()) p.scaleGrad(this.mom);
   }
