@@ -1,6 +1,6 @@
 /** Random changes to images, by what they mean. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type DataLoader, DataLoaders, Generator, HostArray, transforms } from "../../mod.ts";
+import { ArrayDataset, type DataLoader, DataLoaders, Generator, HostArray, transforms } from "../../mod.ts";
 import { wasmOnly } from "../support.ts";
 
 /** n images of h×w whose pixels are all different. */
@@ -65,7 +65,7 @@ test("randCopy puts patches of the same image elsewhere", () => {
 });
 
 test("a loader augments training alone, anew each pass, and a pass skipped into draws the same", async () => {
-  const set = { images: images(12, 4, 4), labels: new HostArray(new Int32Array(12), [12]) };
+  const set = new ArrayDataset(images(12, 4, 4), new HostArray(new Int32Array(12), [12]));
   const augment: transforms.Augment = transforms.augmentAll(
     transforms.randomCrop(1),
     transforms.randomFlip(),
@@ -80,5 +80,5 @@ test("a loader augments training alone, anew each pass, and a pass skipped into 
   const [first, second] = [await pass(train), await pass(train)];
   assert(first.every((x, i) => x !== second[i]));
   assertEquals(await pass(make().train, 2), first.slice(2));
-  assertEquals((await pass(valid)).join(), Array.from(set.images.data).join());
+  assertEquals((await pass(valid)).join(), Array.from(set.arrays[0].data).join());
 });

@@ -1,6 +1,6 @@
 /** Transforms of images, and the arrays they change. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { HostArray, transforms } from "../../mod.ts";
+import { Generator, HostArray, transforms } from "../../mod.ts";
 import torch from "../golden/torch.json" with { type: "json" };
 import { assertClose } from "../support.ts";
 
@@ -30,4 +30,41 @@ Deno.test("padding, scaling, normalising", () => {
     Error,
     "3 numbers do not fill the shape [2,2] of 4",
   );
+});
+
+Deno.test("changes to images refuse what is no image, and options that make none", () => {
+  const {
+    compose,
+    flipHorizontal,
+    normalize,
+    padZeros,
+    randCopy,
+    randErase,
+    randomCrop,
+    randomFlip,
+    resizeBilinear,
+    toFloat,
+  } = transforms;
+  const line = new HostArray(new Float32Array(8), [4, 2]), generator = new Generator(1);
+  const changes = [padZeros(1), resizeBilinear(2), compose(toFloat(), padZeros(0)), flipHorizontal];
+  for (const change of changes) assertThrows(() => change(line), RangeError, "takes [N,H,W,C], not [4,2]");
+  for (const augment of [randCopy(), randErase(), randomCrop(1), randomFlip()]) {
+    assertThrows(() => augment(line, generator), RangeError, "takes [N,H,W,C], not [4,2]");
+  }
+  for (const wrong of [-1, 0.5, NaN, Infinity]) {
+    for (const make of [padZeros, resizeBilinear, randomCrop, (n: number) => randCopy({ maxNum: n })]) {
+      assertThrows(() => make(wrong), RangeError, `not ${wrong}`);
+    }
+  }
+  for (const wrong of [-0.1, 1.1, NaN]) {
+    for (
+      const make of [randomFlip, (pct: number) => randErase({ pct }), (pct: number) => randCopy({ pct })]
+    ) {
+      assertThrows(() => make(wrong), RangeError, `not ${wrong}`);
+    }
+  }
+  assertThrows(() => resizeBilinear(0), RangeError, "not 0");
+  for (const std of [0, -1, NaN, Infinity]) assertThrows(() => normalize(0, std), RangeError, `not ${std}`);
+  assertThrows(() => normalize(NaN, 1), RangeError, "not NaN");
+  assertThrows(() => toFloat(1, 1), RangeError, "not 1 and 1");
 });

@@ -1,6 +1,7 @@
 /** Random changes to training images [N,H,W,C] on the host, each image its own; compose them with {@link augmentAll}. */
 import type { Generator } from "../../random.ts";
 import { HostArray } from "../array.ts";
+import { sizesOf } from "./image.ts";
 
 /** From images to images of the same shape, by numbers from the generator. */
 export type Augment = (images: HostArray, generator: Generator) => HostArray;
@@ -22,7 +23,7 @@ function share(name: string, x: number): void {
 
 /** Mirrors images left to right. */
 export function flipHorizontal(images: HostArray, which: (image: number) => boolean = () => true): HostArray {
-  const [n, h, w, c] = images.shape, out = copyOf(images);
+  const [n, h, w, c] = sizesOf(images), out = copyOf(images);
   for (let row = 0; row < n * h; row++) {
     if (!which(Math.floor(row / h))) continue;
     for (let x = 0; x < w; x++) {
@@ -47,7 +48,7 @@ export function flipHorizontal(images: HostArray, which: (image: number) => bool
 export function randomFlip(p = 0.5): Augment {
   share("A probability", p);
   return (images, generator) => {
-    const draws = generator.uniformArray(images.shape[0]);
+    const draws = generator.uniformArray(sizesOf(images)[0]);
     return flipHorizontal(images, (i) => draws[i] < p);
   };
 }
@@ -58,7 +59,7 @@ export function randomCrop(padding: number): Augment {
     throw new RangeError(`randomCrop pads by a whole number of pixels, not ${padding}`);
   }
   return (images, generator) => {
-    const [n, h, w, c] = images.shape;
+    const [n, h, w, c] = sizesOf(images);
     const shifts = generator.integers(2 * n, -padding, padding + 1);
     const out = copyOf(images);
     out.data.fill(0);
@@ -90,7 +91,7 @@ function patches(
   { pct = 0.2, maxNum = 4 }: PatchOptions,
   change: (image: number, y: number, x: number, height: number, width: number) => void,
 ): void {
-  const [n, h, w] = images.shape;
+  const [n, h, w] = sizesOf(images);
   const [ph, pw] = [Math.floor(pct * h), Math.floor(pct * w)];
   const counts = generator.integers(n, 0, maxNum + 1);
   for (let i = 0; i < n; i++) {
@@ -121,7 +122,7 @@ function checkPatches({ pct = 0.2, maxNum = 4 }: PatchOptions): void {
 export function randErase(options: PatchOptions = {}): Augment {
   checkPatches(options);
   return (images, generator) => {
-    const out = copyOf(images), { data } = images, [, h, w, c] = images.shape;
+    const out = copyOf(images), { data } = images, [, h, w, c] = sizesOf(images);
     let mean = 0, square = 0, low = Infinity, high = -Infinity;
     for (const v of data) {
       mean += v / data.length;
@@ -146,7 +147,7 @@ export function randErase(options: PatchOptions = {}): Augment {
 export function randCopy(options: PatchOptions = {}): Augment {
   checkPatches(options);
   return (images, generator) => {
-    const out = copyOf(images), [, h, w, c] = images.shape;
+    const out = copyOf(images), [, h, w, c] = sizesOf(images);
     patches(images, generator, options, (i, y, x, ph, pw) => {
       const [u, v] = generator.uniformArray(2);
       const [y2, x2] = [Math.floor(u * (h - ph + 1)), Math.floor(v * (w - pw + 1))];

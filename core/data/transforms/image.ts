@@ -4,26 +4,38 @@ import { HostArray } from "../array.ts";
 /** From images to images. */
 export type ImageTransform = (images: HostArray) => HostArray;
 
+/** The sizes of a batch of images. @throws RangeError unless it is [N,H,W,C]. */
+export function sizesOf({ shape }: HostArray): [n: number, h: number, w: number, c: number] {
+  if (shape.length !== 4) throw new RangeError(`A change to images takes [N,H,W,C], not [${shape}]`);
+  return shape as [number, number, number, number];
+}
+
 /** Applies transforms one after another. */
 export function compose(...transforms: ImageTransform[]): ImageTransform {
   return (images) => transforms.reduce((x, f) => f(x), images);
 }
 
-/** Bytes 0…255 to floats low…high; by default [0, 1]. */
+/** Bytes 0…255 to floats low…high; by default [0, 1]. @throws RangeError unless low < high. */
 export function toFloat(low = 0, high = 1): ImageTransform {
+  if (!(low < high)) throw new RangeError(`toFloat: low is below high, not ${low} and ${high}`);
   const scale = (high - low) / 255;
   return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => low + v * scale), shape);
 }
 
-/** (x − mean)/std. */
+/** (x − mean)/std. @throws RangeError unless both are finite and std is positive. */
 export function normalize(mean: number, std: number): ImageTransform {
-  if (!(std > 0)) throw new RangeError(`A standard deviation is positive, not ${std}`);
+  if (!(std > 0 && std < Infinity)) throw new RangeError(`A standard deviation is positive, not ${std}`);
+  if (!Number.isFinite(mean)) throw new RangeError(`A mean is finite, not ${mean}`);
   return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => (v - mean) / std), shape);
 }
 
-/** Zeros on every side. */
+/** Zeros on every side. @param margin pixels, at least 0. @throws RangeError for another margin. */
 export function padZeros(margin: number): ImageTransform {
-  return ({ data, shape: [n, h, w, c] }) => {
+  if (!Number.isInteger(margin) || margin < 0) {
+    throw new RangeError(`padZeros: margin is a whole number of pixels from 0 on, not ${margin}`);
+  }
+  return (images) => {
+    const { data } = images, [n, h, w, c] = sizesOf(images);
     const H = h + 2 * margin, W = w + 2 * margin;
     const out = new Float32Array(n * H * W * c);
     for (let i = 0; i < n; i++) {
@@ -45,9 +57,17 @@ function taps(from: number, to: number) {
   });
 }
 
-/** Bilinear resizing to size × size with half-pixel centres, as PyTorch's `interpolate` and torchvision's `resize`. */
+/**
+ * Bilinear resizing to size × size with half-pixel centres, as PyTorch's `interpolate` and torchvision's `resize`.
+ * @param size pixels, at least 1
+ * @throws RangeError for another size.
+ */
 export function resizeBilinear(size: number): ImageTransform {
-  return ({ data, shape: [n, h, w, c] }) => {
+  if (!Number.isInteger(size) || size < 1) {
+    throw new RangeError(`resizeBilinear: size is a whole number of pixels from 1 on, not ${size}`);
+  }
+  return (images) => {
+    const { data } = images, [n, h, w, c] = sizesOf(images);
     const rows = taps(h, size), columns = taps(w, size);
     const out = new Float32Array(n * size * size * c);
     let o = 0;
