@@ -1,7 +1,7 @@
 /** `deno task evaluate`: the noise-prediction loss of a trained model on the whole test set, over several draws. */
 import { progressBar } from "../core/mod.ts";
 import { DataLoader, F, Generator, noGrad, noisify, tf, useDevice } from "../mod.ts";
-import { Command, type CommonOptions, main, MAX_SEED, whole, withCommonOptions } from "./cli.ts";
+import { Command, type CommonOptions, main, MAX_SEED, UserError, whole, withCommonOptions } from "./cli.ts";
 import { loadData, prepareImages } from "./data.ts";
 import { chooseModel, makeSchedule, type ModelOptions } from "./models.ts";
 
@@ -51,6 +51,9 @@ await main(async () => {
     losses.push(sum / test.length);
   }
   const mean = losses.reduce((a, b) => a + b) / losses.length;
+  if (!Number.isFinite(mean)) {
+    throw new UserError(`The loss of ${title} is ${mean}: its weights have diverged`);
+  }
   console.log(`${title}: ${losses.map((l) => l.toFixed(5)).join(", ")}`);
   console.log(`mean over ${losses.length} draws of ${test.length} test images: ${mean.toFixed(5)}`);
 });

@@ -228,6 +228,24 @@ cliTest("wrong use is named, with exit code 2; other failures have 1", async (di
   }
 });
 
+cliTest(
+  "a run that diverges ends after its epoch, with exit code 1; so does what is done with it",
+  async (dir) => {
+    const args = [...TINY, "--epochs", "3", "--lr", "100", "--eps", "0", "--name", "gone"];
+    const { code, err } = await run("train", dir, ...args);
+    assertEquals(code, 1, err);
+    assertMatch(
+      err,
+      /The loss of epoch \d is NaN: the model has diverged. Train anew with a lower --lr than 100/,
+    );
+    for (const task of ["evaluate"]) {
+      const { code, err } = await run(task, dir, "--run", "gone");
+      assertEquals(code, 1, err);
+      assertMatch(err, /not finite|diverged/);
+    }
+  },
+);
+
 cliTest("with no run, sample draws with the shipped model and says so", async (dir) => {
   const out = `${dir}/clothes.png`;
   const { code, out: said, err } = await run(
