@@ -206,30 +206,41 @@ export class Gpu {
   }
 
   /** The buffer of a run's sizes and floats: written once and kept, unless they pass. */
-  #sizesBuffer({ sizes = {}, floats = {}, passing }: Dispatch): GPUBuffer | null {
-    const whole = Object.values(sizes), real = Object.values(floats);
-    const words = whole.length + real.length;
-    if (words === 0) return null;
-    const data = new Uint32Array(Math.ceil(words / 4) * 4);
-    data.set(whole);
-    new Float32Array(data.buffer).set(real, whole.length);
+  #sizesBuffer({ sizes, floats, passing }: Dispatch): GPUBuffer | null {
+    if (!sizes && !floats) return null;
     const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM;
     if (passing) {
+      const data = packSizes(sizes, floats);
       const buffer: GPUBuffer = this.backend.bufferManager.acquireBuffer(data.byteLength, usage);
       this.device.queue.writeBuffer(buffer, 0, data);
       this.backend.uniformPendingDisposal.push(buffer);
       return buffer;
     }
-    const key = data.join();
+    let key = "";
+    for (const name in sizes) key += `${sizes[name]} `;
+    for (const name in floats) key += Object.is(floats[name], -0) ? "-0f " : `${floats[name]}f `;
     let buffer = this.#sizes.get(key);
     if (!buffer) {
       if (this.#sizes.size >= MAX_KEPT_SIZES) this.#sizes.clear(); // in use or not: the device frees them in time
+      const data = packSizes(sizes, floats);
       buffer = this.device.createBuffer({ size: data.byteLength, usage });
       this.device.queue.writeBuffer(buffer, 0, data);
       this.#sizes.set(key, buffer);
     }
     return buffer;
   }
+}
+
+/** Sizes and floats as the shader's struct has them, whose length is a multiple of 16 bytes. */
+function packSizes(
+  sizes: Record<string, number> = {},
+  floats: Record<string, number> = {},
+): Uint32Array<ArrayBuffer> {
+  const whole = Object.values(sizes), real = Object.values(floats);
+  const data = new Uint32Array(Math.ceil((whole.length + real.length) / 4) * 4);
+  data.set(whole);
+  new Float32Array(data.buffer).set(real, whole.length);
+  return data;
 }
 
 /** The number of elements of a shape. */
