@@ -7,17 +7,10 @@ import { type Dispatch, Pipelines, type Shader } from "./shader.ts";
 // deno-lint-ignore no-explicit-any
 type Any = any;
 
-/** The device is lost, out of memory, or refused a command. */
+/** The device is lost or out of memory, or it refused a command. */
 export class DeviceError extends Error {
   /** The kind of error. */
   override name = "DeviceError";
-}
-
-function describe(error: GPUError): string {
-  if (error instanceof GPUOutOfMemoryError) {
-    return `The WebGPU device is out of memory: use a smaller batch (${error.message})`;
-  }
-  return `The WebGPU device reports an error: ${error.message}`;
 }
 
 /** A run of a kernel with a thread an element. */
@@ -37,6 +30,8 @@ const MAX_TURNS_AHEAD = 2;
 const REPORT_WAIT_MS = 20;
 /** Most buffers of sizes that are kept; then they are made anew. */
 const MAX_KEPT_SIZES = 4096;
+/** A tensor of no elements has a buffer too: an empty one cannot be bound. */
+const MIN_BUFFER_BYTES = 4;
 /** Threads of a workgroup of a kernel with a thread an element. */
 const EACH_THREADS = 64;
 /** Most workgroups along the first axis of a grid of one dimension. */
@@ -59,6 +54,8 @@ export class Gpu {
    * @internal
    */
   readonly pipelines: Pipelines;
+  /** A command that the device would not do; the next kernel or read throws it, and the device goes on. */
+  #refusal: DeviceError | null = null;
   readonly #turns: Promise<unknown>[] = [];
   readonly #sizes = new Map<string, GPUBuffer>();
 
@@ -78,9 +75,12 @@ export class Gpu {
     this.backend = backend;
     this.device = backend.device;
     this.limits = this.device.limits;
-    this.pipelines = new Pipelines(this.device, debug);
+    this.pipelines = new Pipelines(this.device, (problem) => this.#refuse(problem), debug);
     this.device.addEventListener("uncapturederror", (event) => {
-      this.#fail(describe((event as GPUUncapturedErrorEvent).error));
+      const { error } = event as GPUUncapturedErrorEvent;
+      if (error instanceof GPUOutOfMemoryError) {
+        this.#fail(`The WebGPU device is out of memory: use a smaller batch (${error.message})`);
+      } else this.#refuse(error.message);
     });
     this.device.lost.then(({ reason, message }) => {
       this.#fail(
@@ -90,18 +90,19 @@ export class Gpu {
     // What is read after a failure is not what was computed.
     const read = backend.read.bind(backend);
     backend.read = async (dataId: object) => {
+      const { shape, dtype } = backend.tensorMap.get(dataId);
+      if (size(shape) === 0) return tf.util.getTypedArrayFromDType(dtype, 0);
       const values = await read(dataId).catch(async (error: Error) => {
         await new Promise((resolve) => setTimeout(resolve, REPORT_WAIT_MS));
-        this.#fail(`The WebGPU device could not be read (${error.message})`);
-        throw this.failure;
+        if (!this.#refusal) this.#fail(`The WebGPU device could not be read (${error.message})`);
       });
-      if (this.failure) throw this.failure;
+      this.#throwProblems();
       return values;
     };
     const { bufferManager } = backend, acquire = bufferManager.acquireBuffer.bind(bufferManager);
     const most = Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
     bufferManager.acquireBuffer = (bytes: number, ...rest: unknown[]) => {
-      if (bytes <= most) return acquire(bytes, ...rest);
+      if (bytes <= most) return acquire(Math.max(bytes, MIN_BUFFER_BYTES), ...rest);
       throw new DeviceError(
         `A tensor of ${bytes} bytes is too large for this WebGPU device, whose largest is ${most}: use a smaller batch`,
       );
@@ -112,7 +113,7 @@ export class Gpu {
 
   /** Submits what is recorded, and waits while the device is more than {@link MAX_TURNS_AHEAD} turns behind. */
   async #catchUp(): Promise<void> {
-    if (this.failure) throw this.failure;
+    this.#throwProblems();
     if (this.backend.commandEncoder) {
       this.backend.endComputePassEncoder();
       this.backend.submitQueue();
@@ -128,6 +129,19 @@ export class Gpu {
     );
   }
 
+  #refuse(problem: string): void {
+    this.#refusal ??= new DeviceError(
+      `The WebGPU device refused a command, and what was computed since is not right: ${problem}`,
+    );
+  }
+
+  /** @throws DeviceError for what the device reported, a refused command once. */
+  #throwProblems(): void {
+    const problem = this.failure ?? this.#refusal;
+    this.#refusal = null;
+    if (problem) throw problem;
+  }
+
   /** Whether shaders may use f16. */
   get hasF16(): boolean {
     return this.device.features.has("shader-f16");
@@ -135,7 +149,8 @@ export class Gpu {
 
   /** A new tensor, its contents undefined. */
   output(shape: number[], dtype: DataType = "float32"): TensorInfo {
-    return this.backend.makeTensorInfo(shape, dtype);
+    const none = size(shape) === 0 ? tf.util.getTypedArrayFromDType(dtype as "float32", 0) : undefined;
+    return this.backend.makeTensorInfo(shape, dtype, none);
   }
 
   /** Frees a tensor once the dispatches that use it are done. */
@@ -162,7 +177,7 @@ export class Gpu {
 
   /** Records a run of a kernel. */
   run(kernel: string, dispatch: Dispatch): void {
-    if (this.failure) throw this.failure;
+    this.#throwProblems();
     const { read = {}, write } = dispatch, [x, y = 1, z = 1] = dispatch.groups;
     if (x * y * z === 0) return;
     const most = this.limits.maxComputeWorkgroupsPerDimension;
@@ -188,7 +203,7 @@ export class Gpu {
     const pass: GPUComputePassEncoder = backend.computePassEncoder ??= backend.commandEncoder
       .beginComputePass();
     pass.setPipeline(pipeline);
-    pass.setBindGroup(0, this.device.createBindGroup({ layout, entries }));
+    pass.setBindGroup(0, this.device.createBindGroup({ label: kernel, layout, entries }));
     pass.dispatchWorkgroups(x, y, z);
     listener?.(kernel, bytes);
     if (++backend.dispatchCountInPass >= DISPATCHES_A_SUBMIT) {

@@ -52,9 +52,14 @@ export class Pipelines {
   readonly #byKey = new Map<string, Pipeline>();
 
   /**
+   * @param refuse Told of a kernel that the device does not compile.
    * @param debug Whether the code of every run is written anew and compared with that of its pipeline.
    */
-  constructor(readonly device: GPUDevice, public debug = false) {}
+  constructor(
+    readonly device: GPUDevice,
+    readonly refuse: (problem: string) => void,
+    public debug = false,
+  ) {}
 
   /** How many there are. */
   get size(): number {
@@ -72,7 +77,13 @@ export class Pipelines {
       if (this.debug) requireSame(key, known.code, writeCode(dispatch));
       return known;
     }
-    const code = writeCode(dispatch);
+    const made = this.#compile(kernel, writeCode(dispatch), () => this.#byKey.delete(key));
+    this.#byKey.set(key, made);
+    return made;
+  }
+
+  #compile(kernel: string, code: string, forget: () => void): Pipeline {
+    this.device.pushErrorScope("validation");
     const pipeline = this.device.createComputePipeline({
       label: kernel,
       layout: "auto",
@@ -81,9 +92,13 @@ export class Pipelines {
         entryPoint: "main",
       },
     });
-    const made = { pipeline, layout: pipeline.getBindGroupLayout(0), code };
-    this.#byKey.set(key, made);
-    return made;
+    const layout = pipeline.getBindGroupLayout(0);
+    this.device.popErrorScope().then((error) => {
+      if (!error) return;
+      forget();
+      this.refuse(`the kernel ${kernel}: ${error.message}`);
+    });
+    return { pipeline, layout, code };
   }
 }
 
