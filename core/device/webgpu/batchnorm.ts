@@ -59,14 +59,17 @@ function partsOf(
   return { parts, count, per, rows };
 }
 
-/** Mean and Σ (x − mean)² of each part, which add up without loss (Chan et al. 1983). */
+/**
+ * Mean and Σ (x − mean)²/rows of each part, which add up without loss (Chan et al. 1983); a sum of squares by itself may
+ * be too large for a float.
+ */
 const STATS = `
   for (var r = first + lane; here && r < end; r += ${LANES}u) { sum.x += x[r * u.channels + c]; }
   let mean = overLanes(sum, t).x / f32(end - first);
   sum = vec2f(0.0);
   for (var r = first + lane; here && r < end; r += ${LANES}u) {
     let d = x[r * u.channels + c] - mean;
-    sum.y += d * d;
+    sum.y += d * (d / f32(u.rows));
   }
   sum = vec2f(mean, overLanes(sum, t).y);`;
 
@@ -92,15 +95,14 @@ export function registerBatchNorm(gpu: Gpu): void {
       floats: { eps },
       shader: () => ({
         body: `
-  var m = 0.0; var squares = 0.0; var done = 0.0;
+  var m = 0.0; var v = 0.0; var done = 0.0;
   for (var p = 0u; p < u.count; p++) {
     let here = f32(min(u.per, u.rows - p * u.per));
     let d = parts[p * 2u * u.n + gid] - m;
-    squares += parts[(p * 2u + 1u) * u.n + gid] + d * d * done * here / (done + here);
+    v += parts[(p * 2u + 1u) * u.n + gid] + d * (d * (done / f32(u.rows)) * (here / (done + here)));
     m += d * here / (done + here);
     done += here;
   }
-  let v = squares / f32(u.rows);
   mean[gid] = m; variance[gid] = v; rstd[gid] = inverseSqrt(v + u.eps);`,
       }),
     });

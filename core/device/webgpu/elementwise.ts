@@ -2,7 +2,7 @@
 import * as ops from "../../ops/mod.ts";
 import type { TensorInfo } from "../../tf.ts";
 import { type Gpu, size } from "./gpu.ts";
-import { SIGMOID } from "./shader.ts";
+import { IS_NAN, SIGMOID } from "./shader.ts";
 
 /** What {@link map} needs besides its expression. */
 interface MapOptions {
@@ -37,9 +37,22 @@ const BINARY: Record<string, (a: string, b: string) => string> = {
   Sub: (a, b) => `${a} - ${b}`,
   Multiply: (a, b) => `${a} * ${b}`,
   RealDiv: (a, b) => `${a} / ${b}`,
-  Maximum: (a, b) => `max(${a}, ${b})`,
-  Minimum: (a, b) => `min(${a}, ${b})`,
+  Maximum: (a, b) => `withNan(max(${a}, ${b}), ${a}, ${b})`,
+  Minimum: (a, b) => `withNan(min(${a}, ${b}), ${a}, ${b})`,
 };
+
+/** WGSL of `withNan(y, a, b)`: y, or NaN where a or b is. */
+const WITH_NAN = `${IS_NAN}
+fn withNan(y: f32, a: f32, b: f32) -> f32 { return select(select(y, b, isNan(b)), a, isNan(a)); }
+`;
+
+/** WGSL of `reduced(x)`, x within half a turn: WGSL promises no precision of sin and cos outside. */
+const REDUCED = `
+fn reduced(x: f32) -> f32 {
+  let turns = round(x * 0.15915494309189535);
+  // 2π in two parts, of which whole multiples of the first are exact.
+  return fma(-turns, 0.0019353071795864769, fma(-turns, 6.28125, x));
+}`;
 
 /** A number that the device has not seen yet, such as the 2 of `tf.mul(x, 2)`; otherwise undefined. */
 function hostNumber({ backend }: Gpu, { dataId, shape, dtype }: TensorInfo): number | undefined {
@@ -55,14 +68,31 @@ function replaceBinary(gpu: Gpu, name: string): void {
   ops.replaceKernel("webgpu", name, (original) => ({ a, b }, attrs) => {
     const right = hostNumber(gpu, b);
     if (right !== undefined && onDevice(a) && b.shape.length <= a.shape.length) {
-      return map(gpu, name, { x: a }, () => op("x[gid]", "u.number"), { floats: { number: right } });
+      const floats = { number: right };
+      return map(gpu, name, { x: a }, () => op("x[gid]", "u.number"), { floats, declarations: WITH_NAN });
     }
     const left = hostNumber(gpu, a);
     if (left !== undefined && onDevice(b) && a.shape.length <= b.shape.length) {
-      return map(gpu, `${name}From`, { x: b }, () => op("u.number", "x[gid]"), { floats: { number: left } });
+      const floats = { number: left };
+      return map(gpu, `${name}From`, { x: b }, () => op("u.number", "x[gid]"), {
+        floats,
+        declarations: WITH_NAN,
+      });
     }
     return original({ a, b }, attrs);
   });
+}
+
+/** A kernel of one float operand under tfjs's name, by a WGSL expression. */
+function replaceMap(gpu: Gpu, name: string, expression: string, declarations: string): void {
+  ops.replaceKernel(
+    "webgpu",
+    name,
+    (original) => ({ x }, attrs) =>
+      x.dtype === "float32"
+        ? map(gpu, name, { x }, () => expression, { declarations })
+        : original({ x }, attrs),
+  );
 }
 
 /** Σ of tensors of one shape, as many a run as the device can bind. */
@@ -89,6 +119,17 @@ export function registerElementwise(gpu: Gpu): void {
   ops.replaceKernel("webgpu", "Cast", (original) => ({ x }, attrs) => {
     if (attrs.dtype !== "float32" || !["int32", "bool"].includes(x.dtype)) return original({ x }, attrs);
     return map(gpu, "Cast", { x }, () => "f32(x[gid])", { types: { x: "i32" } });
+  });
+
+  replaceMap(gpu, "Relu", "withNan(max(x[gid], 0.0), x[gid], 0.0)", WITH_NAN);
+  replaceMap(gpu, "Relu6", "withNan(clamp(x[gid], 0.0, 6.0), x[gid], 0.0)", WITH_NAN);
+  replaceMap(gpu, "Sin", "sin(reduced(x[gid]))", REDUCED);
+  replaceMap(gpu, "Cos", "cos(reduced(x[gid]))", REDUCED);
+  ops.replaceKernel("webgpu", "ClipByValue", (original) => ({ x }, attrs) => {
+    if (x.dtype !== "float32") return original({ x }, attrs);
+    const floats = { low: attrs.clipValueMin, high: attrs.clipValueMax };
+    const expression = () => "withNan(min(max(x[gid], u.low), u.high), x[gid], 0.0)";
+    return map(gpu, "ClipByValue", { x }, expression, { floats, declarations: WITH_NAN });
   });
 
   ops.registerKernel("webgpu", ops.Silu, ({ x }) => ({

@@ -33,9 +33,9 @@ export function registerGroupNorm(gpu: Gpu): void {
   sum = 0.0;
   for (var e = t; e < elements; e += THREADS) {
     let d = x[base + e / u.per * u.channels + e % u.per] - m;
-    sum += d * d;
+    sum += d * (d / count); // a sum of squares may be too large for a float
   }
-  let r = inverseSqrt(total(sum, t) / count + u.eps);
+  let r = inverseSqrt(total(sum, t) + u.eps);
   if (t == 0u) {
     mean[id.y * u.groups + id.x] = m;
     rstd[id.y * u.groups + id.x] = r;

@@ -1,12 +1,13 @@
 /** Losses and their gradients. */
 import * as ops from "../../ops/mod.ts";
 import type { TensorInfo } from "../../tf.ts";
-import { type Gpu, size } from "./gpu.ts";
-import { workgroupSum } from "./shader.ts";
+import { type Gpu, groupsOf, size } from "./gpu.ts";
+import { sumItems } from "./reduce.ts";
+import { NAN_BITS, workgroupSum } from "./shader.ts";
 
 const THREADS = 128;
-/** Most workgroups of a mean's first pass, and threads of its second. */
-const MAX_PARTS = 128;
+/** Numbers that a thread adds up in a mean's first pass. */
+const ITEMS_A_THREAD = 16;
 
 /** The mean over n numbers, each made by a WGSL expression of `i`. */
 function meanOf(
@@ -15,43 +16,39 @@ function meanOf(
   read: Record<string, TensorInfo>,
   n: number,
   value: string,
-  types: Record<string, string> = {},
+  { types, sizes }: { types?: Record<string, string>; sizes?: Record<string, number> } = {},
 ): TensorInfo {
-  const count = Math.min(MAX_PARTS, Math.ceil(n / THREADS));
-  const parts = gpu.output([count]), out = gpu.output([]);
+  const per = THREADS * ITEMS_A_THREAD, count = Math.ceil(n / per);
+  const parts = gpu.output([count]);
   gpu.run(name, {
     read,
     write: { parts },
-    sizes: { n, stride: count * THREADS },
-    groups: [count],
+    sizes: { n, per, count, ...sizes },
+    groups: groupsOf(count),
     shader: () => ({
       threads: THREADS,
       types,
       declarations: workgroupSum("f32"),
       body: `
+  let part = id.y * counts.x + id.x;
+  if (part >= u.count) { return; }
   var sum = 0.0;
-  for (var i = gid; i < u.n; i += u.stride) { sum += ${value}; }
+  for (var i = part * u.per + t; i < min(u.n, (part + 1u) * u.per); i += THREADS) { sum += ${value}; }
   sum = total(sum, t);
-  if (t == 0u) { parts[id.x] = sum; }`,
+  if (t == 0u) { parts[part] = sum; }`,
     }),
   });
-  gpu.run("MeanOfParts", {
-    read: { parts },
-    write: { out },
-    sizes: { n, count },
-    groups: [1],
-    shader: () => ({
-      threads: MAX_PARTS,
-      declarations: workgroupSum("f32"),
-      body: `
-  var sum = 0.0;
-  if (t < u.count) { sum = parts[t]; }
-  sum = total(sum, t);
-  if (t == 0u) { out[0] = sum / f32(u.n); }`,
-    }),
-  });
+  const mean = sumItems(gpu, parts, [1, count], [], 1 / n);
   gpu.free(parts);
-  return out;
+  return mean;
+}
+
+/** @throws RangeError if a label that the device has not seen yet is outside the classes. */
+function requireLabels({ backend }: Gpu, op: string, labels: TensorInfo, classes: number): void {
+  const values: Int32Array | null = backend.tensorMap.get(labels.dataId).values;
+  const at = values?.findIndex((label) => label < 0 || label >= classes) ?? -1;
+  if (at < 0) return;
+  throw new RangeError(`${op}: label ${values![at]} of row ${at} is not one of ${classes} classes`);
 }
 
 export function registerLoss(gpu: Gpu): void {
@@ -72,6 +69,7 @@ export function registerLoss(gpu: Gpu): void {
   /** Mean of log Σ e^logit − logit of the label; and the log sums [N]. */
   ops.registerKernel("webgpu", ops.CrossEntropy, ({ logits, labels }) => {
     const [n, classes] = logits.shape, logSums = gpu.output([n]);
+    requireLabels(gpu, "CrossEntropy", labels, classes);
     gpu.runEach("LogSums", n, {
       read: { logits },
       write: { logSums },
@@ -85,8 +83,15 @@ export function registerLoss(gpu: Gpu): void {
   logSums[gid] = largest + log(sum);`,
       }),
     });
-    const value = "logSums[i] - logits[i * (arrayLength(&logits) / arrayLength(&logSums)) + u32(labels[i])]";
-    const loss = meanOf(gpu, "CrossEntropy", { logSums, logits, labels }, n, value, { labels: "i32" });
+    // A label outside the classes makes the loss NaN, and the gradient of its row.
+    const value = `select(
+    bitcast<f32>(u.nan),
+    logSums[i] - logits[i * u.classes + min(u32(labels[i]), u.classes - 1u)],
+    u32(labels[i]) < u.classes)`;
+    const loss = meanOf(gpu, "CrossEntropy", { logSums, logits, labels }, n, value, {
+      types: { labels: "i32" },
+      sizes: { classes, nan: NAN_BITS },
+    });
     return { loss, logSums };
   });
   ops.registerKernel("webgpu", ops.CrossEntropyGrad, ({ logits, labels, logSums, dy }) => {
@@ -94,14 +99,15 @@ export function registerLoss(gpu: Gpu): void {
     gpu.runEach("CrossEntropyGrad", size(logits.shape), {
       read: { logits, labels, logSums, dy },
       write: { dx },
-      sizes: { rows, classes },
+      sizes: { rows, classes, nan: NAN_BITS },
       shader: () => ({
         types: { labels: "i32" },
         body: `
   let row = gid / u.classes;
   let p = exp(logits[gid] - logSums[row]);
-  let hit = select(0.0, 1.0, u32(labels[row]) == gid % u.classes);
-  dx[gid] = (p - hit) * dy[0] / f32(u.rows);`,
+  let label = u32(labels[row]);
+  let hit = select(0.0, 1.0, label == gid % u.classes);
+  dx[gid] = select(bitcast<f32>(u.nan), (p - hit) * dy[0] / f32(u.rows), label < u.classes);`,
       }),
     });
     return { dx };

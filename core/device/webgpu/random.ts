@@ -15,7 +15,7 @@ const ROUNDS = Array.from({ length: 5 }, (_, g) =>
  * coarse.
  */
 const NORMAL = `
-  let r = sqrt(-2.0 * log((a + 1.0) * UNIT));
+  let r = sqrt(max(0.0, -2.0 * log((a + 1.0) * UNIT))); // log(1) may be rounded to above 0
   let q = round(b * 4.0);
   let angle = (b * 4.0 - q) * 1.5707963267948966;
   let s = sin(angle); let c = cos(angle);

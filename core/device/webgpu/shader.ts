@@ -166,5 +166,10 @@ fn total(value: ${type}, t: u32) -> ${type} {
 /** WGSL of `sigmoid(x)`. */
 export const SIGMOID = "fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }";
 
+/** WGSL of `isNan(x)`, by the bits: a shader compiler may take it that there is no NaN. */
+export const IS_NAN = "fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }";
+/** The bits of NaN, which WGSL has no constant for: they come with the sizes. */
+export const NAN_BITS = 0x7fc00000;
+
 /** WGSL's type of an operand that is read in fours, or one by one. */
 export const vectorType = (four: boolean): string => four ? "vec4f" : "f32";

@@ -6,6 +6,7 @@ import { registerAttention } from "./attention.ts";
 import { registerBatchNorm } from "./batchnorm.ts";
 import { registerConv } from "./conv.ts";
 import { registerElementwise } from "./elementwise.ts";
+import { registerGather } from "./gather.ts";
 import { Gpu } from "./gpu.ts";
 import { registerGroupNorm } from "./groupnorm.ts";
 import { registerLoss } from "./loss.ts";
@@ -38,6 +39,7 @@ const REGISTER = [
   registerBatchNorm,
   registerConv,
   registerElementwise,
+  registerGather,
   registerGroupNorm,
   registerLoss,
   registerLossScale,
