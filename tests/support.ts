@@ -16,9 +16,25 @@ export const device = await useDevice((Deno.env.get("DENOISE_DEVICE") ?? "wasm")
   log: null,
 });
 
-// Each shader that is found by its key is compared with the code of each run.
 const gpu = currentGpu();
-if (gpu) gpu.pipelines.debug = true;
+if (gpu) {
+  // Each shader that is found by its key is compared with the code of each run.
+  gpu.pipelines.debug = true;
+  // A tensor holds what no kernel should read before one has written it: NaN or 1000.
+  const { bufferManager } = gpu.backend, { acquireBuffer } = bufferManager;
+  let count = 0;
+  bufferManager.acquireBuffer = (bytes: number, usage: number, mapped?: boolean, reuse?: boolean) => {
+    const buffer = acquireBuffer.call(bufferManager, bytes, usage, mapped, reuse);
+    if (usage & GPUBufferUsage.STORAGE && buffer.mapState === "unmapped") {
+      gpu.device.queue.writeBuffer(
+        buffer,
+        0,
+        new Float32Array(buffer.size / 4).fill(count++ % 2 ? NaN : 1000),
+      );
+    }
+    return buffer;
+  };
+}
 
 /** A test that needs threads, files of a task, or anything that has nothing to do with WebGPU. */
 export const wasmOnly = { ignore: device.name !== "wasm" };

@@ -1,0 +1,120 @@
+/** What the device is asked for that is not there: no elements, kernels that do not compile, indices outside. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { currentGpu, F, Generator, grad, type Tensor, tf } from "../../../../mod.ts";
+import { device, numbers } from "../../../support.ts";
+
+const onGpu = { ignore: device.name !== "webgpu" };
+const none = (...shape: number[]): Tensor => tf.tensor([], shape);
+const whole = (values: number[]) => tf.tensor1d(values, "int32");
+
+/** Whole numbers that the device has, and the host no more. */
+function uploaded(values: number[]): Tensor {
+  const x = whole(values);
+  tf.cast(x, "float32").dispose();
+  return x;
+}
+
+/** Fails unless the device computes. */
+async function assertAlive(): Promise<void> {
+  assertEquals(await numbers(tf.add(tf.scalar(1), 1)), [2]);
+}
+
+/** Ops of no elements, and what they give. */
+const EMPTY: Record<string, [f: () => Tensor, shape: number[], values?: number[]]> = {
+  "add": [() => tf.add(none(0, 3), tf.ones([3])), [0, 3]],
+  "mul by a number": [() => tf.mul(none(0), 2), [0]],
+  "relu": [() => tf.relu(none(2, 0)), [2, 0]],
+  "softmax": [() => tf.softmax(none(0, 3)), [0, 3]],
+  "sum": [() => tf.sum(none(0, 3)), [], [0]],
+  "sum of rows": [() => tf.sum(none(0, 3), 0), [3], [0, 0, 0]],
+  "mean": [() => tf.mean(none(0, 3), 0), [3], [NaN, NaN, NaN]],
+  "concat": [() => tf.concat([none(0, 2), tf.ones([1, 2])]), [1, 2], [1, 1]],
+  "split": [() => tf.split(none(0, 4), 2, 1)[1], [0, 2]],
+  "slice": [() => tf.slice(tf.ones([3]), 1, 0), [0]],
+  "gather": [() => tf.gather(tf.ones([3, 2]), whole([])), [0, 2]],
+  "a product without steps": [() => tf.matMul(none(2, 0) as tf.Tensor2D, none(0, 1) as tf.Tensor2D), [2, 1], [
+    0,
+    0,
+  ]],
+  "a product without rows": [() => tf.matMul(none(0, 2) as tf.Tensor2D, tf.ones([2, 3])), [0, 3]],
+  "cast": [() => tf.cast(whole([]), "float32"), [0]],
+  "oneHot": [() => tf.oneHot(whole([]), 3), [0, 3]],
+  "random numbers": [() => new Generator(1).normal([0, 3]), [0, 3]],
+  "pad": [() => tf.pad(none(0, 2), [[1, 0], [0, 0]]), [1, 2], [0, 0]],
+};
+
+for (const [name, [f, shape, values = []]] of Object.entries(EMPTY)) {
+  Deno.test(`no elements: ${name}`, onGpu, async () => {
+    const y = f();
+    assertEquals(y.shape, shape);
+    assertEquals(await numbers(y), values);
+    await assertAlive();
+  });
+}
+
+Deno.test(
+  "no elements where there must be some: an error that names the op, and the device goes on",
+  onGpu,
+  async () => {
+    assertThrows(() => tf.max(none(0, 3)), Error, "Max: x of shape [0,3] has no elements");
+    assertThrows(() => F.crossEntropy(none(0, 3), whole([])), Error, "CrossEntropy: logits of shape [0,3]");
+    assertThrows(() => F.silu(none(0)), Error, "Silu: x of shape [0]");
+    await assertAlive();
+  },
+);
+
+Deno.test("a kernel that the device refuses fails by its name, and the device goes on", onGpu, async () => {
+  const gpu = currentGpu()!;
+  const fill = (kernel: string, body: string, threads = 3) => {
+    const y = gpu.output([3]);
+    gpu.run(kernel, { write: { y }, groups: [1], shader: () => ({ threads, body }) });
+    return tf.engine().makeTensorFromTensorInfo(y).data();
+  };
+  for (let i = 0; i < 2; i++) {
+    await assertRejects(() => fill("Misspelt", "y[t] = nonsense;"), Error, "the kernel Misspelt");
+    await assertAlive();
+    await assertRejects(() => fill("TooWide", "y[t] = 1.0;", 1 << 20), Error, "the kernel TooWide");
+    await assertAlive();
+  }
+  assertEquals(gpu.failure, null);
+});
+
+Deno.test(
+  "labels outside the classes: an error that names them, NaN where only the device knows",
+  onGpu,
+  async () => {
+    const x = tf.tensor2d([[1, 2, 3], [1, 2, 3]]);
+    for (const label of [3, -1, -100, 1e6]) {
+      const loss = () => F.crossEntropy(x, whole([0, label]));
+      assertThrows(loss, RangeError, `CrossEntropy: label ${label} of row 1 is not one of 3 classes`);
+      const onDevice = uploaded([0, label]);
+      assertEquals(await numbers(F.crossEntropy(x, onDevice)), [NaN]);
+      const dx = await numbers(grad((x) => F.crossEntropy(x, onDevice), [x])[0]);
+      assert(dx.slice(0, 3).every(Number.isFinite) && dx.slice(3).every(Number.isNaN), `${dx}`);
+    }
+  },
+);
+
+Deno.test(
+  "indices outside a table: an error that names them, NaN where only the device knows",
+  onGpu,
+  async () => {
+    const table = tf.tensor2d([[1, 2], [3, 4], [5, 6]]);
+    for (const index of [3, -1, 1000]) {
+      assertThrows(
+        () => tf.gather(table, whole([0, index])),
+        RangeError,
+        `gather: index ${index} is not from 0 to 2`,
+      );
+      const onDevice = uploaded([2, index]);
+      assertEquals(await numbers(tf.gather(table, onDevice)), [5, 6, NaN, NaN]);
+    }
+    const wide = tf.gather(
+      tf.tensor3d([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]),
+      tf.tensor2d([[1, 0, 1]], [1, 3], "int32"),
+      1,
+    );
+    assertEquals(wide.shape, [2, 1, 3, 2]);
+    assertEquals(await numbers(wide), [3, 4, 1, 2, 3, 4, 7, 8, 5, 6, 7, 8]);
+  },
+);
