@@ -54,6 +54,12 @@ function tfjsGeometry(x: number[], filter: number[], attrs: TfjsAttrs): Geometry
     pad,
     dimRoundingMode,
   );
+  if (info.outHeight < 1 || info.outWidth < 1) {
+    const sides = `${filter[0]}×${filter[1]}`;
+    throw new Error(
+      `conv2d: a filter of ${sides} is larger than the padded image, of ${x[1]}×${x[2]} unpadded`,
+    );
+  }
   const stride = info.strideHeight;
   if (dataFormat !== "NHWC" || stride !== info.strideWidth) return undefined;
   if (info.dilationHeight !== 1 || info.dilationWidth !== 1) return undefined;
