@@ -24,7 +24,8 @@ let count = 0;
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { constant, tf, useDevice } from "../../mod.ts";
+ * import { tf, useDevice } from "../../mod.ts";
+ * import { constant } from "./constants.ts";
  * await useDevice("wasm", { log: null });
  * const table = Float32Array.of(1, 2, 3);
  * const first = constant("table", () => tf.tensor1d(table), table);
