@@ -39,7 +39,7 @@ export * as ops from "./core/ops/mod.ts";
 export { defaultGenerator, Generator, type GeneratorState, setSeed } from "./core/mod.ts";
 
 // Gradients
-export { grad, noGrad, Parameter, Tape } from "./core/mod.ts";
+export { copyOf, grad, noGrad, Parameter, Tape } from "./core/mod.ts";
 
 // Models
 export {
@@ -221,7 +221,13 @@ export {
   UNet,
   type Variance,
 } from "./models/ddpm/mod.ts";
-export { type UNet2DConfig, UNet2DModel } from "./models/unet/mod.ts";
+export {
+  timestepEmbedding,
+  type TimestepEmbeddingOptions,
+  UNET2D_DEFAULTS,
+  type UNet2DConfig,
+  UNet2DModel,
+} from "./models/unet/mod.ts";
 export type {
   AttentionBlock,
   AttentionBlockOptions,

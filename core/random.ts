@@ -98,7 +98,10 @@ export class Generator {
     return this.#device(shape, false);
   }
 
-  /** Whole numbers in [low, high), int32, made on the device. @throws RangeError if there is none. */
+  /**
+   * Whole numbers in [low, high), int32, made on the device.
+   * @throws RangeError if there is none.
+   */
   randint(shape: number[], low: number, high: number): Tensor {
     requireRange(low, high);
     return tf.tidy(() => {
@@ -119,7 +122,10 @@ export class Generator {
     return threefry(n, this.#key, this.#take(n), true);
   }
 
-  /** n whole numbers in [low, high) on the host. @throws RangeError if there is none. */
+  /**
+   * n whole numbers in [low, high) on the host.
+   * @throws RangeError if there is none.
+   */
   integers(n: number, low: number, high: number): Int32Array {
     requireRange(low, high);
     return Int32Array.from(

@@ -26,7 +26,10 @@ export async function cacheDirectory(source: string): Promise<string | undefined
   }
 }
 
-/** Inflates gzip; other bytes pass through. @throws Error that names the file where the data is damaged. */
+/**
+ * Inflates gzip; other bytes pass through.
+ * @throws Error that names the file where the data is damaged.
+ */
 export async function gunzip(bytes: Uint8Array, name: string): Promise<Uint8Array> {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {

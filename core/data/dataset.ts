@@ -78,7 +78,10 @@ export class ArrayDataset implements Dataset {
     this.length = sizes[0];
   }
 
-  /** Copies of the rows at these indices. @throws RangeError for an index outside. */
+  /**
+   * Copies of the rows at these indices.
+   * @throws RangeError for an index outside.
+   */
   items(indices: Int32Array): HostArray[] {
     return this.arrays.map((array) => gather(array, indices));
   }
@@ -98,7 +101,10 @@ export function subset(dataset: Dataset, indices: Int32Array): Dataset {
   };
 }
 
-/** The first n items of a dataset, or all where it has fewer. @throws RangeError unless n is a whole number ≥ 0. */
+/**
+ * The first n items of a dataset, or all where it has fewer.
+ * @throws RangeError unless n is a whole number ≥ 0.
+ */
 export function take(dataset: Dataset, n: number): Dataset {
   if (!Number.isInteger(n) || n < 0) throw new RangeError(`take: n is a whole number from 0 on, not ${n}`);
   return subset(dataset, Int32Array.from({ length: Math.min(n, dataset.length) }, (_, i) => i));

@@ -120,7 +120,10 @@ export class DataLoader implements Loader {
     return { ...this.generator.state, batchSize, size, shuffle, dropLast };
   }
 
-  /** Goes on from {@link state}. @throws Error if the state is of a loader with another batch size, number of items, shuffle or dropLast. */
+  /**
+   * Goes on from {@link state}.
+   * @throws Error if the state is of a loader with another batch size, number of items, shuffle or dropLast.
+   */
   loadState(state: Json): void {
     const { seed, counter, ...saved } = state as unknown as GeneratorState;
     for (const [name, value] of Object.entries(saved)) {

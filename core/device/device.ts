@@ -67,7 +67,10 @@ export function useDevice(choice?: DeviceChoice, options: DeviceOptions = {}): P
   return turn;
 }
 
-/** The device in use. @throws Error before {@link useDevice}. */
+/**
+ * The device in use.
+ * @throws Error before {@link useDevice}.
+ */
 export function currentDevice(): Device {
   if (!current) throw new Error("No device yet: call `await useDevice()` first");
   return current;
@@ -176,7 +179,10 @@ async function startOnWasm(reason: string, asked?: number, wanted?: boolean): Pr
   return { name: "wasm", detail, reason, threads: pool.threads };
 }
 
-/** Threads where the caller names no number. @throws RangeError if `DENOISE_THREADS` is none. */
+/**
+ * Threads where the caller names no number.
+ * @throws RangeError if `DENOISE_THREADS` is none.
+ */
 function defaultThreads(): number {
   const text = environment("DENOISE_THREADS");
   if (text === undefined) return Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1);

@@ -7,8 +7,8 @@ export type UpBlockType = "UpBlock2D" | "AttnUpBlock2D";
 
 /** The fields of Diffusers' `config.json`. */
 export interface UNet2DConfig {
-  /** Height and width, for the record: any that the downsamplers divide works. Default null. */
-  sample_size: number | null;
+  /** Height and width, or one number for both, for the record: any that the downsamplers divide works. Default null. */
+  sample_size: number | [height: number, width: number] | null;
   /** Channels of the noisy image; default 3. */
   in_channels: number;
   /** Channels of the output; default 3. */
@@ -64,27 +64,102 @@ export const UNET2D_DEFAULTS: Readonly<UNet2DConfig> = {
   add_attention: true,
 };
 
-/**
- * The whole config of the fields that are given.
- * @throws Error for one that no network fits, naming the field, its value and what would be right.
- */
-export function completeConfig(fields: Partial<UNet2DConfig>): UNet2DConfig {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  const config: UNet2DConfig = { ...UNET2D_DEFAULTS, ...Object.fromEntries(given) };
-  const { down_block_types: down, up_block_types: up, block_out_channels: channels } = config;
-  if (down.length !== channels.length || up.length !== channels.length) {
+/** Fields of other networks of Diffusers, with the only values that change nothing here. */
+const UNSUPPORTED: Readonly<Record<string, unknown>> = {
+  center_input_sample: false,
+  time_embedding_dim: null,
+  mid_block_type: "UNetMidBlock2D",
+  downsample_type: "conv",
+  upsample_type: "conv",
+  dropout: 0,
+  attn_norm_num_groups: null,
+  resnet_time_scale_shift: "default",
+  class_embed_type: null,
+  num_class_embeds: null,
+};
+/** Fields that say nothing about a network with sinusoidal embeddings. */
+const WITHOUT_EFFECT = ["num_train_timesteps"];
+
+/** @throws Error that names the field, its value and what would be right, unless it fits. */
+function requireField(field: string, value: unknown, fits: boolean, right: string): void {
+  if (!fits) throw new Error(`UNet2DModel: ${field} must be ${right}, not ${JSON.stringify(value) ?? value}`);
+}
+
+const isCount = (x: unknown): boolean => Number.isInteger(x) && (x as number) >= 1;
+
+/** @throws Error for a field that is not known, or has a value that is not supported. */
+function requireKnown(fields: Record<string, unknown>): void {
+  for (const [field, value] of Object.entries(fields)) {
+    if (Object.hasOwn(UNSUPPORTED, field)) {
+      const only = UNSUPPORTED[field];
+      requireField(field, value, value === only, `${JSON.stringify(only)}, all that is supported`);
+    } else if (!Object.hasOwn(UNET2D_DEFAULTS, field) && !WITHOUT_EFFECT.includes(field)) {
+      throw new Error(
+        `UNet2DModel: there is no config field "${field}" (${JSON.stringify(value)}); there are ` +
+          Object.keys(UNET2D_DEFAULTS).join(", "),
+      );
+    }
+  }
+}
+
+/** @throws Error for a value that no network has. */
+function requireValues(config: UNet2DConfig): void {
+  for (const field of ["in_channels", "out_channels", "layers_per_block", "norm_num_groups"] as const) {
+    requireField(field, config[field], isCount(config[field]), "a positive whole number");
+  }
+  const { sample_size, attention_head_dim, freq_shift, norm_eps } = config;
+  const square = sample_size === null || [sample_size].flat().every(isCount);
+  requireField("sample_size", sample_size, square, "null, or one or two positive whole numbers");
+  const head = attention_head_dim === null || isCount(attention_head_dim);
+  requireField("attention_head_dim", attention_head_dim, head, "null or a positive whole number");
+  requireField("freq_shift", freq_shift, Number.isFinite(freq_shift), "a number");
+  requireField("norm_eps", norm_eps, norm_eps >= 0 && Number.isFinite(norm_eps), "a number of at least 0");
+  const scale = config.mid_block_scale_factor;
+  requireField("mid_block_scale_factor", scale, scale > 0 && Number.isFinite(scale), "a number above 0");
+  const padding = config.downsample_padding;
+  requireField("downsample_padding", padding, padding === 0 || padding === 1, "0 or 1");
+  for (const field of ["flip_sin_to_cos", "add_attention"] as const) {
+    requireField(field, config[field], typeof config[field] === "boolean", "true or false");
+  }
+  requireField("act_fn", config.act_fn, config.act_fn === "silu", '"silu", all that is supported');
+  const time = config.time_embedding_type;
+  requireField("time_embedding_type", time, time === "positional", '"positional", all that is supported');
+}
+
+/** @throws Error for lists that make no network. */
+function requireLevels({ down_block_types, up_block_types, block_out_channels }: UNet2DConfig): void {
+  const levels = block_out_channels.length;
+  if (down_block_types.length !== levels || up_block_types.length !== levels || levels === 0) {
     throw new Error(
-      `down_block_types (${down.length}), up_block_types (${up.length}) and block_out_channels ` +
-        `(${channels.length}) must have the same length`,
+      `UNet2DModel: down_block_types (${down_block_types.length}), up_block_types (${up_block_types.length}) ` +
+        `and block_out_channels (${levels}) must have the same length, at least 1`,
     );
   }
-  const known = ["DownBlock2D", "AttnDownBlock2D", "UpBlock2D", "AttnUpBlock2D"];
-  for (const type of [...down, ...up]) {
-    if (!known.includes(type)) throw new Error(`Unknown block type "${type}": one of ${known.join(", ")}`);
+  const counts = block_out_channels.every(isCount);
+  requireField("block_out_channels", block_out_channels, counts, "positive whole numbers");
+  const down: DownBlockType[] = ["DownBlock2D", "AttnDownBlock2D"],
+    up: UpBlockType[] = ["UpBlock2D", "AttnUpBlock2D"];
+  for (const type of down_block_types) {
+    requireField("each of down_block_types", type, down.includes(type), `one of ${down.join(", ")}`);
   }
-  if (config.act_fn !== "silu") throw new Error(`act_fn "${config.act_fn}" is not supported: use "silu"`);
-  if (config.time_embedding_type !== "positional") {
-    throw new Error(`time_embedding_type "${config.time_embedding_type}" is not supported: use "positional"`);
+  for (const type of up_block_types) {
+    requireField("each of up_block_types", type, up.includes(type), `one of ${up.join(", ")}`);
   }
-  return config;
+}
+
+/**
+ * The whole config of the fields that are given. One given as undefined is one left out, and what Diffusers notes for
+ * itself (`_class_name`, …) is passed over.
+ * @throws Error for a field that is not known or not supported, and for a config that no network fits.
+ */
+export function completeConfig(fields: Partial<UNet2DConfig>): UNet2DConfig {
+  const given = Object.fromEntries(
+    Object.entries(fields).filter(([field, value]) => value !== undefined && !field.startsWith("_")),
+  );
+  requireKnown(given);
+  const supported = Object.entries(given).filter(([field]) => Object.hasOwn(UNET2D_DEFAULTS, field));
+  const config: UNet2DConfig = { ...UNET2D_DEFAULTS, ...Object.fromEntries(supported) };
+  requireValues(config);
+  requireLevels(config);
+  return structuredClone(config);
 }

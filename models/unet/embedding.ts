@@ -5,7 +5,7 @@ import { constant, F, Linear, Module, type Tensor, tf } from "../../core/mod.ts"
 export interface TimestepEmbeddingOptions {
   /** Cosines before sines; default false. */
   flipSinToCos?: boolean;
-  /** Subtracted from the number of frequencies in the exponent; default 0. */
+  /** Subtracted from the number of frequencies in the exponent, as `downscale_freq_shift`; default 1. */
   freqShift?: number;
   /** The longest period is 2π times this; default 10000. */
   maxPeriod?: number;
@@ -16,13 +16,19 @@ export interface TimestepEmbeddingOptions {
  * @param t timesteps [N]
  * @param dim numbers for each; the last one of an odd `dim` is 0
  * @returns [N,dim]
+ * @throws RangeError unless dim is a whole number with more frequencies (half of it) than freqShift.
  */
 export function timestepEmbedding(
   t: Tensor,
   dim: number,
-  { flipSinToCos = false, freqShift = 0, maxPeriod = 10000 }: TimestepEmbeddingOptions = {},
+  { flipSinToCos = false, freqShift = 1, maxPeriod = 10000 }: TimestepEmbeddingOptions = {},
 ): Tensor {
   const half = Math.floor(dim / 2);
+  if (!Number.isInteger(dim) || !(half > freqShift)) {
+    throw new RangeError(
+      `timestepEmbedding: half of dim must be more than freqShift ${freqShift}, not ${dim} / 2`,
+    );
+  }
   const frequencies = constant(`frequencies ${half} ${freqShift} ${maxPeriod}`, () => {
     const powers = Array.from({ length: half }, (_, i) => -Math.log(maxPeriod) * i / (half - freqShift));
     return tf.tensor2d(powers.map(Math.exp), [1, half]);

@@ -9,14 +9,13 @@ import {
   Tape,
   tf,
   toTorch,
-  unet,
   type UNet2DConfig,
   UNet2DModel,
-} from "../../mod.ts";
-import { assertClose, device, numbers } from "../support.ts";
+} from "../../../mod.ts";
+import { assertClose, device, numbers } from "../../support.ts";
 
 const { tensors } = decodeSafetensors(
-  await Deno.readFile(new URL("../golden/unet-tiny.safetensors", import.meta.url)),
+  await Deno.readFile(new URL("../../golden/unet-tiny.safetensors", import.meta.url)),
 );
 /** The golden tensors whose name begins so, without that beginning. */
 const golden = (prefix: string): Record<string, HostArray> =>
@@ -93,19 +92,6 @@ Deno.test("golden: ten steps of Adam", async () => {
   });
 });
 
-Deno.test("timestep embedding: definition, order, odd size", async () => {
-  const t = tf.tensor1d([0, 3, 999], "int32");
-  const angle = (t: number, i: number, half: number) => t * Math.exp(-Math.log(10000) * i / half);
-  const expected = [0, 3, 999].flatMap((t) => {
-    const angles = [0, 1, 2, 3].map((i) => angle(t, i, 4));
-    return [...angles.map(Math.sin), ...angles.map(Math.cos)];
-  });
-  await assertClose(unet.timestepEmbedding(t, 8), expected, 1e-3);
-  const flipped = await numbers(unet.timestepEmbedding(t, 8, { flipSinToCos: true }));
-  await assertClose(flipped.slice(0, 4), [1, 1, 1, 1], 1e-6);
-  assertEquals(unet.timestepEmbedding(t, 9).shape, [3, 9]);
-});
-
 Deno.test("one timestep for all equals the same for each; the lesson's parameter counts", async () => {
   const model = tiny(), x = nhwc("x");
   const one = model.call(x, 7).sample, each = model.call(x, tf.tensor1d([7, 7])).sample;
@@ -119,21 +105,6 @@ Deno.test("one timestep for all equals the same for each; the lesson's parameter
   assertEquals(lesson.parameterCount(), 1_695_457);
 });
 
-Deno.test("configs that fit no network say why", () => {
-  const make = (config: ConstructorParameters<typeof UNet2DModel>[0]) => () => new UNet2DModel(config);
-  const levels = { block_out_channels: [16, 32, 64, 64] };
-  assertThrows(make(levels), Error, "16 channels do not divide into 32 groups");
-  assertThrows(
-    make({ ...levels, norm_num_groups: 8, attention_head_dim: 5 }),
-    Error,
-    "32 channels do not divide into heads of 5",
-  );
-  assertThrows(make({ block_out_channels: [32, 64] }), Error, "must have the same length");
-  assertThrows(make({ down_block_types: ["Other" as never] }), Error, "the same length");
-  assertThrows(
-    make({ ...TINY, down_block_types: ["DownBlock2D", "Other" as never] }),
-    Error,
-    'Unknown block type "Other"',
-  );
+Deno.test("an image that the downsamplers do not divide is refused", () => {
   assertThrows(() => tiny().call(tf.zeros([1, 15, 16, 1]), 0), Error, "15×16 does not halve 1 times");
 });

@@ -1,0 +1,41 @@
+/** The sinusoidal embedding of timesteps. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { tf, timestepEmbedding } from "../../../mod.ts";
+import { assertClose, numbers } from "../../support.ts";
+
+/** The definition: sines and cosines of t at `half` frequencies. */
+function defined(t: number, half: number, freqShift: number): { sines: number[]; cosines: number[] } {
+  const angles = Array.from(
+    { length: half },
+    (_, i) => t * Math.exp(-Math.log(10000) * i / (half - freqShift)),
+  );
+  return { sines: angles.map(Math.sin), cosines: angles.map(Math.cos) };
+}
+
+Deno.test("timestepEmbedding by its definition, with Diffusers' default of freqShift", async () => {
+  const t = tf.tensor1d([0, 3, 999], "int32");
+  for (const freqShift of [undefined, 0, 1]) {
+    const expected = [0, 3, 999].flatMap((t) => {
+      const { sines, cosines } = defined(t, 4, freqShift ?? 1);
+      return sines.concat(cosines);
+    });
+    await assertClose(timestepEmbedding(t, 8, { freqShift }), expected, 1e-3, `freqShift ${freqShift}`);
+  }
+});
+
+Deno.test("timestepEmbedding: cosines first where asked; the last number of an odd size is 0", async () => {
+  const t = tf.tensor1d([0, 3, 999], "int32");
+  const flipped = await numbers(timestepEmbedding(t, 8, { flipSinToCos: true }));
+  await assertClose(flipped.slice(0, 4), [1, 1, 1, 1], 1e-6);
+  const odd = timestepEmbedding(t, 9);
+  assertEquals(odd.shape, [3, 9]);
+  assertEquals((await numbers(odd)).filter((_, i) => i % 9 === 8), [0, 0, 0]);
+});
+
+Deno.test("timestepEmbedding refuses sizes without frequencies: their exponent has 0 below the line", () => {
+  const t = tf.tensor1d([1]);
+  assertThrows(() => timestepEmbedding(t, 2), RangeError, "not 2 / 2");
+  assertThrows(() => timestepEmbedding(t, 1, { freqShift: 0 }), RangeError, "not 1 / 2");
+  assertThrows(() => timestepEmbedding(t, 7.5), RangeError, "not 7.5 / 2");
+  assertEquals(timestepEmbedding(t, 2, { freqShift: 0 }).shape, [1, 2]);
+});
