@@ -57,6 +57,7 @@ export {
   F,
   Flatten,
   type ForwardHook,
+  GELU,
   GeneralRelu,
   type GeneralReluOptions,
   GlobalAvgPool,

@@ -31,6 +31,7 @@ export {
   F,
   Flatten,
   type ForwardHook,
+  GELU,
   GeneralRelu,
   type GeneralReluOptions,
   GlobalAvgPool,

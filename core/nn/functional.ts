@@ -153,6 +153,11 @@ export function silu(x: Tensor): Tensor {
   return ops.run(ops.Silu, { x }, {}).y;
 }
 
+/** x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016); exact, as PyTorch's default. */
+export function gelu(x: Tensor): Tensor {
+  return ops.run(ops.Gelu, { x }, {}).y;
+}
+
 /** max(x, 0). */
 export function relu(x: Tensor): Tensor {
   return tf.relu(x);

@@ -289,6 +289,18 @@ export class SiLU extends Module<[Tensor], Tensor> {
   }
 }
 
+/** x·Φ(x), Φ the normal distribution function; see {@link F.gelu}. */
+export class GELU extends Module<[Tensor], Tensor> {
+  /**
+   * The activation of each number.
+   * @param x any shape
+   * @returns x's shape
+   */
+  override forward(x: Tensor): Tensor {
+    return F.gelu(x);
+  }
+}
+
 /** max(x, 0). */
 export class ReLU extends Module<[Tensor], Tensor> {
   /**

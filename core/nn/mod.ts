@@ -11,6 +11,7 @@ export {
   Dropout,
   Dropout2d,
   Flatten,
+  GELU,
   GeneralRelu,
   type GeneralReluOptions,
   GlobalAvgPool,

@@ -38,6 +38,33 @@ export const SiluGrad: Op<{ x: Tensor; dy: Tensor }, None, { dx: Tensor }> = {
   gradient: null,
 };
 
+/** Φ(x), the share of a standard normal distribution below x. */
+const normalShare = (x: Tensor): Tensor => tf.mul(0.5, tf.add(1, tf.erf(tf.mul(x, Math.SQRT1_2))));
+
+/** x·Φ(x) (Hendrycks & Gimpel 2016), as PyTorch's default: by the error function, not by tanh. */
+export const Gelu: Op<{ x: Tensor }, None, { y: Tensor }> = {
+  name: "Gelu",
+  outputs: ["y"],
+  check: ({ x }) => requireType("Gelu", { x }),
+  reference: ({ x }) => ({ y: tf.mul(x, normalShare(x)) }),
+  gradient: {
+    saves: ["x"],
+    rule: (dy, { x }) => ({ x: () => run(GeluGrad, { x, dy }, {}).dx }),
+  },
+};
+
+/** The gradient of {@link Gelu}: dy·(Φ(x) + x·e^(−x²/2)/√(2π)). */
+export const GeluGrad: Op<{ x: Tensor; dy: Tensor }, None, { dx: Tensor }> = {
+  name: "GeluGrad",
+  outputs: ["dx"],
+  check: (inputs) => requireAlike("GeluGrad", inputs),
+  reference({ x, dy }) {
+    const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    return { dx: tf.mul(dy, tf.add(normalShare(x), tf.mul(x, density))) };
+  },
+  gradient: null,
+};
+
 /** x where it is above 0, leak·x elsewhere; minus sub. */
 export const GeneralRelu: Op<{ x: Tensor }, { leak: number; sub: number }, { y: Tensor }> = {
   name: "GeneralRelu",

@@ -18,7 +18,7 @@ export { type AdamEntry, AdamStep } from "./adam.ts";
 export { Attention, AttentionGrad } from "./attention.ts";
 export { BatchNorm, BatchNormGrad, ChannelAffine } from "./batchnorm.ts";
 export { Conv2d, Conv2dFilterGrad, Conv2dInputGrad, convShape } from "./conv.ts";
-export { AddChannels, GeneralRelu, GeneralReluGrad, Silu, SiluGrad } from "./elementwise.ts";
+export { AddChannels, Gelu, GeluGrad, GeneralRelu, GeneralReluGrad, Silu, SiluGrad } from "./elementwise.ts";
 export { GroupNorm, GroupNormGrad, requireGroups } from "./groupnorm.ts";
 export { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "./loss.ts";
 export { UnscaleGrads, UpdateLossScale } from "./loss_scale.ts";

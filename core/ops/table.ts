@@ -4,7 +4,7 @@ import { AdamStep } from "./adam.ts";
 import { Attention, AttentionGrad } from "./attention.ts";
 import { BatchNorm, BatchNormGrad, ChannelAffine } from "./batchnorm.ts";
 import { Conv2d, Conv2dFilterGrad, Conv2dInputGrad } from "./conv.ts";
-import { AddChannels, GeneralRelu, GeneralReluGrad, Silu, SiluGrad } from "./elementwise.ts";
+import { AddChannels, Gelu, GeluGrad, GeneralRelu, GeneralReluGrad, Silu, SiluGrad } from "./elementwise.ts";
 import { GroupNorm, GroupNormGrad } from "./groupnorm.ts";
 import { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "./loss.ts";
 import { UnscaleGrads, UpdateLossScale } from "./loss_scale.ts";
@@ -30,6 +30,8 @@ export const OPS = {
   AttentionGrad,
   Silu,
   SiluGrad,
+  Gelu,
+  GeluGrad,
   GeneralRelu,
   GeneralReluGrad,
   AddChannels,

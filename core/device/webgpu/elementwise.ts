@@ -31,6 +31,15 @@ function map(
   return y;
 }
 
+/** WGSL of Φ(x), within 1e-7 (Abramowitz & Stegun 1964, 7.1.26). */
+const NORMAL_SHARE = `
+fn normalShare(x: f32) -> f32 {
+  let t = 1.0 / (1.0 + abs(x) * ${0.3275911 * Math.SQRT1_2});
+  let p = fma(fma(fma(fma(1.061405429, t, -1.453152027), t, 1.421413741), t, -0.284496736), t, 0.254829592);
+  let tail = 0.5 * p * t * exp(-0.5 * x * x);
+  return select(tail, 1.0 - tail, x >= 0.0);
+}`;
+
 /** Ops of two operands as WGSL. */
 const BINARY: Record<string, (a: string, b: string) => string> = {
   Add: (a, b) => `${a} + ${b}`,
@@ -138,6 +147,15 @@ export function registerElementwise(gpu: Gpu): void {
   ops.registerKernel("webgpu", ops.SiluGrad, ({ x, dy }) => {
     const slope = "sigmoid(x[gid]) * (1.0 + x[gid] * (1.0 - sigmoid(x[gid])))";
     return { dx: map(gpu, "SiluGrad", { x, dy }, () => `dy[gid] * ${slope}`, { declarations: SIGMOID }) };
+  });
+  ops.registerKernel("webgpu", ops.Gelu, ({ x }) => ({
+    y: map(gpu, "Gelu", { x }, () => "x[gid] * normalShare(x[gid])", { declarations: NORMAL_SHARE }),
+  }));
+  ops.registerKernel("webgpu", ops.GeluGrad, ({ x, dy }) => {
+    const slope = "(normalShare(x[gid]) + x[gid] * 0.3989422804014327 * exp(-0.5 * x[gid] * x[gid]))";
+    return {
+      dx: map(gpu, "GeluGrad", { x, dy }, () => `dy[gid] * ${slope}`, { declarations: NORMAL_SHARE }),
+    };
   });
   ops.registerKernel("webgpu", ops.GeneralRelu, ({ x }, { leak, sub }) => {
     const expression = () => "select(x[gid] * u.leak, x[gid], x[gid] > 0.0) - u.sub";

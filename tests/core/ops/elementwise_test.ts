@@ -80,3 +80,9 @@ Deno.test("addN adds as many tensors as there are", async () => {
     await assertTensor(tf.addN(xs), [3, 5], sums, 1e-5);
   }
 });
+
+Deno.test("gelu: PyTorch's values, far ends", async () => {
+  const x = tf.tensor1d([-100, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 100]);
+  const torch = [0, -1.4333e-6, -0.04550027, -0.15865526, -0.15426877, 0, 0.34573123, 0.84134471, 1.9544997];
+  await assertTensor(F.gelu(x), [11], [...torch, 4.9999986, 100], 1e-8);
+});

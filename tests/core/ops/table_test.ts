@@ -171,6 +171,8 @@ const CASES: { [K in keyof Table]: (d: Draw) => Case<Inputs<Table[K]>, Attrs<Tab
   },
   Silu: (d) => ({ inputs: { x: d.tensor(...d.shape()) }, attrs: {} }),
   SiluGrad: (d) => ({ inputs: twice(d), attrs: {} }),
+  Gelu: (d) => ({ inputs: { x: d.tensor(...d.shape()) }, attrs: {} }),
+  GeluGrad: (d) => ({ inputs: twice(d), attrs: {} }),
   GeneralRelu: (d) => ({
     inputs: { x: d.bent(...d.shape()) },
     attrs: { leak: d.of(0, 0.1, -0.5, 2), sub: d.of(0, 0.4, -1) },

@@ -391,6 +391,10 @@ export enum MapOp {
   silu,
   /** b · silu′(a). */
   siluGrad,
+  /** a · Φ(a). */
+  gelu,
+  /** b · gelu′(a). */
+  geluGrad,
   add,
   sub,
   mul,

@@ -1,7 +1,27 @@
 /** Kernels that work element by element. */
 import { AddChannelsArgs, CHUNK, MapArgs, MapOp } from "./abi";
 import { bytes, float, int, ptr } from "./args";
-import { fma, loadN, sigmoid4, splat, storeN } from "./simd";
+import { expBelow4, fma, loadN, sigmoid4, splat, storeN } from "./simd";
+
+/** e^(−x²/2). */
+// @ts-ignore: decorator
+@inline
+function bell4(x: v128): v128 {
+  return expBelow4(f32x4.mul(f32x4.mul(x, x), splat(-0.5)));
+}
+
+/** Φ(x) from bell4(x), within 1e-7 (Abramowitz & Stegun 1964, 7.1.26). */
+// @ts-ignore: decorator
+@inline
+function normalShare4(x: v128, bell: v128): v128 {
+  const one = splat(1), t = f32x4.div(one, fma(f32x4.abs(x), splat(<f32>(0.3275911 * Math.SQRT1_2)), one));
+  let p = fma(splat(1.061405429), t, splat(-1.453152027));
+  p = fma(p, t, splat(1.421413741));
+  p = fma(p, t, splat(-0.284496736));
+  p = fma(p, t, splat(0.254829592));
+  const tail = f32x4.mul(f32x4.mul(p, t), f32x4.mul(bell, splat(0.5)));
+  return v128.bitselect(f32x4.sub(one, tail), tail, f32x4.ge(x, splat(0)));
+}
 
 /** The maps by number, on four lanes. */
 // @ts-ignore: decorator
@@ -11,6 +31,11 @@ function f(op: i32, a: v128, b: v128, s: v128, t: v128): v128 {
   if (op == MapOp.siluGrad) {
     const e = sigmoid4(a), one = splat(1);
     return f32x4.mul(b, f32x4.mul(e, fma(a, f32x4.sub(one, e), one)));
+  }
+  if (op == MapOp.gelu) return f32x4.mul(a, normalShare4(a, bell4(a)));
+  if (op == MapOp.geluGrad) {
+    const bell = bell4(a), density = f32x4.mul(bell, splat(<f32>0.3989422804014327));
+    return f32x4.mul(b, fma(a, density, normalShare4(a, bell)));
   }
   if (op == MapOp.add) return f32x4.add(a, b);
   if (op == MapOp.sub) return f32x4.sub(a, b);
@@ -52,6 +77,8 @@ export function map(args: usize, task: i32): void {
   switch (int(args, MapArgs.op)) {
     case MapOp.silu: return over(MapOp.silu, n, out, a, b, s, t);
     case MapOp.siluGrad: return over(MapOp.siluGrad, n, out, a, b, s, t);
+    case MapOp.gelu: return over(MapOp.gelu, n, out, a, b, s, t);
+    case MapOp.geluGrad: return over(MapOp.geluGrad, n, out, a, b, s, t);
     case MapOp.add: return over(MapOp.add, n, out, a, b, s, t);
     case MapOp.sub: return over(MapOp.sub, n, out, a, b, s, t);
     case MapOp.mul: return over(MapOp.mul, n, out, a, b, s, t);

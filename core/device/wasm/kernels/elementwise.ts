@@ -1,6 +1,8 @@
 /** Element by element: activations, a number a channel of each image, and tfjs's arithmetic. */
 import {
   AddChannels,
+  Gelu,
+  GeluGrad,
   GeneralRelu,
   GeneralReluGrad,
   registerKernel,
@@ -46,6 +48,8 @@ export function runMap(
 export function registerElementwise(ctx: Context): void {
   registerKernel("wasm", Silu, ({ x }) => ({ y: runMap(ctx, MapOp.silu, x) }));
   registerKernel("wasm", SiluGrad, ({ x, dy }) => ({ dx: runMap(ctx, MapOp.siluGrad, x, { b: dy }) }));
+  registerKernel("wasm", Gelu, ({ x }) => ({ y: runMap(ctx, MapOp.gelu, x) }));
+  registerKernel("wasm", GeluGrad, ({ x, dy }) => ({ dx: runMap(ctx, MapOp.geluGrad, x, { b: dy }) }));
   registerKernel(
     "wasm",
     GeneralRelu,
