@@ -162,7 +162,12 @@ export class DataLoader implements Loader {
   }
 
   async #batch(order: Int32Array, i: number, seed: number): Promise<Batch> {
-    const arrays = await this.dataset.items(order.subarray(i * this.batchSize, (i + 1) * this.batchSize));
+    const indices = order.subarray(i * this.batchSize, (i + 1) * this.batchSize);
+    const arrays = await this.dataset.items(indices);
+    if (arrays.length === 0 || arrays.some(({ shape }) => shape[0] !== indices.length)) {
+      const shapes = arrays.map(({ shape }) => `[${shape}]`).join(", ");
+      throw new Error(`DataLoader: the dataset gives ${shapes || "no array"} for ${indices.length} items`);
+    }
     // A stream for each batch, so that a resumed pass draws what an unbroken one does.
     const generator = new Generator(seed);
     generator.state = { seed, counter: i * 2 ** 32 };
@@ -188,7 +193,8 @@ export interface StreamOptions {
 
 /**
  * A loader whose batches come from a generator or any other stream.
- * @param pass begins a pass; called anew for each
+ * @param pass begins a pass, as a generator function does; called anew for each
+ * @throws TypeError if it is no function, such as a generator that is under way.
  *
  * @example
  * ```ts
@@ -210,6 +216,11 @@ export function loaderOf(
   pass: () => Iterable<Batch> | AsyncIterable<Batch>,
   { length, size }: StreamOptions = {},
 ): Loader {
+  if (typeof pass !== "function") {
+    throw new TypeError(
+      `loaderOf takes a function that begins a pass, such as a generator function, not ${pass}`,
+    );
+  }
   async function* batches(skip = 0): AsyncGenerator<Batch> {
     let i = 0;
     for await (const batch of pass()) if (i++ >= skip) yield batch;

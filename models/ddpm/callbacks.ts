@@ -1,5 +1,5 @@
 /** Training a model of noise: both of the lesson's forms. */
-import { Callback, Generator, type Learner, perFit } from "../../core/mod.ts";
+import { Callback, Generator, HostArray, type Learner, perFit } from "../../core/mod.ts";
 import { ORDER, TrainCB } from "../../callbacks/mod.ts";
 import { noisify } from "./noisify.ts";
 import { linearSchedule, type Schedule } from "./schedule.ts";
@@ -47,8 +47,11 @@ export class DDPMCB extends Callback {
     this.#evaluation(learn).seed = EVALUATION_SEED;
   }
 
-  /** Noises the batch. */
+  /** Noises the batch. @throws Error if it is still on the host. */
   override beforeBatch(learn: Learner): void {
+    if (learn.batch[0] instanceof HostArray) {
+      throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
+    }
     const generator = learn.training === false ? this.#evaluation(learn) : this.#generator;
     learn.batch = noisify(learn.batch[0], this.schedule, { generator });
   }

@@ -141,6 +141,21 @@ Deno.test("a dataset of any kind: computed, any number of arrays, from a promise
   assertEquals(asked, [[0, 1, 2], [3, 4]]);
 });
 
+Deno.test("a dataset that gives other than was asked for, and a stream that cannot begin anew are refused", async () => {
+  const cases: [shapes: number[][], message: string][] = [
+    [[[2, 3], [1]], "the dataset gives [2,3], [1] for 2 items"],
+    [[[]], "gives [] for 2 items"],
+    [[], "gives no array for 2 items"],
+  ];
+  for (const [shapes, message] of cases) {
+    const items = () =>
+      shapes.map((shape) => new HostArray(new Uint8Array(shape.reduce((a, b) => a * b, 1)), shape));
+    await assertRejects(() => labels(new DataLoader({ length: 4, items }, { batchSize: 2 })), Error, message);
+  }
+  const underWay = (function* (): Generator<Batch> {})();
+  assertThrows(() => loaderOf(underWay as never), TypeError, "loaderOf takes a function that begins a pass");
+});
+
 Deno.test("an error in a batch made ahead comes out in its turn, and the loader can be used again", async () => {
   let broken = true;
   const transform = (x: HostArray) => {

@@ -1,5 +1,5 @@
 /** The lesson's ways to train a model of noise. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   Adam,
   ArrayDataset,
@@ -110,4 +110,15 @@ Deno.test("a model that is trained on a respaced schedule is told its timesteps"
   await new TrainLearner(new UNet(TINY), stripes(), { lr: 1e-3, cbs }).fit(1);
   await told.flush();
   assertEquals(new Set(told.values.t), new Set([999]));
+});
+
+Deno.test("without DeviceCB the error says so", async () => {
+  const learn = new TrainLearner(new UNet(TINY), stripes(), { lr: 1e-3, cbs: [new DDPMCB()] });
+  await assertRejects(
+    () => learn.fit(1),
+    Error,
+    "The batch is still on the host: add DeviceCB to the callbacks",
+  );
+  const other = new Learner(new UNet2DModel(TINY), stripes(), { lr: 1e-3, cbs: [new DDPMTrainCB()] });
+  await assertRejects(() => other.fit(1), Error, "add DeviceCB");
 });
