@@ -47,11 +47,16 @@ export async function renderPlot(spec: Record<string, unknown>): Promise<string>
   }
 }
 
+/** Whether an axis of this scale has a place for the number. */
+function isShown(value: number, scale: "linear" | "log"): boolean {
+  return Number.isFinite(value) && (scale === "linear" || value > 0);
+}
+
 /** Lines of fewer points get them marked. */
 const FEW_POINTS = 50;
 
 /**
- * A line plot as SVG. Points that are not finite are left out; lines of fewer than 50 points get their points marked.
+ * A line plot as SVG. Points that an axis has no place for (NaN; 0 on a log scale) are left out; lines of fewer than 50 points get their points marked.
  *
  * @example
  * ```ts
@@ -64,7 +69,7 @@ const FEW_POINTS = 50;
 export function linePlot(plot: LinePlot): Promise<string> {
   const { series, x, y, title, xScale = "linear", yScale = "linear", width = 560, height = 320 } = plot;
   const values = Object.entries(series).flatMap(([name, points]) =>
-    points.filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y)).map((p) => ({ ...p, name }))
+    points.filter((p) => isShown(p.x, xScale) && isShown(p.y, yScale)).map((p) => ({ ...p, name }))
   );
   const few = Object.entries(series).filter(([, points]) => points.length < FEW_POINTS).map(([name]) => name);
   const encoding = {

@@ -8,7 +8,7 @@ export interface ShowOptions {
   titles?: readonly string[];
   /** Images in a row, at least 1; default the square root of their number, rounded up. */
   columns?: number;
-  /** Screen pixels a pixel; default as many as make an image about 96 wide. */
+  /** Screen pixels a pixel, over 0; default as many as make an image about 96 wide. */
   scale?: number;
   /** Values shown as black and white, the first below the second; default [0, 1]. */
   range?: [low: number, high: number];
@@ -23,7 +23,7 @@ const GAP_PIXELS = 6, TITLE_PIXELS = 16, IMAGE_PIXELS = 96;
  * Lays images out in a grid, each with its title. Source: miniai's `show_images`.
  * @param images [N,H,W,C], C 1 or 3
  * @returns an SVG document
- * @throws Error if there are titles, but not one for each image.
+ * @throws Error if there are titles, but not one for each image. RangeError for options out of their range.
  *
  * @example
  * ```ts
@@ -39,7 +39,13 @@ export function showImages(images: HostArray, options: ShowOptions = {}): string
   if (titles && titles.length !== n) {
     throw new Error(`showImages got ${titles.length} titles for ${n} images`);
   }
-  const scale = options.scale ?? Math.max(1, Math.round(IMAGE_PIXELS / w));
+  if (!Number.isInteger(columns) || columns < 1) {
+    throw new RangeError(`showImages: columns is a whole number from 1 on, not ${columns}`);
+  }
+  const { scale = Math.max(1, Math.round(IMAGE_PIXELS / w)) } = options;
+  if (!(scale > 0 && scale < Infinity)) {
+    throw new RangeError(`showImages: scale is over 0, not ${scale}`);
+  }
   const head = titles ? TITLE_PIXELS : 0;
   const cellWidth = w * scale + GAP_PIXELS, cellHeight = h * scale + head + GAP_PIXELS;
   const cells = Array.from({ length: n }, (_, i) => {
