@@ -90,6 +90,40 @@ console.log((await tf.add(tf.scalar(1), 1).data())[0]);`,
   },
 );
 
+Deno.test("a WASM device that does not start is an error, and can be tried again", wasmOnly, async () => {
+  const out = await script(
+    `import { tf, useDevice } from "MOD";
+const { instantiate } = WebAssembly;
+WebAssembly.instantiate = () => Promise.reject(new Error("not today"));
+await useDevice("wasm", { threads: 2, log: null }).catch((error) => console.log(error.message));
+WebAssembly.instantiate = instantiate;
+await useDevice("wasm", { threads: 2, log: null });
+console.log((await tf.add(tf.scalar(1), 1).data())[0]);
+Deno.exit(0);`,
+    {},
+    ["--allow-read", "--allow-sys"],
+  );
+  assertEquals(out, "The WASM backend did not start: Error: not today\n2\n");
+});
+
+Deno.test("a second copy of the library is refused, by both addresses", async () => {
+  const out = await script(
+    `import { useDevice } from "MOD";
+const copy = await import("DEVICE?copy");
+await useDevice(undefined, { log: null });
+await copy.useDevice(undefined, { log: null }).catch((error) => console.log(error.message));
+Deno.exit(0);`,
+    { DENOISE_DEVICE: device.name },
+    ["--allow-read", "--allow-sys"],
+  );
+  const address = new URL("../core/device/device.ts", import.meta.url).href;
+  assertEquals(
+    out,
+    `useDevice: another copy of Denoise uses a device in this program, ${address}; this one is ${address}?copy. ` +
+      "Import one of them\n",
+  );
+});
+
 Deno.test("a constant is made once, and freed when its owner is garbage", async () => {
   const out = await script(
     `import { tf, useDevice } from "MOD";
@@ -114,7 +148,8 @@ Deno.exit(0);`,
 /** Runs a script on its own and gives what it printed. */
 async function script(source: string, env: Record<string, string>, args: string[] = []): Promise<string> {
   const text = source.replace("MOD", new URL("../mod.ts", import.meta.url).href)
-    .replace("CONSTANTS", new URL("../core/device/constants.ts", import.meta.url).href);
+    .replace("CONSTANTS", new URL("../core/device/constants.ts", import.meta.url).href)
+    .replace("DEVICE", new URL("../core/device/device.ts", import.meta.url).href);
   const path = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(path, text);
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -100,7 +100,13 @@ async function choose(choice: DeviceChoice | undefined, options: DeviceOptions):
     return current;
   }
   requireNoTensors(asked);
-  current = await start(asked, threads, shared);
+  const leave = claimDevice();
+  try {
+    current = await start(asked, threads, shared);
+  } catch (error) {
+    if (!current) leave();
+    throw error;
+  }
   log?.(`Device: ${current.name} (${current.detail}): ${current.reason}`);
   return current;
 }
@@ -124,6 +130,21 @@ function requireThreads(what: string, threads: unknown): void {
   if (Number.isInteger(threads) && (threads as number) >= 1 && (threads as number) <= MAX_THREADS) return;
   throw new RangeError(
     `${what} is a whole number from 1 to ${MAX_THREADS}, not ${JSON.stringify(threads)}`,
+  );
+}
+
+/**
+ * Makes this copy of the library the one that uses devices in this program; two would replace each other's kernels.
+ * @returns what takes that back
+ * @throws Error if another copy does
+ */
+function claimDevice(): () => void {
+  const key = Symbol.for("@denoise/denoise device"),
+    places = globalThis as unknown as Record<symbol, unknown>;
+  const here = import.meta.url, there = places[key] ??= here;
+  if (there === here) return () => delete places[key];
+  throw new Error(
+    `useDevice: another copy of Denoise uses a device in this program, ${there}; this one is ${here}. Import one of them`,
   );
 }
 

@@ -42,7 +42,10 @@ let context: Promise<Context> | undefined;
  * @param shared whether the memory is shared with them; without it there is only the caller's
  */
 export function startWasm(threads: number, shared = true): Promise<Context> {
-  context ??= start(threads, shared);
+  context ??= start(threads, shared).catch((error) => {
+    context = undefined; // so that it can be tried again
+    throw error;
+  });
   return context;
 }
 
