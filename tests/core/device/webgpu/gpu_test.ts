@@ -118,3 +118,15 @@ Deno.test(
     assertEquals(await numbers(wide), [3, 4, 1, 2, 3, 4, 7, 8, 5, 6, 7, 8]);
   },
 );
+
+Deno.test("what no kernel has written is NaN or 1000 in these tests", onGpu, async () => {
+  const gpu = currentGpu()!, y = gpu.output([5]);
+  gpu.run("FirstOnly", {
+    write: { y },
+    groups: [1],
+    shader: () => ({ threads: 1, body: "y[0] = 2.0;" }),
+  });
+  const [first, ...rest] = await numbers(tf.engine().makeTensorFromTensorInfo(y));
+  assertEquals(first, 2);
+  assert(rest.every((v) => Number.isNaN(v) || v === 1000), `${rest}`);
+});
