@@ -90,8 +90,8 @@ export class Gpu {
     // What is read after a failure is not what was computed.
     const read = backend.read.bind(backend);
     backend.read = async (dataId: object) => {
-      const { shape, dtype } = backend.tensorMap.get(dataId);
-      if (size(shape) === 0) return tf.util.getTypedArrayFromDType(dtype, 0);
+      const data = backend.tensorMap.has(dataId) ? backend.tensorMap.get(dataId) : undefined;
+      if (data && size(data.shape) === 0) return tf.util.getTypedArrayFromDType(data.dtype, 0);
       const values = await read(dataId).catch(async (error: Error) => {
         await new Promise((resolve) => setTimeout(resolve, REPORT_WAIT_MS));
         if (!this.#refusal) this.#fail(`The WebGPU device could not be read (${error.message})`);
