@@ -11,6 +11,15 @@ export interface TimestepEmbeddingOptions {
   maxPeriod?: number;
 }
 
+/** 2π in two parts, the first of so few bits that its product with up to 2¹⁵ turns is exact in float32. */
+const TURN = [6.28125, 2 * Math.PI - 6.28125];
+
+/** Angles less whole turns: WGSL promises sines and cosines of −π to π alone. */
+function withoutTurns(angles: Tensor): Tensor {
+  const turns = tf.floor(tf.add(tf.div(angles, 2 * Math.PI), 0.5));
+  return tf.sub(tf.sub(angles, tf.mul(turns, TURN[0])), tf.mul(turns, TURN[1]));
+}
+
 /**
  * Sinusoidal embedding of timesteps (Vaswani et al. 2017, section 3.5; Diffusers' `get_timestep_embedding`).
  * @param t timesteps [N]
@@ -33,7 +42,7 @@ export function timestepEmbedding(
     const powers = Array.from({ length: half }, (_, i) => -Math.log(maxPeriod) * i / (half - freqShift));
     return tf.tensor2d(powers.map(Math.exp), [1, half]);
   });
-  const angles = tf.mul(tf.reshape(tf.cast(t, "float32"), [-1, 1]), frequencies);
+  const angles = withoutTurns(tf.mul(tf.reshape(tf.cast(t, "float32"), [-1, 1]), frequencies));
   const [sin, cos] = [tf.sin(angles), tf.cos(angles)];
   const both = tf.concat(flipSinToCos ? [cos, sin] : [sin, cos], 1);
   return dim % 2 ? tf.pad(both, [[0, 0], [0, 1]]) : both;

@@ -4,6 +4,14 @@ import { DownBlock, UNetMidBlock2D, UpBlock } from "./blocks.ts";
 import { completeConfig, type UNet2DConfig } from "./config.ts";
 import { TimestepEmbedding, timestepEmbedding } from "./embedding.ts";
 
+/** A timestep for each of n images: of one for all, or of n. */
+function stepsOf(t: Tensor | number, n: number): Tensor {
+  if (typeof t === "number") return tf.fill([n], t);
+  if (t.size === 1) return tf.tile(tf.reshape(t, [1]), [n]);
+  if (t.shape.length === 1 && t.size === n) return t;
+  throw new Error(`UNet2DModel: t has the shape [${t.shape}]; ${n} images take one timestep, or [${n}]`);
+}
+
 /**
  * The network behind {@link UNet2DModel}, without a forward of its own: subclasses decide how inputs come and outputs go.
  */
@@ -84,18 +92,20 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
    * @param x noisy images [N,H,W,in_channels]
    * @param t timesteps [N], or one for all
    * @returns [N,H,W,out_channels]
-   * @throws Error if the downsamplers do not divide the image.
+   * @throws Error if x is of other channels, the downsamplers do not divide it, or there are not as many timesteps.
    */
   protected predict(x: Tensor, t: Tensor | number): Tensor {
     const c = this.#config;
+    if (x.shape.length !== 4 || x.shape[3] !== c.in_channels) {
+      throw new Error(`UNet2DModel takes images [N,H,W,${c.in_channels}], not [${x.shape}]`);
+    }
     const [n, h, w] = x.shape, factor = 2 ** (c.block_out_channels.length - 1);
     if (h % factor || w % factor) {
       throw new Error(
         `An image of ${h}×${w} does not halve ${Math.log2(factor)} times: pad it to a multiple of ${factor}`,
       );
     }
-    const steps = typeof t === "number" ? tf.fill([n], t) : t;
-    const embedded = timestepEmbedding(steps, c.block_out_channels[0], {
+    const embedded = timestepEmbedding(stepsOf(t, n), c.block_out_channels[0], {
       flipSinToCos: c.flip_sin_to_cos,
       freqShift: c.freq_shift,
     });

@@ -1,6 +1,6 @@
 /** The sinusoidal embedding of timesteps. */
-import { assertEquals, assertThrows } from "@std/assert";
-import { tf, timestepEmbedding } from "../../../mod.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { type TensorInfo, tf, timestepEmbedding } from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
 
 /** The definition: sines and cosines of t at `half` frequencies. */
@@ -20,6 +20,40 @@ Deno.test("timestepEmbedding by its definition, with Diffusers' default of freqS
       return sines.concat(cosines);
     });
     await assertClose(timestepEmbedding(t, 8, { freqShift }), expected, 1e-3, `freqShift ${freqShift}`);
+  }
+});
+
+Deno.test("timestepEmbedding: sines and cosines are asked for from −π to π alone, as WGSL promises them", async () => {
+  const { sin, cos } = {
+    sin: tf.getKernel("Sin", tf.getBackend()),
+    cos: tf.getKernel("Cos", tf.getBackend()),
+  };
+  const asked: Promise<ArrayLike<number>>[] = [];
+  for (const kernel of [sin, cos]) {
+    tf.unregisterKernel(kernel.kernelName, kernel.backendName);
+    tf.registerKernel({
+      ...kernel,
+      kernelFunc: (call) => {
+        asked.push(Promise.resolve(tf.backend().read((call.inputs.x as TensorInfo).dataId)) as never);
+        return kernel.kernelFunc(call);
+      },
+    });
+  }
+  try {
+    const t = tf.tensor1d(Array.from({ length: 1000 }, (_, i) => i), "int32");
+    const embedded = await numbers(timestepEmbedding(t, 8, { maxPeriod: 100 }));
+    const angles = (await Promise.all(asked)).flatMap((values) => Array.from(values));
+    assert(angles.length === 8000 && angles.every((angle) => Math.abs(angle) <= Math.PI + 1e-6));
+    await assertClose(
+      embedded.filter((_, i) => i % 8 === 0),
+      Array.from({ length: 1000 }, (_, i) => Math.sin(i)),
+      1e-4,
+    );
+  } finally {
+    for (const kernel of [sin, cos]) {
+      tf.unregisterKernel(kernel.kernelName, kernel.backendName);
+      tf.registerKernel(kernel);
+    }
   }
 });
 

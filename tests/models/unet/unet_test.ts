@@ -96,6 +96,8 @@ Deno.test("one timestep for all equals the same for each; the lesson's parameter
   const model = tiny(), x = nhwc("x");
   const one = model.call(x, 7).sample, each = model.call(x, tf.tensor1d([7, 7])).sample;
   await assertClose(one, each, 1e-6);
+  await assertClose(model.call(x, tf.scalar(7)).sample, each, 1e-6);
+  await assertClose(model.call(x, tf.tensor1d([7], "int32")).sample, each, 1e-6);
   const lesson = new UNet2DModel({
     in_channels: 1,
     out_channels: 1,
@@ -105,6 +107,17 @@ Deno.test("one timestep for all equals the same for each; the lesson's parameter
   assertEquals(lesson.parameterCount(), 1_695_457);
 });
 
-Deno.test("an image that the downsamplers do not divide is refused", () => {
+Deno.test("images and timesteps that do not fit are refused", () => {
+  assertThrows(
+    () => tiny().call(tf.zeros([1, 16, 16, 3]), 0),
+    Error,
+    "takes images [N,H,W,1], not [1,16,16,3]",
+  );
+  assertThrows(() => tiny().call(tf.zeros([16, 16, 1]), 0), Error, "not [16,16,1]");
+  assertThrows(
+    () => tiny().call(tf.zeros([3, 16, 16, 1]), tf.zeros([2])),
+    Error,
+    "3 images take one timestep",
+  );
   assertThrows(() => tiny().call(tf.zeros([1, 15, 16, 1]), 0), Error, "15×16 does not halve 1 times");
 });
