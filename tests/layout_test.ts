@@ -228,3 +228,19 @@ rule("every callback is in docs/callbacks.md", async () => {
   assert(callbacks.length > 20);
   return callbacks.map(([name]) => name).filter((name) => !docs.includes(`\`${name}`));
 });
+
+/** Parts of others, tested with those. */
+const PARTS = ["mod", "attach", "checkpoint_file", "order", "fashion_mnist_subset.gen"];
+
+rule("each callback, dataset and part of a model is tested in a file of its name", async () => {
+  const tests = new Set(await filesOf("tests"));
+  const folders = [
+    "callbacks",
+    "datasets",
+    ...Object.keys(ARROWS).filter((member) => member.startsWith("models/")),
+  ];
+  return folders.flatMap((folder) =>
+    namesIn(folder).filter((name) => !PARTS.includes(name))
+      .map((name) => `tests/${folder}/${name}_test.ts`)
+  ).filter((path) => !tests.has(path));
+});

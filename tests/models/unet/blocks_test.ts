@@ -1,0 +1,55 @@
+/** The U-Net's parts by themselves; all together are compared with Diffusers in unet_test.ts. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { F, type Tensor, tf, unet } from "../../../mod.ts";
+import { assertClose, random } from "../../support.ts";
+
+const NORM = { groups: 2, eps: 1e-5 };
+
+Deno.test("ResnetBlock2D by hand, with a shortcut and a scale", async () => {
+  const block = new unet.ResnetBlock2D({
+    ...NORM,
+    inChannels: 4,
+    outChannels: 6,
+    tembChannels: 3,
+    outputScaleFactor: 2,
+  });
+  const x = random([2, 5, 5, 4], 1), temb = random([2, 3], 2);
+  const h = tf.add(
+    block.conv1.call(block.norm1.call(x)),
+    tf.reshape(block.time_emb_proj.call(temb), [2, 1, 1, 6]),
+  );
+  const sum = tf.add(block.conv2.call(block.norm2.call(h as Tensor)), block.conv_shortcut!.call(x));
+  await assertClose(block.call(x, temb), tf.div(sum, 2) as Tensor, 1e-5);
+  const same = new unet.ResnetBlock2D({ ...NORM, inChannels: 4, outChannels: 4, tembChannels: 3 });
+  assertEquals(same.conv_shortcut, null);
+});
+
+Deno.test("AttentionBlock by hand; heads that do not divide the channels are named", async () => {
+  const block = new unet.AttentionBlock({ ...NORM, channels: 4, headDim: 2, rescaleOutputFactor: 2 });
+  const x = random([2, 3, 3, 4], 3), tokens = tf.reshape(block.group_norm.call(x), [2, 9, 4]);
+  const attended = F.attention(block.query.call(tokens), block.key.call(tokens), block.value.call(tokens), 2);
+  const sum = tf.add(tf.reshape(block.proj_attn.call(attended), [2, 3, 3, 4]), x);
+  await assertClose(block.call(x), tf.div(sum, 2) as Tensor, 1e-5);
+  assertEquals(new unet.AttentionBlock({ ...NORM, channels: 4, headDim: null }).heads, 1);
+  assertThrows(() => new unet.AttentionBlock({ ...NORM, channels: 4, headDim: 3 }), Error, "heads of 3");
+});
+
+Deno.test("Downsample2D with padding 0: one row and column of zeros follow the last; Upsample2D doubles", async () => {
+  const down = new unet.Downsample2D(2, 0), x = random([1, 4, 6, 2], 4);
+  const padded = tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]]) as Tensor;
+  await assertClose(down.call(x), F.conv2d(padded, down.conv.weight, down.conv.bias, { stride: 2 }), 1e-5);
+  assertEquals(down.call(x).shape, [1, 2, 3, 2]);
+  assertEquals(new unet.Downsample2D(2, 1).call(x).shape, [1, 2, 3, 2]);
+  assertEquals(new unet.Upsample2D(2).call(x).shape, [1, 8, 12, 2]);
+});
+
+Deno.test("DownBlock gives a state a layer, and UpBlock takes one for each, the last first", () => {
+  const shared = { ...NORM, tembChannels: 3, addAttention: true, headDim: 2, layers: 2 };
+  const options = { ...shared, inChannels: 2, outChannels: 4 };
+  const down = new unet.DownBlock({ ...options, addDownsample: true, downsamplePadding: 1 });
+  const temb = random([1, 3], 6), states = down.call(random([1, 4, 4, 2], 5), temb);
+  assertEquals(states.map((s) => s.shape), [[1, 4, 4, 4], [1, 4, 4, 4], [1, 2, 2, 4]]);
+  const up = new unet.UpBlock({ ...options, prevOutputChannel: 6, addUpsample: true });
+  const skips = [random([1, 4, 4, 2], 7), random([1, 4, 4, 4], 8)];
+  assertEquals(up.call(random([1, 4, 4, 6], 9), skips, temb).shape, [1, 8, 8, 4]);
+});
