@@ -52,6 +52,7 @@ function lines({ ours, stock }: GpuRow): Line[] {
     compare("MB of buffers held", ours.held / MB, stock && stock.held / MB, 1),
     compare("uploads", ours.uploads, stock?.uploads),
     compare("bytes uploaded", ours.uploaded, stock?.uploaded),
+    compare("µs of the program a dispatch", ours.program, stock?.program, 1),
     compare("shaders compiled by the first step", ours.compilations[0], stock?.compilations[0]),
     compare("shaders compiled by a later one", ours.compilations[1], stock?.compilations[1]),
     compare("ms of the device, all kernels", a.ms, b?.ms, 1),

@@ -8,7 +8,8 @@ export {
   type DeviceOptions,
   useDevice,
 } from "./device/device.ts";
-export type { DeviceError, DispatchListener, EachElement, Gpu } from "./device/webgpu/gpu.ts";
+export type { DispatchListener, EachElement, Gpu } from "./device/webgpu/gpu.ts";
+export type { DeviceError } from "./device/webgpu/problems.ts";
 export type { Dispatch, Shader } from "./device/webgpu/shader.ts";
 export { constant } from "./device/constants.ts";
 export { breathe } from "./event_loop.ts";

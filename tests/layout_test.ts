@@ -21,7 +21,7 @@ const ARROWS: Record<string, string[]> = {
 const KERNELS: Record<string, string[]> = {
   "core/device/wasm/assembly": ["abi", "args", "index", "row", "simd", "tile"],
   "core/device/wasm/kernels": ["context"],
-  "core/device/webgpu": ["chunks", "gather", "gpu", "product", "shader", "start"],
+  "core/device/webgpu": ["chunks", "gather", "gpu", "problems", "product", "shader", "start"],
 };
 
 /** Ops that run by their reference on WASM. */

@@ -2,16 +2,11 @@
 import { setPace } from "../../event_loop.ts";
 import { tf } from "../../tf.ts";
 import type { DataType, TensorInfo } from "../../tf.ts";
+import { DeviceError, guardBuffers, Problems } from "./problems.ts";
 import { type Dispatch, Pipelines, type Shader } from "./shader.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
-
-/** The device is lost or out of memory, or it refused a command. */
-export class DeviceError extends Error {
-  /** The kind of error. */
-  override name = "DeviceError";
-}
 
 /** A run of a kernel with a thread an element. */
 export interface EachElement extends Omit<Dispatch, "groups" | "shader"> {
@@ -26,12 +21,8 @@ export type DispatchListener = (kernel: string, bytes: number) => void;
 const DISPATCHES_A_SUBMIT = 64;
 /** Turns of a loop (batches, sampling steps) that may be under way at once. */
 const MAX_TURNS_AHEAD = 2;
-/** How long after the first command that fails the device may report why. */
-const REPORT_WAIT_MS = 20;
 /** Most buffers of sizes that are kept; then they are made anew. */
 const MAX_KEPT_SIZES = 4096;
-/** A tensor of no elements has a buffer too: an empty one cannot be bound. */
-const MIN_BUFFER_BYTES = 4;
 /** Threads of a workgroup of a kernel with a thread an element. */
 const EACH_THREADS = 64;
 /** Most workgroups along the first axis of a grid of one dimension. */
@@ -47,15 +38,12 @@ export class Gpu {
   half = false;
   /** Called at every dispatch; null for no one. */
   onDispatch: DispatchListener | null = null;
-  /** What ended the device's use, if anything has: every kernel and read throws it from then on. */
-  failure: DeviceError | null = null;
   /**
    * The pipelines by key.
    * @internal
    */
   readonly pipelines: Pipelines;
-  /** A command that the device would not do; the next kernel or read throws it, and the device goes on. */
-  #refusal: DeviceError | null = null;
+  readonly #problems: Problems;
   readonly #turns: Promise<unknown>[] = [];
   readonly #sizes = new Map<string, GPUBuffer>();
 
@@ -75,45 +63,17 @@ export class Gpu {
     this.backend = backend;
     this.device = backend.device;
     this.limits = this.device.limits;
-    this.pipelines = new Pipelines(this.device, (problem) => this.#refuse(problem), debug);
-    this.device.addEventListener("uncapturederror", (event) => {
-      const { error } = event as GPUUncapturedErrorEvent;
-      if (error instanceof GPUOutOfMemoryError) {
-        this.#fail(`The WebGPU device is out of memory: use a smaller batch (${error.message})`);
-      } else this.#refuse(error.message);
-    });
-    this.device.lost.then(({ reason, message }) => {
-      this.#fail(
-        `The WebGPU device was lost (${reason || "unknown reason"}${message ? `: ${message}` : ""})`,
-      );
-    });
-    // What is read after a failure is not what was computed.
-    const read = backend.read.bind(backend);
-    backend.read = async (dataId: object) => {
-      const data = backend.tensorMap.has(dataId) ? backend.tensorMap.get(dataId) : undefined;
-      if (data && size(data.shape) === 0) return tf.util.getTypedArrayFromDType(data.dtype, 0);
-      const values = await read(dataId).catch(async (error: Error) => {
-        await new Promise((resolve) => setTimeout(resolve, REPORT_WAIT_MS));
-        if (!this.#refusal) this.#fail(`The WebGPU device could not be read (${error.message})`);
-      });
-      this.#throwProblems();
-      return values;
-    };
-    const { bufferManager } = backend, acquire = bufferManager.acquireBuffer.bind(bufferManager);
-    const most = Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize);
-    bufferManager.acquireBuffer = (bytes: number, ...rest: unknown[]) => {
-      if (bytes <= most) return acquire(Math.max(bytes, MIN_BUFFER_BYTES), ...rest);
-      throw new DeviceError(
-        `A tensor of ${bytes} bytes is too large for this WebGPU device, whose largest is ${most}: use a smaller batch`,
-      );
-    };
+    this.#problems = new Problems(this.device);
+    this.pipelines = new Pipelines(this.device, (problem) => this.#problems.refuse(problem), debug);
+    this.#problems.guardReads(backend);
+    guardBuffers(backend, this.limits);
     setPace(() => this.#catchUp());
     tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", DISPATCHES_A_SUBMIT);
   }
 
   /** Submits what is recorded, and waits while the device is more than {@link MAX_TURNS_AHEAD} turns behind. */
   async #catchUp(): Promise<void> {
-    this.#throwProblems();
+    this.#problems.throwAny();
     if (this.backend.commandEncoder) {
       this.backend.endComputePassEncoder();
       this.backend.submitQueue();
@@ -122,24 +82,9 @@ export class Gpu {
     if (this.#turns.length > MAX_TURNS_AHEAD) await this.#turns.shift();
   }
 
-  #fail(problem: string): void {
-    this.failure ??= new DeviceError(
-      `${problem}. Nothing more can be computed on it in this process; a checkpoint can be resumed in another, ` +
-        'also on `useDevice("wasm")`',
-    );
-  }
-
-  #refuse(problem: string): void {
-    this.#refusal ??= new DeviceError(
-      `The WebGPU device refused a command, and what was computed since is not right: ${problem}`,
-    );
-  }
-
-  /** @throws DeviceError for what the device reported, a refused command once. */
-  #throwProblems(): void {
-    const problem = this.failure ?? this.#refusal;
-    this.#refusal = null;
-    if (problem) throw problem;
+  /** What ended the device's use, if anything has: every kernel and read throws it from then on. */
+  get failure(): DeviceError | null {
+    return this.#problems.failure;
   }
 
   /** Whether shaders may use f16. */
@@ -177,7 +122,7 @@ export class Gpu {
 
   /** Records a run of a kernel. */
   run(kernel: string, dispatch: Dispatch): void {
-    this.#throwProblems();
+    this.#problems.throwAny();
     const { read = {}, write } = dispatch, [x, y = 1, z = 1] = dispatch.groups;
     if (x * y * z === 0) return;
     const most = this.limits.maxComputeWorkgroupsPerDimension;
