@@ -1,9 +1,19 @@
 /** AccumulateGradCB. */
-import { Callback, copyOf, type Json, type Learner, perFit, type Tensor } from "../core/mod.ts";
+import {
+  Callback,
+  copyOf,
+  type Json,
+  type Learner,
+  type Parameter,
+  perFit,
+  type Tensor,
+  tf,
+} from "../core/mod.ts";
 import { ORDER } from "./order.ts";
 
 /**
  * Steps once every n batches, on the mean of their gradients; the last batches of an epoch step with what there is.
+ * A batch that is cancelled before its step does not count.
  *
  * @example
  * ```ts
@@ -31,7 +41,15 @@ export class AccumulateGradCB extends Callback {
   override order: number = ORDER.accumulateGradCB;
   /** How many batches' gradients are averaged. */
   readonly batches: number;
-  readonly #fit = perFit(() => ({ waiting: 0 }));
+  readonly #fit = perFit(() => ({
+    /** Batches that wait for a step. */
+    waiting: 0,
+    /** Their gradients, while those of another are computed. */
+    sums: [] as (Tensor | null)[],
+    /** Whether the gradients of the batch are among those that wait. */
+    counted: true,
+    flushing: false,
+  }));
 
   /**
    * Averages gradients.
@@ -47,19 +65,52 @@ export class AccumulateGradCB extends Callback {
 
   /** Holds the step and the clearing of gradients back until enough batches wait. */
   override beforeFit(learn: Learner): void {
-    const fit = this.#fit(learn);
-    const due = () => fit.waiting >= this.batches || learn.iter + 1 === learn.dl.length;
-    learn.current.wrap("step", (step) => () => {
-      fit.waiting++;
+    const fit = this.#fit(learn), { current, model } = learn;
+    const due = () => fit.flushing || fit.waiting >= this.batches || learn.iter + 1 === learn.dl.length;
+    current.wrap("backward", (backward) => () => {
+      // The sum of the batches before, until this one counts.
+      fit.sums = fit.waiting ? model.parameters().map((p) => takeGrad(p)) : [];
+      fit.counted = false;
+      return backward();
+    });
+    current.wrap("step", (step) => () => {
+      if (!fit.flushing) {
+        model.parameters().forEach((p, i) => addGrad(p, fit.sums[i]));
+        fit.sums = [];
+        fit.counted = true;
+        fit.waiting++;
+      }
       if (!due()) return;
-      for (const p of learn.model.parameters()) p.scaleGrad(1 / fit.waiting);
+      for (const p of model.parameters()) p.scaleGrad(1 / fit.waiting);
       return step();
     });
-    learn.current.wrap("zeroGrad", (zeroGrad) => () => {
+    current.wrap("zeroGrad", (zeroGrad) => () => {
       if (!due()) return;
       fit.waiting = 0;
       return zeroGrad();
     });
+  }
+
+  /** Takes back the gradients of a batch that was cancelled before its step. */
+  override cleanupBatch(learn: Learner): void {
+    const fit = this.#fit(learn);
+    if (fit.counted) return;
+    learn.model.parameters().forEach((p, i) => {
+      p.zeroGrad();
+      addGrad(p, fit.sums[i]);
+    });
+    fit.sums = [];
+    fit.counted = true;
+  }
+
+  /** Steps with what is left, where the pass's last batch did not. */
+  override async afterEpoch(learn: Learner): Promise<void> {
+    const fit = this.#fit(learn);
+    if (!learn.training || fit.waiting === 0) return;
+    fit.flushing = true;
+    await learn.within("step", () => learn.step());
+    await learn.within("zeroGrad", () => learn.zeroGrad());
+    fit.flushing = false;
   }
 
   /** The number of batches that wait for a step. */
@@ -84,4 +135,22 @@ export class AccumulateGradCB extends Callback {
       if (tensors[name]) p.setGrad(copyOf(tensors[name]));
     }
   }
+}
+
+/** Takes a parameter's gradient from it. */
+function takeGrad(p: Parameter): Tensor | null {
+  const { grad } = p;
+  p.grad = null;
+  return grad;
+}
+
+/** Adds a sum to a parameter's gradient; the sum is no longer the caller's. */
+function addGrad(p: Parameter, sum: Tensor | null | undefined): void {
+  if (!sum) return;
+  if (!p.grad) {
+    p.grad = sum;
+    return;
+  }
+  p.setGrad(tf.add(sum, p.grad));
+  sum.dispose();
 }

@@ -17,7 +17,7 @@ export interface CheckpointOptions {
   path: string;
   /** Training batches between saves inside an epoch; default none. Each epoch's end is always saved. */
   everyBatches?: number;
-  /** Whether to go on from the file, if it is there; default false. */
+  /** Whether the first fit goes on from the file; default false. */
   resume?: boolean;
 }
 
@@ -68,6 +68,8 @@ export class CheckpointCB extends Callback {
     /** The training loader's state when the pass began. */
     order: null as Json,
   }));
+  /** Whether the next fit that trains goes on from the file. */
+  #resume: boolean;
   /** The state of the fit that is running. */
   #running: { stopping: boolean } | null = null;
 
@@ -78,6 +80,7 @@ export class CheckpointCB extends Callback {
   constructor(options: CheckpointOptions) {
     super();
     this.options = options;
+    this.#resume = options.resume ?? false;
   }
 
   /** Ends the running fit after its current batch, once that is saved. */
@@ -89,7 +92,9 @@ export class CheckpointCB extends Callback {
   override async beforeFit(learn: Learner): Promise<void> {
     this.stopped = false;
     this.#running = this.#fit(learn);
-    if (this.options.resume) await this.#load(learn);
+    if (!this.#resume || !learn.current.train) return;
+    await this.#load(learn);
+    this.#resume = false;
   }
 
   /** Puts back what other callbacks' `beforeEpoch` has reset, and the generators as they were. */
@@ -123,6 +128,7 @@ export class CheckpointCB extends Callback {
 
   /** Saves the end of the pass. */
   override async afterEpoch(learn: Learner): Promise<void> {
+    if (!learn.current.train) return;
     if (learn.training) await this.#save(learn, learn.epoch, learn.iter, this.#fit(learn).order);
     else await this.#save(learn, learn.epoch + 1, 0, learn.dls.train.state?.() ?? null);
   }

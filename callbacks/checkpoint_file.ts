@@ -13,6 +13,8 @@ import {
   toTorch,
   writeFile,
 } from "../core/mod.ts";
+import { EMACB } from "./ema.ts";
+import { parseJson, stringifyJson } from "./json.ts";
 
 /** All of a checkpoint that is not a tensor. */
 export interface CheckpointRecord {
@@ -25,6 +27,8 @@ export interface CheckpointRecord {
   /** The training loader, as it was when the epoch began. */
   order: Json;
   optimizer: Omit<OptimizerState, "tensors">;
+  /** The class of the optimiser; files of before lack it. */
+  optimizerClass?: string;
   /** States by {@link nameCallbacks}'s names; in files of before there were names, a list by place. */
   callbacks: Record<string, Json> | Json[];
 }
@@ -48,7 +52,7 @@ export function nameCallbacks(cbs: readonly Callback[]): Map<string, Callback> {
 export async function writeCheckpoint(
   path: string,
   learn: Learner,
-  place: Omit<CheckpointRecord, "optimizer" | "callbacks">,
+  place: Omit<CheckpointRecord, "optimizer" | "optimizerClass" | "callbacks">,
 ): Promise<void> {
   const { tensors, ...optimizer } = learn.opt!.state();
   const callbacks: Record<string, Json> = {}, kept: Record<string, Tensor> = {};
@@ -63,8 +67,13 @@ export async function writeCheckpoint(
   for (const [name, x] of Object.entries(model)) arrays[MODEL + name] = x;
   Object.assign(arrays, rest);
   for (const [name, cb] of named) callbacks[name] = await cb.state?.(learn) ?? null;
-  const record: CheckpointRecord = { ...place, optimizer, callbacks };
-  await writeFile(path, encodeSafetensors(arrays, { [KEY]: JSON.stringify(record) }));
+  const record: CheckpointRecord = {
+    ...place,
+    optimizer,
+    optimizerClass: learn.opt!.constructor.name,
+    callbacks,
+  };
+  await writeFile(path, encodeSafetensors(arrays, { [KEY]: stringifyJson(record) }));
 }
 
 /** What {@link readCheckpoint} gives; its tensors are the caller's. */
@@ -80,7 +89,7 @@ export interface Checkpoint {
 
 /**
  * Reads a checkpoint.
- * @throws Error if there is none, the file is of another kind, or it is of other callbacks than those of the fit.
+ * @throws Error if there is none, the file is of another kind, or its optimiser or callbacks are not those of the fit.
  */
 export async function readCheckpoint(path: string, learn: Learner): Promise<Checkpoint> {
   const bytes = await Deno.readFile(path).catch((cause) => {
@@ -88,7 +97,11 @@ export async function readCheckpoint(path: string, learn: Learner): Promise<Chec
   });
   const { tensors, metadata } = decodeSafetensors(bytes);
   if (!metadata[KEY]) throw new Error(`${path} is no checkpoint of a fit`);
-  const record: CheckpointRecord = JSON.parse(metadata[KEY]);
+  const record: CheckpointRecord = parseJson(metadata[KEY]);
+  const mine = learn.opt!.constructor.name, { optimizerClass = mine } = record;
+  if (optimizerClass !== mine) {
+    throw new Error(`${path} keeps the state of the optimiser ${optimizerClass}; this fit has ${mine}`);
+  }
   const named = (prefix: string) =>
     Object.fromEntries(
       Object.entries(tensors).filter(([k]) => k.startsWith(prefix)).map((
@@ -135,7 +148,9 @@ function byName(path: string, states: Record<string, Json>, learn: Learner): Sav
 /** For files of before states had names: callbacks as they were given; those with tensors are counted by themselves. */
 function byPlace(path: string, states: Json[], learn: Learner): Saved[] {
   const given = learn.cbs.concat(learn.current.cbs.filter((cb) => !learn.cbs.includes(cb)));
-  const withState = given.filter((cb) => cb.state), withTensors = given.filter((cb) => cb.stateTensors);
+  // EMACB had tensors alone.
+  const withState = given.filter((cb) => cb.state && !(cb instanceof EMACB)),
+    withTensors = given.filter((cb) => cb.stateTensors);
   if (withState.length !== states.length) {
     throw new Error(
       `${path} keeps the states of ${states.length} callbacks, without their names; this fit has ` +
@@ -144,7 +159,7 @@ function byPlace(path: string, states: Json[], learn: Learner): Saved[] {
   }
   return [...nameCallbacks(given).values()].map((cb) => ({
     cb,
-    state: cb.state ? states[withState.indexOf(cb)] : null,
+    state: states[withState.indexOf(cb)] ?? null,
     key: String(withTensors.indexOf(cb)),
   }));
 }

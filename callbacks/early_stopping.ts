@@ -83,8 +83,8 @@ export class EarlyStoppingCB extends Callback {
       if (typeof value !== "number") {
         throw new Error(`EarlyStoppingCB: no metric "${metric}"; there are ${Object.keys(row).join(", ")}`);
       }
-      const better = mode === "min" ? value < this.best - minDelta : value > this.best + minDelta;
-      if (better) [this.best, since] = [value, 0];
+      const gain = mode === "min" ? this.best - value : value - this.best;
+      if (gain > 0 && gain >= minDelta) [this.best, since] = [value, 0];
       else since++;
     }
     if (since > patience) throw new CancelFitException();

@@ -3,16 +3,21 @@ import {
   Callback,
   copyOf,
   type Done,
+  type Json,
   type Learner,
+  type Module,
   noGrad,
   type Parameter,
   type Tensor,
   tf,
 } from "../core/mod.ts";
+import { ORDER } from "./order.ts";
 
 /**
  * Keeps an exponential moving average of the parameters and evaluates with it (Polyak averaging; Ho et al. 2020 use
- * decay 0.9999). Training goes on with the parameters themselves; {@link apply} puts the average into the model.
+ * decay 0.9999). It moves once a step of the optimiser, by min(decay, (1 + n) / (10 + n)) at the nth from 0, so that it
+ * soon leaves the first weights. Training goes on with the parameters themselves; {@link EMACB.apply} puts the average
+ * into the model. A fit of another model begins another average.
  *
  * @example
  * ```ts
@@ -34,17 +39,27 @@ import {
  * await new TrainLearner(model, dls, { cbs: [new DeviceCB(), ema] }).fit(5);
  * const [last] = await model.weight.data();
  * ema.apply(); // to save or to use the average
- * ema.dispose();
  * assert((await model.weight.data())[0] !== last);
+ * ema.restore();
+ * assert((await model.weight.data())[0] === last);
+ * ema.dispose();
  * ```
  */
 export class EMACB extends Callback {
+  /** See {@link ORDER}. */
+  override order: number = ORDER.emaCB;
   /** Share of the average that stays at each step. */
   readonly decay: number;
+  /** The model whose average this is. */
+  #model: Module | null = null;
   readonly #average = new Map<Parameter, Tensor>();
+  /** The parameters' own values while the average is applied. */
+  readonly #own = new Map<Parameter, Tensor>();
+  /** How often the average has moved. */
+  #moves = 0;
 
   /**
-   * Begins an average with the first fit.
+   * Begins an average with the first fit that trains.
    * @param decay share of the average that stays at each step. @throws RangeError outside [0, 1).
    */
   constructor(decay = 0.999) {
@@ -53,19 +68,31 @@ export class EMACB extends Callback {
     this.decay = decay;
   }
 
-  /** Begins the average where there is none, and lends it to each prediction of an evaluation. */
+  /** Begins the average where there is none, moves it after each step, and lends it to predictions of evaluation. */
   override beforeFit(learn: Learner): void {
-    learn.current.wrap("predict", (predict) => () => learn.training ? predict() : this.#withAverage(predict));
-    if (this.#average.size) return;
-    for (const p of learn.model.parameters()) this.#average.set(p, tf.keep(copyOf(p)));
+    const fit = learn.current;
+    fit.wrap("predict", (predict) => () => {
+      return learn.training || learn.model !== this.#model ? predict() : this.#withAverage(predict);
+    });
+    if (!fit.train) return;
+    free(this.#own);
+    if (this.#model !== learn.model) this.#begin(learn.model);
+    fit.wrap("step", (step) => () => {
+      const done = step();
+      return done ? done.then(() => this.#move()) : this.#move();
+    });
   }
 
-  /** Moves the average towards the parameters. */
-  override afterStep(): void {
+  #begin(model: Module): void {
+    this.dispose();
+    this.#model = model;
+    for (const p of model.parameters()) this.#average.set(p, tf.keep(copyOf(p)));
+  }
+
+  #move(): void {
+    const n = this.#moves++, decay = Math.min(this.decay, (1 + n) / (10 + n));
     for (const [p, average] of this.#average) {
-      const next = noGrad(() =>
-        tf.tidy(() => tf.add(tf.mul(average, this.decay), tf.mul(p, 1 - this.decay)))
-      );
+      const next = noGrad(() => tf.tidy(() => tf.add(tf.mul(average, decay), tf.mul(p, 1 - decay))));
       this.#average.set(p, tf.keep(next));
       average.dispose();
     }
@@ -73,13 +100,27 @@ export class EMACB extends Callback {
 
   /** Lends the average to the parameters while the synchronous part of a phase runs. */
   #withAverage(phase: () => Done): Done {
-    const own = Array.from(this.#average.keys(), (p) => [p, tf.clone(p)] as const);
-    for (const [p, average] of this.#average) p.assign(tf.clone(average));
+    this.#exchange();
     try {
       return phase();
     } finally {
-      for (const [p, value] of own) p.assign(value);
+      this.#exchange();
     }
+  }
+
+  /** Exchanges what parameters and average hold; nothing is copied. */
+  #exchange(): void {
+    for (const [p, average] of this.#average) [p.dataId, average.dataId] = [average.dataId, p.dataId];
+  }
+
+  /** How often the average has moved. */
+  override state(): Json {
+    return this.#moves;
+  }
+
+  /** Goes on with its warm-up. */
+  override loadState(state: Json): void {
+    this.#moves = state as number;
   }
 
   /** The average, by the place of the parameter. */
@@ -89,6 +130,8 @@ export class EMACB extends Callback {
 
   /** Goes on with a saved average. @throws Error where it is of another model. */
   override loadTensors(tensors: Record<string, Tensor>): void {
+    // Checkpoints of before there was a warm-up hold no state.
+    this.#moves = Number.MAX_SAFE_INTEGER;
     [...this.#average].forEach(([p, average], i) => {
       const saved = tensors[`average.${i}`];
       if (!saved || !tf.util.arraysEqual(saved.shape, p.shape)) {
@@ -104,14 +147,30 @@ export class EMACB extends Callback {
     return !training;
   }
 
-  /** Makes the average the model's parameters. */
+  /** Makes the average the model's parameters, until {@link restore} or for good. */
   apply(): void {
-    for (const [p, average] of this.#average) p.assign(copyOf(average));
+    for (const [p, average] of this.#average) {
+      if (!this.#own.has(p)) this.#own.set(p, tf.keep(copyOf(p)));
+      p.assign(copyOf(average));
+    }
+  }
+
+  /** Takes {@link apply} back: the parameters are those of training again. Not after another fit has begun. */
+  restore(): void {
+    for (const [p, own] of this.#own) p.assign(copyOf(own));
+    free(this.#own);
   }
 
   /** Frees the average. */
   dispose(): void {
-    this.#average.forEach((t) => t.dispose());
-    this.#average.clear();
+    free(this.#average);
+    free(this.#own);
+    this.#model = null;
+    this.#moves = 0;
   }
+}
+
+function free(tensors: Map<unknown, Tensor>): void {
+  tensors.forEach((x) => x.dispose());
+  tensors.clear();
 }

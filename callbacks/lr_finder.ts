@@ -3,11 +3,15 @@ import {
   Callback,
   CancelEpochException,
   CancelFitException,
+  copyOf,
+  defaultGenerator,
   type Learner,
   linePlot,
   type LRFinder,
   type LRFinderOptions,
   type LRFindOptions,
+  type StateDict,
+  tf,
   writeFile,
 } from "../core/mod.ts";
 
@@ -88,13 +92,25 @@ export class LRFinderCB extends Callback implements LRFinder {
 }
 
 /**
- * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. The model keeps what
- * this training did to it, as in miniai; schedules and records take no part.
+ * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. Schedules and records
+ * take no part; afterwards the model, the training loader and the shared generator are as before (miniai keeps what this
+ * training did to the model).
+ * @throws Error where a fit is training the model.
  */
 export async function lrFind(learn: Learner, options: LRFindOptions = {}): Promise<LRFinderCB> {
   const { startLr = 1e-5, maxEpochs = 10, path, log = console.log } = options;
   const finder = new LRFinderCB(options);
-  await learn.fit(maxEpochs, { lr: startLr, valid: false, trial: true, cbs: [finder] });
+  const loader = learn.dls.train, order = loader.state?.(), random = defaultGenerator.state;
+  const before: StateDict = {};
+  for (const [name, x] of Object.entries(learn.model.stateDict())) before[name] = copyOf(x);
+  try {
+    await learn.fit(maxEpochs, { lr: startLr, valid: false, trial: true, cbs: [finder] });
+    learn.model.loadStateDict(before);
+    if (order !== undefined) loader.loadState?.(order);
+    defaultGenerator.state = random;
+  } finally {
+    tf.dispose(before);
+  }
   if (path) await writeFile(path, await finder.plot());
   const { suggestion } = finder;
   log(

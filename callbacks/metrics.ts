@@ -143,7 +143,10 @@ export class MetricsCB extends Callback {
       metrics?: Record<string, Json>;
     };
     const fit = this.#fit(learn);
-    this.rows = rows;
+    // Checkpoints of before kept NaN as null.
+    this.rows = rows.map((row) =>
+      Object.fromEntries(Object.entries(row).map(([name, v]) => [name, v ?? NaN])) as MetricsRow
+    );
     fit.resumed = rows.at(-1);
     fit.loss.loadState(loss);
     for (const [name, saved] of Object.entries(metrics ?? {})) this.metrics[name]?.loadState?.(saved);

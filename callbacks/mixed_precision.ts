@@ -88,7 +88,7 @@ export class MixedPrecision extends Callback {
     }
     if (!fit.train) return;
     fit.lossGradient = state.scale;
-    if (learn.opt) learn.opt.skip = state.bad;
+    if (learn.opt) learn.opt.overflow = state.bad;
     fit.wrap("step", (step) => () => {
       const params = withOwnGradients(learn, state.scale);
       ops.run(ops.UnscaleGrads, {}, { params, scale: state.scale, bad: state.bad });
@@ -100,7 +100,7 @@ export class MixedPrecision extends Callback {
 
   /** The optimiser steps without regard to the scale again. */
   override cleanupFit(learn: Learner): void {
-    if (learn.current.train && learn.opt) learn.opt.skip = null;
+    if (learn.current.train && learn.opt) learn.opt.overflow = null;
   }
 
   /** The scale, and the good steps in a row. */

@@ -5,6 +5,7 @@
  * phase (`Fit.wrap`) is further inside.
  */
 export const ORDER: {
+  readonly emaCB: number;
   readonly gradientClipCB: number;
   readonly mixedPrecision: number;
   readonly accumulateGradCB: number;
@@ -16,7 +17,9 @@ export const ORDER: {
   readonly earlyStoppingCB: number;
   readonly showBatchCB: number;
 } = {
-  // Around the step: gradients are averaged (outside), then unscaled, then clipped (inside).
+  // Around the step: gradients are averaged over batches (outside), then unscaled, then clipped; the average of the
+  // weights moves with the step itself.
+  emaCB: -20,
   gradientClipCB: -10,
   mixedPrecision: -5,
   accumulateGradCB: 0,

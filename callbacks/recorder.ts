@@ -86,6 +86,11 @@ export class RecorderCB extends Callback {
     }
   }
 
+  /** Reads what is left of a pass. */
+  override async afterEpoch(learn: Learner): Promise<void> {
+    if (learn.training) await this.flush();
+  }
+
   /** Reads what is left. */
   override async cleanupFit(): Promise<void> {
     await this.flush();

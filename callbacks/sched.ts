@@ -1,5 +1,13 @@
 /** BatchSchedCB and EpochSchedCB. */
-import { Callback, type Json, type Learner, type Optimizer, perFit, type Scheduler } from "../core/mod.ts";
+import {
+  Callback,
+  type Json,
+  type Learner,
+  type Optimizer,
+  optimizerOf,
+  perFit,
+  type Scheduler,
+} from "../core/mod.ts";
 
 /** Makes a schedule from the optimiser when a fit that trains begins; subclasses step it. */
 export abstract class SchedCB extends Callback {
@@ -23,7 +31,9 @@ export abstract class SchedCB extends Callback {
   }
   /** Makes the schedule. */
   override beforeFit(learn: Learner): void {
-    if (learn.current.train) this.#fit(learn).schedule = this.make(learn.opt!, this.totalSteps(learn));
+    if (learn.current.train) {
+      this.#fit(learn).schedule = this.make(optimizerOf(learn), this.totalSteps(learn));
+    }
   }
   /** Not where something is only tried. */
   override inTrials(): boolean {

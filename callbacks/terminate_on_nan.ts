@@ -1,5 +1,5 @@
 /** TerminateOnNaNCB. */
-import { Callback, CancelFitException, type Learner, type Module, noGrad, Tensor, tf } from "../core/mod.ts";
+import { Callback, CancelFitException, type Learner, noGrad, Tensor, tf } from "../core/mod.ts";
 
 /**
  * Ends the fit at the first loss that is not finite, and says in which batch, and which module's output is the first
@@ -45,16 +45,16 @@ export class TerminateOnNaNCB extends Callback {
     const loss = (await learn.loss.data())[0];
     if (Number.isFinite(loss)) return;
     const half = learn.training ? "training" : "evaluation";
-    const where = await firstNotFinite(learn.model, learn.batch[0]);
+    const where = await firstNotFinite(learn);
     this.problem = `The loss is ${loss} in epoch ${learn.epoch}, ${half} batch ${learn.iter}: ${where}`;
     this.#log(this.problem);
     throw new CancelFitException();
   }
 }
 
-/** Runs the model again and names the first module whose output is not finite. */
-async function firstNotFinite(model: Module, input: unknown): Promise<string> {
-  const leaves = [...model.namedModules()].filter(([, m]) => m.children().length === 0);
+/** Predicts again and names the first module whose output is not finite. */
+async function firstNotFinite(learn: Learner): Promise<string> {
+  const leaves = [...learn.model.namedModules()].filter(([, m]) => m.children().length === 0);
   const found: [string, Tensor][] = [];
   const undo = leaves.map(([name, m]) =>
     m.registerForwardHook((_, __, out) => {
@@ -64,7 +64,7 @@ async function firstNotFinite(model: Module, input: unknown): Promise<string> {
     })
   );
   try {
-    noGrad(() => tf.tidy(() => void model.call(input)));
+    await learn.within("predict", () => noGrad(() => learn.predict()));
     // 0·x is 0 unless x is infinite or no number
     for (const [name, zero] of found) {
       if ((await zero.data())[0] !== 0) return `the first output that is not finite is that of ${name}`;

@@ -1,5 +1,5 @@
 /** TrainCB. */
-import { type Batch, Callback, type Done, HostArray, type Learner } from "../core/mod.ts";
+import { type Batch, Callback, callModel, type Done, type Learner, optimizerOf } from "../core/mod.ts";
 
 /**
  * Does the phases of a batch for a plain `Learner`: the first `nInp` elements of the batch go to the model, the rest
@@ -42,10 +42,7 @@ export class TrainCB extends Callback {
   }
   /** Calls the model. @throws Error where the batch is still on the host. */
   override predict(learn: Learner): Done {
-    if (learn.batch[0] instanceof HostArray) {
-      throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
-    }
-    learn.preds = learn.model.call(...learn.batch.slice(0, this.nInp));
+    learn.preds = callModel(learn.model, learn.batch.slice(0, this.nInp));
   }
   /** Calls the loss. */
   override getLoss(learn: Learner): void {
@@ -57,11 +54,11 @@ export class TrainCB extends Callback {
   }
   /** Steps the optimiser. */
   override step(learn: Learner): void {
-    learn.opt!.step();
+    optimizerOf(learn).step();
   }
   /** Clears the gradients. */
   override zeroGrad(learn: Learner): void {
-    learn.opt!.zeroGrad();
+    optimizerOf(learn).zeroGrad();
   }
 }
 

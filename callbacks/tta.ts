@@ -1,5 +1,12 @@
 /** Test-time augmentation, `learn.tta()`. */
-import { type Batch, type BatchTransform, type HostArray, type Learner, tf } from "../core/mod.ts";
+import {
+  type Batch,
+  type BatchTransform,
+  DataLoader,
+  type HostArray,
+  type Learner,
+  tf,
+} from "../core/mod.ts";
 import { BatchTransformCB } from "./batch_transform.ts";
 import { capturePreds } from "./capture.ts";
 
@@ -8,18 +15,26 @@ export function flipBatch([images, ...rest]: Batch): Batch {
   return [tf.reverse(images, 2), ...rest];
 }
 
+const SHUFFLED =
+  "tta averages predictions of the same items, and the evaluation loader gives another order each " +
+  "time: make it without shuffle";
+
 /**
  * Mean predictions over the evaluation data as it is and changed by each of these. Source: miniai 14_augment.
  * @param transforms of a batch on the device, such as {@link flipBatch}
  * @returns mean predictions [N,…] and first targets, in the loader's order
+ * @throws Error where the loader shuffles.
  */
 export async function tta(
   learn: Learner,
   ...transforms: BatchTransform[]
 ): Promise<[preds: HostArray, targets: HostArray]> {
+  const { valid } = learn.dls;
+  if (valid instanceof DataLoader && valid.shuffle) throw new Error(SHUFFLED);
   const [sum, targets] = await capturePreds(learn);
   for (const transform of transforms) {
-    const [preds] = await capturePreds(learn, [new BatchTransformCB(transform)]);
+    const [preds, again] = await capturePreds(learn, [new BatchTransformCB(transform)]);
+    if (again.data.some((v, i) => !Object.is(v, targets.data[i]))) throw new Error(SHUFFLED);
     preds.data.forEach((v, i) => sum.data[i] += v);
   }
   sum.data.forEach((v, i) => sum.data[i] = v / (transforms.length + 1));

@@ -87,6 +87,7 @@ export * as transforms from "./data/transforms/mod.ts";
 export {
   type BatchTransform,
   Callback,
+  callModel,
   CancelBatchException,
   CancelEpochException,
   CancelFitException,
@@ -104,6 +105,7 @@ export {
   type LRFinderOptions,
   type LRFindOptions,
   MomentumLearner,
+  optimizerOf,
   perFit,
   type Phase,
   type ShowBatchOptions,

@@ -4,6 +4,7 @@ import type { Batch, Loader } from "../data/loader.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { engine, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
+import { FiniteCheck } from "./finite.ts";
 import type { Callback, Done, LearnerPhase } from "./callback.ts";
 import type { Learner } from "./learner.ts";
 import { tensorsIn } from "./tensors.ts";
@@ -21,6 +22,8 @@ export interface FitSettings {
   train: boolean;
   /** Whether it only tries something. */
   trial: boolean;
+  /** Whether a training loss that is not finite ends it. */
+  finite: boolean;
   /** The optimiser. */
   opt: Optimizer | null;
 }
@@ -67,6 +70,8 @@ export class Fit {
 
   readonly #wraps: [phase: LearnerPhase, around: (inner: Phase) => Phase][] = [];
   readonly #end: () => void;
+  /** Looks at training losses, unless it is not to. */
+  readonly #losses: FiniteCheck | null;
   /** Tensors of the current batch. */
   readonly #owned = new Set<Tensor>();
   /** Tensors with this id or a later one were made in the current pass. */
@@ -78,12 +83,13 @@ export class Fit {
    * Makes a fit that has not begun.
    * @param settings what is known at the start
    */
-  constructor({ nEpochs, cbs, train, trial, opt }: FitSettings) {
+  constructor({ nEpochs, cbs, train, trial, finite, opt }: FitSettings) {
     this.nEpochs = nEpochs;
     this.epochs = Array.from({ length: nEpochs }, (_, i) => i);
     this.cbs = cbs;
     this.train = train;
     this.trial = trial;
+    this.#losses = finite ? new FiniteCheck() : null;
     this.opt = opt;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
@@ -154,6 +160,7 @@ export class Fit {
   /** Begins a pass: tensors made from here on, by the loader too, belong to the batch that they are in. */
   beginPass(): void {
     this.iter = this.training ? this.batchesDone : 0;
+    if (this.training) this.batchesDone = 0;
     this.#passBegan = engine.nextTensorId();
   }
 
@@ -162,6 +169,37 @@ export class Fit {
     this.freeBatch();
     this.batch = batch;
     this.adopt();
+  }
+
+  /** Ends a batch: its tensors are freed, and its loss is looked at while the next one runs. */
+  endBatch(): void {
+    const { epoch, iter, training } = this;
+    if (training) this.#losses?.watch(this.loss, `epoch ${epoch}, training batch ${iter}`);
+    this.freeBatch();
+    this.iter++;
+  }
+
+  /** Ends a pass that was not cancelled. @throws Error where it had no batch, or a loss was not finite. */
+  async endPass(): Promise<void> {
+    const half = this.training ? "train" : "valid";
+    if (this.iter === 0) {
+      throw new Error(
+        `fit: dls.${half} gave no batch. A loader with dropLast needs as many items as a batch has; a stream gives its ` +
+          `batches anew at each call; { ${half}: false } leaves the pass out`,
+      );
+    }
+    await this.lossesRead();
+    this.checkLosses();
+  }
+
+  /** @throws Error where a training loss that has been read was not finite, and the fit is to end then. */
+  checkLosses(): void {
+    this.#losses?.check();
+  }
+
+  /** Waits until no loss is being read. */
+  async lossesRead(): Promise<void> {
+    await this.#losses?.settled();
   }
 
   /** Frees what belongs to the batch and was not kept. */

@@ -40,6 +40,8 @@ export interface FitOptions {
   cbs?: Callback[];
   /** Learning rate; default the learner's. */
   lr?: number;
+  /** Whether a training loss that is not finite ends the fit with an error; default true, but false in a trial. */
+  finite?: boolean;
   /**
    * Whether it only tries something; default false. Callbacks that write the run's record, move its schedule or save it
    * (`Callback.inTrials`) stay out, and the learner is as before when it ends. A callback may begin one inside a fit,
@@ -75,7 +77,7 @@ export class Learner<M extends Module = Module> {
   /** Makes the optimiser of a fit. */
   optFunc: OptFunc | null;
   /** Everything of the current or last fit. */
-  current: Fit = new Fit({ nEpochs: 0, cbs: [], train: false, trial: false, opt: null });
+  current: Fit = new Fit({ nEpochs: 0, cbs: [], train: false, trial: false, finite: false, opt: null });
   /** The last fit, and the trials that are running inside or beside it, in the order in which they began. */
   #fits: Fit[] = [this.current];
 
@@ -106,8 +108,8 @@ export class Learner<M extends Module = Module> {
 
   // Tools, which the callbacks' package attaches.
   /**
-   * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. The model keeps
-   * what this training did to it, as in miniai.
+   * Trains on rising learning rates, writes the plot where asked, and says which rate is promising; the model is as
+   * before afterwards.
    */
   declare lrFind: (options?: LRFindOptions) => Promise<LRFinder>;
   /** Predictions and targets of the evaluation data, with these callbacks besides the learner's. */
@@ -161,8 +163,9 @@ export class Learner<M extends Module = Module> {
   /**
    * Trains and evaluates.
    * @param nEpochs how often; default 1
-   * @throws Error where a fit of this learner or a training of its model is running, or callbacks do not fit the
-   * learner; what is thrown in the loop, after cleaning up, with later errors as its `cause`.
+   * @throws Error where a fit of this learner or a training of its model is running, callbacks do not fit the learner,
+   * a loader has no batch, or a training loss is not finite; what is thrown in the loop, after cleaning up, with later
+   * errors as its `cause`.
    */
   async fit(nEpochs = 1, options: FitOptions = {}): Promise<void> {
     const fit = this.#begin(nEpochs, options);
@@ -175,6 +178,7 @@ export class Learner<M extends Module = Module> {
         }
       });
     } finally {
+      await fit.lossesRead();
       while (this.current !== fit) await this.current.ended;
       this.#end(fit);
     }
@@ -190,12 +194,12 @@ export class Learner<M extends Module = Module> {
       fit.beginPass();
       for await (const batch of fit.dl.batches(fit.iter)) {
         fit.beginBatch(batch);
-        await this.#within(fit, "Batch", () => this.oneBatch()).finally(() => fit.freeBatch());
-        fit.iter++;
+        await this.#within(fit, "Batch", () => this.oneBatch()).finally(() => fit.endBatch());
         await this.#piece(fit, breathe);
+        fit.checkLosses();
       }
+      await fit.endPass();
     });
-    if (train) fit.batchesDone = 0;
   }
 
   /** The phases of one batch. */
@@ -297,7 +301,8 @@ export class Learner<M extends Module = Module> {
   }
 
   /** Makes the fit, or throws before anything is touched. */
-  #begin(nEpochs: number, { train = true, trial = false, cbs = [], lr = this.lr }: FitOptions): Fit {
+  #begin(nEpochs: number, options: FitOptions): Fit {
+    const { train = true, trial = false, cbs = [], lr = this.lr, finite = !trial } = options;
     const { current: before, model } = this;
     if (before.running && !trial) {
       throw new Error(
@@ -317,14 +322,17 @@ export class Learner<M extends Module = Module> {
       this.#fits = [];
     }
     if (train) inTraining.add(model);
-    this.current = new Fit({ nEpochs, cbs: sorted, train, trial, opt: own ?? before.opt });
+    this.current = new Fit({ nEpochs, cbs: sorted, train, trial, finite, opt: own ?? before.opt });
     this.current.running = true;
     this.#fits.push(this.current);
     return this.current;
   }
 
   #end(fit: Fit): void {
-    if (fit.train) inTraining.delete(this.model);
+    if (fit.train) {
+      inTraining.delete(this.model);
+      this.model.zeroGrad();
+    }
     if (fit.trial) {
       this.#fits = this.#fits.filter((x) => x !== fit);
       this.current = this.#fits.at(-1)!;

@@ -3,6 +3,7 @@ export { Callback, type Done, type Json, type LearnerEvent, type LearnerPhase } 
 export { CancelBatchException, CancelEpochException, CancelFitException } from "./cancel.ts";
 export { Fit, type FitSettings, perFit, type Phase } from "./fit.ts";
 export { type FitOptions, Learner, type LearnerOptions, type LossFunc } from "./learner.ts";
+export { callModel, optimizerOf } from "./steps.ts";
 export { tensorsIn } from "./tensors.ts";
 export {
   type BatchTransform,

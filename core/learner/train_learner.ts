@@ -3,6 +3,7 @@ import type { DataLoaders } from "../data/loader.ts";
 import type { Module } from "../nn/module.ts";
 import type { Done, LearnerPhase } from "./callback.ts";
 import { Learner, type LearnerOptions } from "./learner.ts";
+import { callModel, optimizerOf } from "./steps.ts";
 
 /**
  * A learner that does the phases itself: the first element of the batch goes to the model, the rest to the loss.
@@ -15,7 +16,7 @@ export class TrainLearner<M extends Module = Module> extends Learner<M> {
   }
   /** Calls the model. */
   override predict(): Done {
-    this.preds = this.model.call(this.batch[0]);
+    this.preds = callModel(this.model, this.batch.slice(0, 1));
   }
   /** Calls the loss. */
   override getLoss(): Done {
@@ -27,11 +28,11 @@ export class TrainLearner<M extends Module = Module> extends Learner<M> {
   }
   /** Steps the optimiser. */
   override step(): Done {
-    this.opt!.step();
+    optimizerOf(this).step();
   }
   /** Clears the gradients. */
   override zeroGrad(): Done {
-    this.opt!.zeroGrad();
+    optimizerOf(this).zeroGrad();
   }
 }
 

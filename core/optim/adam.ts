@@ -61,7 +61,7 @@ export class Adam extends Optimizer {
         };
       });
     });
-    tf.tidy(() => void run(AdamStep, {}, { entries, skip: this.skip }));
+    tf.tidy(() => void run(AdamStep, {}, { entries, skip: this.overflow }));
   }
 
   #momentsOf(p: Parameter): { m: Buffer; v: Buffer } {

@@ -53,7 +53,7 @@ export abstract class Optimizer {
   /** Steps that a parameter was moved in. */
   protected readonly stepsOf: Map<Parameter, number> = new Map();
   /** A number on the device: where it is not 0, {@link step} changes no parameter. For mixed precision. */
-  skip: Tensor | null = null;
+  overflow: Tensor | null = null;
 
   /**
    * Keeps the groups.

@@ -45,7 +45,7 @@ export class SGD extends Optimizer {
 
   /** The next value, or the one of now where the step is to change nothing. */
   #unlessSkipped(next: Tensor, now: Tensor): Tensor {
-    return this.skip ? tf.where(tf.equal(this.skip, 0), next, now) : next;
+    return this.overflow ? tf.where(tf.equal(this.overflow, 0), next, now) : next;
   }
 
   #push(p: Parameter, d: Tensor, momentum: number): Tensor {

@@ -1,7 +1,16 @@
 /** AccumulateGradCB. */
-import { assertThrows } from "@std/assert";
-import { AccumulateGradCB } from "../../mod.ts";
-import { assertClose } from "../support.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  AccumulateGradCB,
+  Callback,
+  CancelBatchException,
+  DeviceCB,
+  type Learner,
+  type Linear,
+  tf,
+  TrainLearner,
+} from "../../mod.ts";
+import { assertClose, numbers } from "../support.ts";
 import { line, weights } from "./lines.ts";
 
 Deno.test("AccumulateGradCB: two batches of 8 and their rest are one of 16 and one of 8", async () => {
@@ -17,4 +26,40 @@ Deno.test("AccumulateGradCB: two batches of 8 and their rest are one of 16 and o
   await plain.fit(1, { valid: false });
   await assertClose(await weights(small), await weights(plain), 1e-6);
   assertThrows(() => new AccumulateGradCB(0), RangeError, "not 0");
+});
+
+Deno.test("a cancelled batch is not in the mean; a last one costs no step and leaves no gradient", async () => {
+  /** The gradient of each step, where the batch's is its number + 1. */
+  const steps = async (cancel: Partial<Record<"beforeBatch" | "afterBackward", number>>) => {
+    const seen: Promise<number[]>[] = [];
+    class Look extends Callback {
+      override beforeFit(learn: Learner) {
+        learn.current.wrap("step", (step) => () => {
+          seen.push(numbers((learn.model as Linear).bias!.grad!));
+          return step();
+        });
+      }
+      override beforeBatch({ iter }: Learner) {
+        if (iter === cancel.beforeBatch) throw new CancelBatchException();
+      }
+      override afterBackward({ iter }: Learner) {
+        if (iter === cancel.afterBackward) throw new CancelBatchException();
+      }
+    }
+    const { model, dls } = await line([], { batchSize: 6 });
+    const learn: Learner = new TrainLearner(model, dls, {
+      lr: 0,
+      lossFunc: (preds) => tf.mul(tf.mean(preds), learn.iter + 1),
+      cbs: [new DeviceCB(), Object.assign(new Look(), { order: -1 }), new AccumulateGradCB(2)],
+    });
+    await learn.fit(1, { valid: false });
+    assertEquals(model.parameters().filter((p) => p.grad), []);
+    return (await Promise.all(seen)).map(([v]) => Math.round(v * 1e4) / 1e4);
+  };
+  assertEquals(await steps({}), [1.5, 3.5]);
+  assertEquals(await steps({ afterBackward: 0 }), [2.5, 4]);
+  assertEquals(await steps({ afterBackward: 1 }), [2, 4]);
+  assertEquals(await steps({ beforeBatch: 1 }), [2, 4]);
+  assertEquals(await steps({ beforeBatch: 3 }), [1.5, 3]);
+  assertEquals(await steps({ afterBackward: 3 }), [1.5, 3]);
 });

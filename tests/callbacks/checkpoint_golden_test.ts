@@ -1,6 +1,7 @@
 /** A checkpoint of the version before callbacks' states had names (tests/golden/make_checkpoint.ts). */
 import { assertEquals, assertRejects } from "@std/assert";
 import * as d from "../../mod.ts";
+import type { MetricsRow } from "../../mod.ts";
 import { makeLearner, outcome } from "../golden/make_checkpoint.ts";
 import { wasmOnly } from "../support.ts";
 
@@ -12,7 +13,12 @@ Deno.test("a checkpoint of the version before resumes to the numbers of that ver
   await Deno.copyFile(golden("checkpoint.safetensors"), path);
   const again = makeLearner(d, path, true);
   await again.learn.fit(3);
-  assertEquals(await outcome(again), expected);
+  // Evaluations use an average of the weights, which has moved once a batch until then and now does once a step.
+  const trained = ({ rows, ...rest }: typeof expected) => ({
+    ...rest,
+    rows: rows.filter((row: MetricsRow) => row.epoch < 1 || row.train === "train"),
+  });
+  assertEquals(trained(await outcome(again)), trained(expected));
   await Deno.remove(path);
 });
 

@@ -5,6 +5,7 @@ import {
   Adam,
   BatchSchedCB,
   Callback,
+  CancelFitException,
   CheckpointCB,
   defaultGenerator,
   DeviceCB,
@@ -18,6 +19,7 @@ import {
   RecorderCB,
   Sequential,
   setSeed,
+  SGD,
   type Tensor,
   tf,
   TrainLearner,
@@ -159,4 +161,80 @@ Deno.test("nothing to resume from, and a file that is no checkpoint, are named",
   await Deno.writeTextFile(`${dir}/none`, "rubbish, but long enough");
   await assertRejects(() => learn.fit(1), Error, "Not a valid safetensors file");
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("evaluating, capturePreds and lrFind leave a checkpoint as it is; stop ends one fit; resume acts once", async () => {
+  const path = await Deno.makeTempFile();
+  const first = new CheckpointCB({ path }), { learn } = await make(first);
+  learn.cbs.push(new StopAt(first, 1, 2, true));
+  await learn.fit(2);
+  assert(first.stopped);
+  const saved = await Deno.readFile(path);
+  await learn.fit(1, { train: false });
+  await learn.capturePreds();
+  await learn.lrFind({ log: () => {} });
+  assertEquals(await Deno.readFile(path), saved);
+  learn.cbs.pop();
+  await learn.fit(2);
+  assertEquals([first.stopped, learn.opt!.state().step], [false, 12]);
+
+  await Deno.writeFile(path, saved);
+  const again = await make(new CheckpointCB({ path, resume: true }));
+  const [preds] = await again.learn.capturePreds();
+  assertEquals(preds.shape, [6, 1]);
+  await again.learn.fit(2);
+  assertEquals(again.learn.opt!.state().step, 12);
+  await again.learn.fit(1);
+  assertEquals(again.learn.opt!.state().step, 6);
+  await Deno.remove(path);
+});
+
+Deno.test("callbacks in another order resume; others and another optimiser are refused, naming both", async () => {
+  const path = await Deno.makeTempFile();
+  const whole = await make(new CheckpointCB({ path: `${path}-whole` }));
+  await whole.learn.fit(3);
+  await (await make(new CheckpointCB({ path }))).learn.fit(3, { cbs: [new StopAfter()] });
+  const reordered = await make(new CheckpointCB({ path, resume: true }));
+  reordered.learn.cbs.reverse();
+  defaultGenerator.seed = 999;
+  await reordered.learn.fit(3);
+  assertEquals(await outcome(reordered), await outcome(whole));
+  const more = await make(new CheckpointCB({ path, resume: true }), [new AccumulateGradCB(2)]);
+  await assertRejects(
+    () => more.learn.fit(3),
+    Error,
+    "EMACB, RecorderCB, MetricsCB, BatchSchedCB there, EMACB, BatchSchedCB, MetricsCB, RecorderCB, AccumulateGradCB here",
+  );
+  const sgd = await make(new CheckpointCB({ path, resume: true }));
+  sgd.learn.optFunc = (params, lr) => new SGD(params, { lr });
+  await assertRejects(
+    () => sgd.learn.fit(3),
+    Error,
+    "keeps the state of the optimiser Adam; this fit has SGD",
+  );
+  for (const file of [path, `${path}-whole`]) await Deno.remove(file);
+});
+
+/** Ends the fit after the first epoch. */
+class StopAfter extends Callback {
+  override order = 200;
+  override afterEpoch({ training }: Learner) {
+    if (!training) throw new CancelFitException();
+  }
+}
+
+Deno.test("a metric that was NaN, or infinite, is so after resuming", async () => {
+  const path = await Deno.makeTempFile();
+  const run = async (epochs: number, values: number[], resume: boolean) => {
+    const metrics = quiet({ f1: { reset() {}, update() {}, compute: () => values.shift()! } });
+    const checkpoint = new CheckpointCB({ path, resume });
+    const learn = new TrainLearner(new Linear(3, 1), await points(), {
+      cbs: [new DeviceCB(), metrics, new EarlyStoppingCB({ metric: "f1", mode: "max" }), checkpoint],
+    });
+    await learn.fit(epochs);
+    return metrics.rows.map((row) => row.f1);
+  };
+  await run(1, [NaN, -Infinity], false);
+  assertEquals(await run(2, [1, 2], true), [NaN, -Infinity, 1, 2]);
+  await Deno.remove(path);
 });

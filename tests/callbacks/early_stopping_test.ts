@@ -20,3 +20,11 @@ Deno.test("EarlyStoppingCB ends after `patience` epochs without improvement", as
   const wrong = await line([quiet(), new EarlyStoppingCB({ metric: "accuracy" })]);
   await assertRejects(() => wrong.fit(1), Error, 'no metric "accuracy"; there are');
 });
+
+Deno.test("EarlyStoppingCB: exactly minDelta counts", async () => {
+  const values = [0, 4, 0, 3, 0, 2.5]; // of training and evaluation
+  const metrics = quiet({ step: { reset() {}, update() {}, compute: () => values.shift()! } });
+  const stopper = new EarlyStoppingCB({ metric: "step", minDelta: 1, patience: 0 });
+  await (await line([metrics, stopper])).fit(9);
+  assertEquals([stopper.best, metrics.rows.filter((row) => row.train === "eval").length], [3, 3]);
+});

@@ -1,6 +1,6 @@
 /** EMACB. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { Callback, EMACB, HooksCallback, type Learner, type Linear } from "../../mod.ts";
+import { AccumulateGradCB, Callback, EMACB, HooksCallback, type Learner, type Linear } from "../../mod.ts";
 import { assertClose, numbers } from "../support.ts";
 import { line, weights } from "./lines.ts";
 
@@ -19,11 +19,29 @@ Deno.test("EMACB: the average by hand, used in evaluation, put back for training
   const learn = await line([ema, look, new Watch()]);
   let average = await weights(learn);
   await learn.fit(1);
-  for (const w of seen) average = average.map((a, i) => 0.8 * a + 0.2 * w[i]);
+  seen.forEach((w, n) => {
+    const decay = Math.min(0.8, (1 + n) / (10 + n));
+    average = average.map((a, i) => decay * a + (1 - decay) * w[i]);
+  });
   await assertClose(await evaluated, average, 1e-5);
   assertEquals(await weights(learn), seen.at(-1));
   ema.apply();
   await assertClose(await weights(learn), average, 1e-5);
   ema.dispose();
   assertThrows(() => new EMACB(1), RangeError, "not 1");
+});
+
+Deno.test("EMACB is of the model that is trained; it moves once a step; apply is taken back by restore", async () => {
+  const ema = new EMACB(0.5);
+  const other = await line([ema]), learn = await line([ema, new AccumulateGradCB(3)]);
+  await other.fit(1);
+  const [before, start] = [await weights(other), await weights(learn)];
+  await learn.fit(1); // one step
+  const own = await weights(learn);
+  ema.apply();
+  ema.apply();
+  await assertClose(await weights(learn), start.map((w, i) => 0.1 * w + 0.9 * own[i]), 1e-5);
+  ema.restore();
+  assertEquals([await weights(learn), await weights(other)], [own, before]);
+  ema.dispose();
 });

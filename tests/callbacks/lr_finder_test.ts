@@ -1,7 +1,7 @@
 /** LRFinderCB and learn.lrFind. */
-import { assert, assertMatch, assertThrows } from "@std/assert";
-import { LRFinderCB } from "../../mod.ts";
-import { line } from "./lines.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { BatchSchedCB, EMACB, LRFinderCB, OneCycleLR } from "../../mod.ts";
+import { line, quiet, weights } from "./lines.ts";
 
 Deno.test("LRFinderCB raises the rate by gamma until the loss explodes, and suggests one before that", async () => {
   const finder = new LRFinderCB({ gamma: 2 });
@@ -30,4 +30,16 @@ Deno.test("learn.lrFind writes the plot and prints the suggestion", async () => 
   assertMatch(await Deno.readTextFile(path), /^<svg/);
   assert(found.lrs.length > 5);
   await Deno.remove(path);
+});
+
+Deno.test("learn.lrFind leaves schedules, records, weights and the order of the data as they were", async () => {
+  const metrics = quiet();
+  const sched = new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: 0.1, totalSteps }));
+  const learn = await line([metrics, sched, new EMACB(0.5)]), before = await weights(learn);
+  await learn.fit(1, { train: false });
+  const { opt } = learn, order = learn.dls.train.state!();
+  const { lrs } = await learn.lrFind({ startLr: 1e-3, gamma: 2, log: () => {} });
+  lrs.forEach((lr, i) => assert(Math.abs(lr / (1e-3 * 2 ** i) - 1) < 1e-6, `rate ${i}: ${lr}`));
+  assertEquals([await weights(learn), learn.opt, metrics.rows.length], [before, opt, 1]);
+  assertEquals(learn.dls.train.state!(), order);
 });

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { Accuracy, Callback, DeviceCB, type Learner, Linear, tf, TrainLearner } from "../../mod.ts";
 import { assertClose, numbers } from "../support.ts";
-import { points, quiet } from "./lines.ts";
+import { line, points, quiet } from "./lines.ts";
 
 Deno.test("MetricsCB: losses weighted by batch size, a row for each half of an epoch", async () => {
   const model = new Linear(3, 1), dls = await points();
@@ -28,4 +28,12 @@ Deno.test("Accuracy: the share of rows whose largest logit is the label, over al
   accuracy.reset();
   accuracy.update(tf.tensor2d([[5, 2]]), tf.tensor1d([1], "int32"));
   assertEquals(await accuracy.compute(), 0);
+});
+
+Deno.test("MetricsCB has a row for each pass of each fit, also of equal epochs", async () => {
+  const metrics = quiet(), learn = await line([metrics]);
+  await learn.fit(1);
+  await learn.fit(1, { train: false });
+  for (let i = 0; i < 3; i++) await learn.fit(1, { valid: false });
+  assertEquals(metrics.rows.map((row) => row.train), ["train", "eval", "eval", "train", "train", "train"]);
 });

@@ -63,14 +63,14 @@ Deno.test("MixedPrecision: numbers that make no sense are named", () => {
 });
 
 for (const [name, make] of [["Adam", Adam], ["SGD with momentum", SGD]] as const) {
-  Deno.test(`${name} with skip set changes nothing, without it does`, async () => {
+  Deno.test(`${name} with overflow set changes nothing, without it does`, async () => {
     const p = new Parameter(random([5, 7]));
     const opt = name === "Adam"
       ? new Adam([p], { lr: 0.1 })
       : new (make as typeof SGD)([p], { lr: 0.1, momentum: 0.9 });
     const step = async (g: number, skip: number | null) => {
       p.setGrad(tf.fill(p.shape, g));
-      opt.skip = skip === null ? null : tf.scalar(skip);
+      opt.overflow = skip === null ? null : tf.scalar(skip);
       opt.step();
       return await numbers(p);
     };
@@ -108,7 +108,7 @@ Deno.test(
     const learn = await line([good]);
     await learn.fit(2); // four steps
     assertEquals(await good.scale(), 32);
-    assertEquals([learn.opt!.skip, currentGpu()!.half], [null, false]);
+    assertEquals([learn.opt!.overflow, currentGpu()!.half], [null, false]);
     assert(!Object.hasOwn(learn, "step"));
 
     const over = new MixedPrecision({ scale: 3e38 });

@@ -1,7 +1,7 @@
 /** ProgressCB. */
 import { assertEquals } from "@std/assert";
-import { DeviceCB, Linear, MetricsCB, ProgressCB, TrainLearner } from "../../mod.ts";
-import { points } from "./lines.ts";
+import { DeviceCB, Linear, MetricsCB, type MetricsRow, ProgressCB, TrainLearner } from "../../mod.ts";
+import { line, points, quiet } from "./lines.ts";
 
 Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals", async () => {
   const lines: string[] = [];
@@ -14,4 +14,14 @@ Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals"
   assertEquals(lines[0].trim().split(/\s+/), ["epoch", "train", "loss", "images/s"]);
   assertEquals(lines[1].trim().split(/\s+/).slice(0, 3), ["0", "train", metrics.rows[0].loss.toFixed(3)]);
   assertEquals(lines[4].trim().split(/\s+/), ["1", "eval", metrics.rows[3].loss.toFixed(3)]);
+});
+
+Deno.test("ProgressCB of one fit gives the rows of the next back", async () => {
+  const mine: MetricsRow[] = [], lines: string[] = [];
+  const metrics = Object.assign(quiet(), { log: (row: MetricsRow) => mine.push(row) });
+  const learn = await line([metrics]);
+  await learn.fit(1, { cbs: [new ProgressCB((line) => lines.push(line))] });
+  assertEquals([lines.length, mine.length], [3, 0]);
+  await learn.fit(1);
+  assertEquals([lines.length, mine.length], [3, 2]);
 });

@@ -2,12 +2,14 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import {
   DeviceCB,
+  Learner,
   Linear,
   Module,
   Sequential,
   type Tensor,
   TerminateOnNaNCB,
   tf,
+  TrainCB,
   TrainLearner,
 } from "../../mod.ts";
 import { line, quiet, sums } from "./lines.ts";
@@ -30,4 +32,20 @@ Deno.test("TerminateOnNaNCB stops, naming the batch and the layer", async () => 
   const sound = new TerminateOnNaNCB();
   await (await line([sound])).fit(1);
   assertEquals(sound.problem, undefined);
+});
+
+Deno.test("TerminateOnNaNCB with a model of several inputs", async () => {
+  class Two extends Module<[Tensor, Tensor], Tensor> {
+    readonly linear = new Linear(3, 1);
+    override forward(x: Tensor, y: Tensor) {
+      return this.linear.call(tf.div(tf.mul(x, tf.sum(y)), 0));
+    }
+  }
+  const guard = new TerminateOnNaNCB(() => {}), train = new TrainCB(2);
+  const learn = new Learner(new Two(), await sums(), {
+    lossFunc: (preds) => tf.mean(preds),
+    cbs: [new DeviceCB(), train, guard],
+  });
+  await learn.fit(1);
+  assertMatch(guard.problem!, /that of linear \(Linear\)$/);
 });

@@ -1,6 +1,15 @@
 /** learn.tta. */
-import { assert, assertEquals } from "@std/assert";
-import { flipBatch, type Tensor, tf } from "../../mod.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  DataLoader,
+  DataLoaders,
+  flipBatch,
+  type Loader,
+  loaderOf,
+  type Tensor,
+  tf,
+  TrainLearner,
+} from "../../mod.ts";
 import { numbers } from "../support.ts";
 import { line } from "./lines.ts";
 
@@ -14,4 +23,14 @@ Deno.test("learn.tta: the mean of the predictions with and without the changes",
   assertEquals([mean.shape, targets.shape], [plain.shape, [8, 1]]);
   const flipped = flipBatch([tf.tensor4d([1, 2, 3, 4, 5, 6], [1, 2, 3, 1]), 7]);
   assertEquals([await numbers(flipped[0]), flipped[1]], [[3, 2, 1, 6, 5, 4], 7]);
+});
+
+Deno.test("tta of a loader that shuffles is refused", async () => {
+  const learn = await line([]), { train, valid } = learn.dls;
+  const shuffled = new DataLoader((valid as DataLoader).dataset, { batchSize: 2, shuffle: true });
+  const again = (valid: Loader) =>
+    new TrainLearner(learn.model, new DataLoaders(train, valid), { cbs: learn.cbs });
+  await assertRejects(() => again(shuffled).tta((b) => b), Error, "make it without shuffle");
+  const hidden = loaderOf(() => shuffled.batches(), { length: 4 });
+  await assertRejects(() => again(hidden).tta((b) => b), Error, "make it without shuffle");
 });

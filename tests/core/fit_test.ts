@@ -12,6 +12,7 @@ import {
   type FitOptions,
   HooksCallback,
   Learner,
+  type LearnerOptions,
   Linear,
   loaderOf,
   perFit,
@@ -23,7 +24,7 @@ import {
   withMode,
 } from "../../mod.ts";
 import { line, quiet, sums, weights } from "../callbacks/lines.ts";
-import { numbers } from "../support.ts";
+import { device, numbers } from "../support.ts";
 
 /** A callback of these methods. */
 const callback = (methods: Partial<Callback>) => Object.assign(new (class extends Callback {})(), methods);
@@ -317,4 +318,55 @@ Deno.test("what learn shows is the current or last fit", async () => {
   assertEquals([learn.epoch, learn.nEpochs, learn.iter, learn.training], [1, 2, 1, false]);
   assertMatch(String(learn.opt!.state().step), /^6$/);
   assertEquals(learn.epochs, learn.current.epochs);
+});
+
+Deno.test("a loss that is not finite ends the fit after its batch, with what to do; unless it is not to", async () => {
+  let batches = 0;
+  const bad = async (cbs: Callback[] = []) => {
+    const learn = await line([callback({ afterBatch: () => void batches++ }), ...cbs]);
+    (learn.model as Linear).weight.assign(tf.fill([1, 3], NaN));
+    return learn;
+  };
+  const learn = await bad();
+  await assertRejects(
+    () => learn.fit(3),
+    Error,
+    "The loss is NaN in epoch 0, training batch 0: the weights are lost",
+  );
+  assert(batches <= (device.name === "wasm" ? 1 : 3), `${batches} batches`);
+  await assertRejects(
+    () => learn.fit(3),
+    Error,
+    "with a lower learning rate, with GradientClipCB, or with a larger eps",
+  );
+  batches = 0;
+  await learn.fit(1, { finite: false });
+  assertEquals(batches, 4);
+});
+
+Deno.test("what is missing is named: batches, DeviceCB, an optimiser, a model that takes a pair", async () => {
+  const { model, dls } = await line([]);
+  const none = loaderOf(function* () {});
+  const fit = (dls: DataLoaders, options: LearnerOptions, fitOptions: FitOptions = {}) => () =>
+    new TrainLearner(model, dls, { cbs: [new DeviceCB()], ...options }).fit(1, fitOptions);
+  await assertRejects(fit(new DataLoaders(none, dls.valid), {}), Error, "dls.train gave no batch");
+  await assertRejects(
+    fit(new DataLoaders(dls.train, none), {}),
+    Error,
+    "{ valid: false } leaves the pass out",
+  );
+  await fit(new DataLoaders(dls.train, none), {}, { valid: false })();
+  await assertRejects(fit(dls, { cbs: [] }), Error, "still on the host: add DeviceCB");
+  await assertRejects(
+    fit(dls, { optFunc: null }),
+    Error,
+    "its optFunc is null, which is for fits with { train: false }",
+  );
+  await fit(dls, { optFunc: null }, { train: false })();
+  const pair = callback({ beforeBatch: (learn) => void (learn.batch = [[...learn.batch], learn.batch[1]]) });
+  await assertRejects(
+    fit(dls, { cbs: [new DeviceCB(), pair] }),
+    Error,
+    "Linear was given several inputs as one array, and failed: ",
+  );
 });
