@@ -192,7 +192,7 @@ export class Fit {
     this.checkLosses();
   }
 
-  /** @throws Error where a training loss that has been read was not finite, and the fit is to end then. */
+  /** Ends the fit where it is to. @throws Error where a training loss that has been read was not finite. */
   checkLosses(): void {
     this.#losses?.check();
   }
