@@ -1,6 +1,16 @@
 /**
  * Denoise: a hackable training framework (a `Learner` with callbacks) and diffusion models on it, for Deno.
  *
+ * A script calls {@link useDevice}, makes a model ({@link UNet}, {@link Sequential}), {@link DataLoaders} and a
+ * {@link TrainLearner} with its callbacks, and draws with {@link sample}. What has a name too general to stand alone is
+ * in a namespace:
+ *
+ * - `tf`: the array library, TensorFlow.js
+ * - `nn`, `F`, `init`: modules and layers, what they compute, how weights begin
+ * - `transforms`: changes to images on the host
+ * - `unet`, `resnet`: the parts of the U-Net, and the classifiers with reports on what they predict
+ * - `ops`: our own operations, and how a device gets kernels
+ *
  * @example
  * ```ts
  * import { assert } from "@std/assert";
