@@ -64,7 +64,6 @@ export {
   type Conv2dOptions,
   Dropout,
   Dropout2d,
-  F,
   Flatten,
   type ForwardHook,
   GELU,
@@ -73,7 +72,6 @@ export {
   GlobalAvgPool,
   GroupNorm,
   type GroupNormOptions,
-  init,
   initWeights,
   type LayerOptions,
   Linear,
@@ -89,6 +87,10 @@ export {
 } from "./core/mod.ts";
 /** Modules, layers and their initialisation. */
 export * as nn from "./core/nn/mod.ts";
+/** What layers compute, as functions. */
+export * as F from "./core/nn/functional.ts";
+/** Initial numbers of weights. */
+export * as init from "./core/nn/init.ts";
 
 // Optimisers
 export {

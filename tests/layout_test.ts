@@ -27,6 +27,9 @@ const KERNELS: Record<string, string[]> = {
 /** Ops that run by their reference on WASM. */
 const BY_REFERENCE = ["UnscaleGrads", "UpdateLossScale"];
 
+/** Modules that mod.ts exports as namespaces by themselves: deno doc finds what is said of one only there. */
+const NAMESPACES = ["core/nn/functional.ts", "core/nn/init.ts"];
+
 /** Modules that name a tfjs package. */
 const TFJS = ["core/tf.ts", "core/device/wasm/tfjs_binary.js"]; // TypeScript has no grammar for `import source`
 
@@ -131,7 +134,8 @@ rule(
         if (to === undefined) return [];
         const here = memberOf(from), there = memberOf(to);
         const allowed = here === undefined
-          ? to.endsWith("mod.ts") || from.startsWith("tasks/") && to.startsWith("tasks/")
+          ? to.endsWith("mod.ts") || from === "mod.ts" && NAMESPACES.includes(to) ||
+            from.startsWith("tasks/") && to.startsWith("tasks/")
           : here === there || there !== undefined && ARROWS[here].includes(there) && to === `${there}/mod.ts`;
         return allowed ? [] : [`${from} → ${to}`];
       },
