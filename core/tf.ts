@@ -36,6 +36,12 @@ export function runKernel<T extends Tensor | Tensor[] = Tensor>(
   return engine.runKernel(name, present, attrs);
 }
 
+/** A tensor's numbers where they are at hand, without waiting for a GPU; otherwise undefined. */
+export function hostValues(x: Tensor): TypedArray | undefined {
+  if (engine.backendName === "wasm") return x.dataSync() as TypedArray;
+  return engine.backend.tensorMap?.get(x.dataId)?.values ?? undefined;
+}
+
 /** tfjs's WASM backend class and the factory of its threaded binary. */
 export async function loadWasmBackend(): Promise<{ Backend: Any; factory: Any }> {
   const [wasm, threaded] = await Promise.all([

@@ -239,7 +239,8 @@ export function mseLoss(input: Tensor, target: Tensor): Tensor {
  * Mean negative log-likelihood of whole-number labels.
  * @param logits [N,classes]
  * @param labels [N], whole numbers in [0, classes)
- * @throws Error for other shapes.
+ * @throws Error for other shapes; RangeError for a label outside of the classes, on WebGPU where the labels were made on
+ *   the host.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
   const whole = labels.dtype === "int32" ? labels : tf.cast(labels, "int32");

@@ -1,4 +1,5 @@
 /** What the checks of ops share. Errors name the op, the input, what it is and what would be right. */
+import { hostValues } from "../tf.ts";
 import type { DataType, Tensor } from "../tf.ts";
 
 /** @throws TypeError unless the tensors are of that dtype and have elements; those that are undefined are left out. */
@@ -42,6 +43,14 @@ export function requireChannels(op: string, x: Tensor, vectors: Record<string, T
   for (const [name, v] of Object.entries(vectors)) {
     requireShape(op, name, v, [channels], `x of [${x.shape}] needs one number a channel,`);
   }
+}
+
+/** @throws RangeError unless whole numbers lie in [0, below), where they can be seen without waiting for a GPU. */
+export function requireIndices(op: string, name: string, x: Tensor, below: number): void {
+  const values = hostValues(x);
+  const at = values?.findIndex((v) => v < 0 || v >= below) ?? -1;
+  if (at < 0) return;
+  throw new RangeError(`${op}: ${name} lie in [0, ${below}), not ${values![at]} at place ${at}`);
 }
 
 /** @throws RangeError unless an attribute is a whole number of at least `least`. */

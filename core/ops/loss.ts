@@ -1,7 +1,7 @@
 /** Losses that are one number. */
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-import { requireLayout, requireShape, requireType } from "./check.ts";
+import { requireIndices, requireLayout, requireShape, requireType } from "./check.ts";
 import { type None, type Op, run } from "./op.ts";
 
 /** Labels [N] as rows of 0 and 1 in the shape of logits. */
@@ -60,7 +60,10 @@ export const CrossEntropy: Op<
 > = {
   name: "CrossEntropy",
   outputs: ["loss", "logSums"],
-  check: (inputs) => requireLabels("CrossEntropy", inputs),
+  check(inputs) {
+    requireLabels("CrossEntropy", inputs);
+    requireIndices("CrossEntropy", "labels", inputs.labels, inputs.logits.shape[1]!);
+  },
   reference({ logits, labels }) {
     const logSums: Tensor = tf.logSumExp(logits, -1);
     const picked = tf.sum(tf.mul(logits, oneHot(labels, logits)), -1);

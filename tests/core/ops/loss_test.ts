@@ -43,3 +43,18 @@ Deno.test("crossEntropy does not overflow, and says which shapes it takes", asyn
     "labels has shape [1], logits of [2,3] need one a row, [2]",
   );
 });
+
+Deno.test("crossEntropy names a label outside of the classes", async () => {
+  const x = tf.zeros([3, 4]);
+  for (const label of [-1, 4, 1e6]) {
+    const labels = tf.tensor1d([0, label, 3], "int32");
+    assertThrows(
+      () => F.crossEntropy(x, labels),
+      RangeError,
+      `labels lie in [0, 4), not ${label} at place 1`,
+    );
+  }
+  const floats = tf.tensor1d([0, 3, 1]);
+  await assertTensor(F.crossEntropy(x, floats), [], [Math.log(4)]);
+  await assertTensor(F.crossEntropy(x, tf.tensor1d([0, 3, 1], "int32")), [], [Math.log(4)]);
+});
