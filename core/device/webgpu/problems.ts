@@ -59,12 +59,14 @@ export class Problems {
 
   /** Makes reads from tfjs's backend fail after a problem, when what is read is not what was computed. */
   guardReads(backend: Any): void {
-    const read = backend.read.bind(backend);
+    const read = backend.read.bind(backend), keep = backend.convertAndCacheOnCPU.bind(backend);
+    // A tensor may be disposed of while it is read.
+    backend.convertAndCacheOnCPU = (dataId: object, values: unknown) =>
+      backend.tensorMap.has(dataId) ? keep(dataId, values) : values;
     backend.read = async (dataId: object) => {
-      const data = backend.tensorMap.has(dataId) ? backend.tensorMap.get(dataId) : undefined;
-      if (data && tf.util.sizeFromShape(data.shape) === 0) {
-        return tf.util.getTypedArrayFromDType(data.dtype, 0);
-      }
+      if (!backend.tensorMap.has(dataId)) return await read(dataId); // which throws
+      const { shape, dtype } = backend.tensorMap.get(dataId);
+      if (tf.util.sizeFromShape(shape) === 0) return tf.util.getTypedArrayFromDType(dtype, 0);
       const values = await read(dataId).catch(async (error: Error) => {
         await new Promise((resolve) => setTimeout(resolve, REPORT_WAIT_MS));
         if (!this.#refusal) this.fail(`The WebGPU device could not be read (${error.message})`);

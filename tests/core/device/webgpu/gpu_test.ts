@@ -119,6 +119,17 @@ Deno.test(
   },
 );
 
+Deno.test(
+  "a tensor that is disposed of while it is read is read, and the device goes on",
+  onGpu,
+  async () => {
+    const x = tf.add(tf.fill([5], 3), 1), values = x.data();
+    x.dispose();
+    assertEquals(Array.from(await values), [4, 4, 4, 4, 4]);
+    await assertAlive();
+  },
+);
+
 Deno.test("what no kernel has written is NaN or 1000 in these tests", onGpu, async () => {
   const gpu = currentGpu()!, y = gpu.output([5]);
   gpu.run("FirstOnly", {
