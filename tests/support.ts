@@ -10,11 +10,41 @@ import {
   tf,
   useDevice,
 } from "../mod.ts";
+import { startWasm } from "../core/device/wasm/start.ts";
 
 /** The device that this run of the suite is for: `DENOISE_DEVICE`, else WASM. */
 export const device = await useDevice((Deno.env.get("DENOISE_DEVICE") ?? "wasm") as DeviceChoice, {
   log: null,
 });
+
+if (device.name === "wasm") await poison();
+
+/**
+ * Memory that WASM hands out holds what no kernel should read before one has written it, NaN or 1000, and is followed by
+ * bytes that nothing should write.
+ */
+async function poison(): Promise<void> {
+  const { module, pool } = await startWasm(device.threads);
+  const { _malloc, _free } = module, sizes = new Map<number, number>();
+  const GUARD_BYTES = 64, GUARD = 0x5a;
+  const guardOf = (at: number, bytes: number) => new Uint8Array(pool.memory.buffer, at + bytes, GUARD_BYTES);
+  let count = 0;
+  module._malloc = (bytes) => {
+    const at = _malloc(bytes + GUARD_BYTES);
+    new Float32Array(pool.memory.buffer, at, bytes >> 2).fill(count++ % 2 ? NaN : 1000);
+    guardOf(at, bytes).fill(GUARD);
+    sizes.set(at, bytes);
+    return at;
+  };
+  module._free = (at) => {
+    const bytes = sizes.get(at);
+    if (bytes !== undefined && guardOf(at, bytes).some((byte) => byte !== GUARD)) {
+      throw new Error(`Something was written past the end of ${bytes} bytes`);
+    }
+    sizes.delete(at);
+    _free(at);
+  };
+}
 
 const gpu = currentGpu();
 if (gpu) {
@@ -38,6 +68,32 @@ if (gpu) {
 
 /** A test that needs threads, files of a task, or anything that has nothing to do with WebGPU. */
 export const wasmOnly = { ignore: device.name !== "wasm" };
+
+/** Runs a script that imports Denoise as `d` (and `startWasm`) in a process of its own; what it prints, and its exit code. */
+export async function script(
+  body: string,
+  env: Record<string, string> = {},
+  flags: string[] = [],
+): Promise<{ code: number; out: string; err: string }> {
+  const source = `import * as d from "${new URL("../mod.ts", import.meta.url)}";
+    import { startWasm } from "${new URL("../core/device/wasm/start.ts", import.meta.url)}";
+    const { tf, F } = d;
+    ${body}`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-env=DENOISE_THREADS,DENOISE_DEVICE", ...flags, "--ext=ts", "-"],
+    env,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(60_000),
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(source));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b).trim());
+  return { code, out, err };
+}
 
 /** Random normal numbers that depend on the seed alone. */
 export function random(shape: number[], seed = 1): Tensor {

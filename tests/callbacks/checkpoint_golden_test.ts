@@ -3,9 +3,16 @@ import { assertEquals, assertRejects } from "@std/assert";
 import * as d from "../../mod.ts";
 import type { MetricsRow } from "../../mod.ts";
 import { makeLearner, outcome } from "../golden/make_checkpoint.ts";
-import { wasmOnly } from "../support.ts";
+import { assertClose, wasmOnly } from "../support.ts";
 
 const golden = (name: string) => new URL(`../golden/${name}`, import.meta.url);
+
+/** A value's numbers, and all else of it. */
+function partsOf(value: unknown): { form: string; numbers: number[] } {
+  const numbers: number[] = [];
+  const form = JSON.stringify(value, (_, v) => typeof v === "number" ? void numbers.push(v) : v);
+  return { form, numbers };
+}
 
 Deno.test("a checkpoint of the version before resumes to the numbers of that version", wasmOnly, async () => {
   const expected = JSON.parse(await Deno.readTextFile(golden("checkpoint.json")));
@@ -18,7 +25,10 @@ Deno.test("a checkpoint of the version before resumes to the numbers of that ver
     ...rest,
     rows: rows.filter((row: MetricsRow) => row.epoch < 1 || row.train === "train"),
   });
-  assertEquals(trained(await outcome(again)), trained(expected));
+  // Sums are more precise than in that version: numbers differ in their last bits, those of a bias before a norm more.
+  const [got, wanted] = [await outcome(again), expected].map((all) => partsOf(trained(all)));
+  assertEquals(got.form, wanted.form);
+  await assertClose(got.numbers, wanted.numbers, 1e-3);
   await Deno.remove(path);
 });
 

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { F, Generator, grad, type Tensor, tf } from "../../mod.ts";
 import { startWasm } from "../../core/device/wasm/start.ts";
-import { device, numbers, random, wasmOnly } from "../support.ts";
+import { device, numbers, random, script, wasmOnly } from "../support.ts";
 
 /** Results of f and the gradients of its inputs, as numbers. */
 async function everything(f: (...xs: Tensor[]) => Tensor, xs: Tensor[]): Promise<number[][]> {
@@ -93,28 +93,6 @@ Deno.test({
     pool.limitThreads(device.threads);
   },
 });
-
-/** Runs a script that imports Denoise as `d` in a process of its own; what it prints, and its exit code. */
-async function script(body: string, env: Record<string, string> = {}, flags: string[] = []) {
-  const source = `import * as d from "${new URL("../../mod.ts", import.meta.url)}";
-    import { startWasm } from "${new URL("../../core/device/wasm/start.ts", import.meta.url)}";
-    const { tf, F } = d;
-    ${body}`;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-env=DENOISE_THREADS,DENOISE_DEVICE", ...flags, "--ext=ts", "-"],
-    env,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    signal: AbortSignal.timeout(60_000),
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(source));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b).trim());
-  return { code, out, err };
-}
 
 Deno.test({
   name: "a program with threads ends by itself, and DENOISE_THREADS sets their number",

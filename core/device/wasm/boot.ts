@@ -18,9 +18,13 @@ export interface Booted {
   memory: WebAssembly.Memory;
 }
 
-/** Pages of 64 KiB: 32 MiB to begin with, 4 GiB at most. */
+/**
+ * Pages of 64 KiB: 32 MiB to begin with, and at most 128 MiB less than 4 GiB. tfjs's allocator gives out a block at the
+ * end of its memory for any size that would reach past 2³²; what tfjs allocates by itself is smaller than that gap.
+ */
 const INITIAL_PAGES = 512;
-const MAXIMUM_PAGES = 65536;
+const MAXIMUM_PAGES = 65536 - 2048;
+const MAXIMUM_BYTES = MAXIMUM_PAGES * 65536;
 
 /**
  * Answers the messages with which emscripten starts its own thread pool, and starts nothing: our pool does the work.
@@ -86,6 +90,33 @@ async function compileBinary(shared: boolean, location: string): Promise<WebAsse
   return await WebAssembly.compile(shared ? Uint8Array.from(bytes) : unshare(bytes));
 }
 
+/**
+ * The module's allocator with two faults made good: it returns 0 where memory is out, and a block that is too small where
+ * the one that was asked for would end past 2³².
+ */
+function safeMalloc(module: Any, memory: WebAssembly.Memory): (bytes: number) => number {
+  const { malloc, free } = module.asm;
+  return (bytes) => {
+    const tooSmall: number[] = [];
+    try {
+      for (;;) {
+        const at = bytes <= MAXIMUM_BYTES ? malloc(bytes) >>> 0 : 0;
+        if (at !== 0 && at + bytes <= memory.buffer.byteLength) return at;
+        if (at === 0 && bytes > 0) {
+          throw new Error(
+            `Out of memory: ${bytes} bytes asked for with ${memory.buffer.byteLength} in use; ` +
+              `a smaller batch needs less`,
+          );
+        }
+        if (at === 0) return 0;
+        tooSmall.push(at); // and held, so that the next try finds another
+      }
+    } finally {
+      tooSmall.forEach((at) => free(at));
+    }
+  };
+}
+
 /** Registers tfjs's backend under the name `wasm`, on one thread of its own, over a memory that may be shared. */
 export async function bootWasm(shared: boolean): Promise<Booted> {
   const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES, shared });
@@ -131,17 +162,7 @@ export async function bootWasm(shared: boolean): Promise<Booted> {
     disposeData: module.cwrap("dispose_data", null, ["number"]),
     dispose: module.cwrap("dispose", null, []),
   };
-  const { malloc } = module.asm;
-  module._malloc = (bytes: number) => {
-    const at = malloc(bytes) >>> 0;
-    if (at === 0 && bytes > 0) {
-      throw new Error(
-        `Out of memory: ${bytes} bytes asked for with ${memory.buffer.byteLength} in use; ` +
-          `a smaller batch needs less`,
-      );
-    }
-    return at;
-  };
+  module._malloc = safeMalloc(module, memory);
   const backend = new Backend(module);
   tf.removeBackend("wasm"); // the package registers one of its own, over a memory that we could not share
   tf.registerBackend("wasm", () => backend, 2);

@@ -22,7 +22,8 @@ export enum Kernel {
   sumRows,
   adam,
   random,
-  sumColumns,
+  sumParts,
+  sumTotals,
   addChannels,
   winogradFilter,
   winogradConv,
@@ -68,7 +69,7 @@ export enum Control {
   threads = 36,
   args = 64,
   /** One a thread, {@link TICKET_BYTES} apart. */
-  tickets = 1024,
+  tickets = 16384,
 }
 /** Bytes from ticket to ticket: a cache line. */
 export const TICKET_BYTES = 64;
@@ -400,14 +401,16 @@ export enum MapOp {
   mul,
   /** a · s. */
   scale,
-  /** max(a, 0). */
-  relu,
   /** (a − b) · s. */
   scaledDifference,
   /** (a > 0 ? a : a · s) − t. */
   leaky,
   /** a > 0 ? b : b · s. */
   leakyGrad,
+  maximum,
+  minimum,
+  /** min(max(a, s), t). */
+  clip,
 }
 
 export enum MapArgs {
@@ -486,13 +489,29 @@ export enum SumRowsArgs {
   lengthPerTask,
 }
 
-export enum SumColumnsArgs {
+export enum SumPartsArgs {
+  /** [outer, rows, columns]. */
   x,
+  outer,
   rows,
   columns,
-  /** [tasks, columns]. */
+  /** Doubles [outer, parts, columns]. */
   parts,
-  rowsPerTask,
+  rowsPerPart,
+  columnsPerTask,
+  outerPerTask,
+}
+
+export enum SumTotalsArgs {
+  /** As of {@link SumPartsArgs}. */
+  parts,
+  partCount,
+  columns,
+  /** Of the output [outer, columns]. */
+  length,
+  out,
+  divisor,
+  lengthPerTask,
 }
 
 /** What the kernel softmax computes, along rows. */
@@ -519,7 +538,7 @@ export enum SquaredErrorArgs {
   length,
   a,
   b,
-  /** [tasks]. */
+  /** A double a task. */
   parts,
 }
 

@@ -1,11 +1,11 @@
 /** Batch normalisation over rows [R,C] (images and pixels alike): sums by parts of the rows, then one affine pass. */
 import { BatchNormGradStatsArgs, BatchNormStatsArgs, ChannelAffineArgs, ChannelSumsArgs } from "./abi";
 import { bytes, float, int, ptr } from "./args";
-import { fma, loadN, storeN } from "./simd";
+import { fma, loadN, SMALLER, splat, storeN } from "./simd";
 
 /**
- * parts[task] = Σ u and Σ u·v a channel over the task's rows. Forward u = v = x − x's first row, so that nothing cancels
- * when the mean is far from 0; backward, where there is a dy, u = dy and v = x.
+ * parts[task] = Σ u and Σ u·v a channel over the task's rows. Forward u = v = {@link SMALLER}·(x − x's first row), so
+ * that nothing cancels when the mean is far from 0; backward, where there is a dy, u = dy and v = x.
  */
 export function channelSums(args: usize, task: i32): void {
   const C = int(args, ChannelSumsArgs.channels), per = int(args, ChannelSumsArgs.rowsPerTask);
@@ -19,7 +19,7 @@ export function channelSums(args: usize, task: i32): void {
       const n = min(4, C - c), k = bytes(c);
       let v = loadN(x + at + k, n), u = v;
       if (dy) u = loadN(dy + at + k, n);
-      else u = v = f32x4.sub(v, loadN(x + k, n));
+      else u = v = f32x4.mul(f32x4.sub(v, loadN(x + k, n)), splat(SMALLER));
       storeN(s1 + k, f32x4.add(loadN(s1 + k, n), u), n);
       storeN(s2 + k, fma(u, v, loadN(s2 + k, n)), n);
     }
@@ -41,9 +41,9 @@ export function batchNormStats(args: usize, task: i32): void {
     const k = bytes(c);
     const first = ptr(args, BatchNormStatsArgs.parts) + k, s1 = total(first, parts, C);
     const s2 = total(first + bytes(C), parts, C);
-    const shift = s1 / rows;
+    const shift = s1 / SMALLER / rows;
     const mean = load<f32>(ptr(args, BatchNormStatsArgs.x) + k) + <f32> shift;
-    const variance = <f32> max<f64>(0, s2 / rows - shift * shift);
+    const variance = <f32> max<f64>(0, s2 / SMALLER / SMALLER / rows - shift * shift);
     const rstd: f32 = 1 / sqrt<f32>(variance + float(args, BatchNormStatsArgs.eps));
     const a = load<f32>(ptr(args, BatchNormStatsArgs.gamma) + k) * rstd;
     store<f32>(ptr(args, BatchNormStatsArgs.mean) + k, mean);

@@ -41,10 +41,12 @@ function f(op: i32, a: v128, b: v128, s: v128, t: v128): v128 {
   if (op == MapOp.sub) return f32x4.sub(a, b);
   if (op == MapOp.mul) return f32x4.mul(a, b);
   if (op == MapOp.scale) return f32x4.mul(a, s);
-  if (op == MapOp.relu) return f32x4.max(a, splat(0));
   if (op == MapOp.scaledDifference) return f32x4.mul(f32x4.sub(a, b), s);
   if (op == MapOp.leaky) return f32x4.sub(v128.bitselect(a, f32x4.mul(a, s), f32x4.gt(a, splat(0))), t);
-  return v128.bitselect(b, f32x4.mul(b, s), f32x4.gt(a, splat(0)));
+  if (op == MapOp.leakyGrad) return v128.bitselect(b, f32x4.mul(b, s), f32x4.gt(a, splat(0)));
+  if (op == MapOp.maximum) return f32x4.max(a, b);
+  if (op == MapOp.minimum) return f32x4.min(a, b);
+  return f32x4.min(f32x4.max(a, s), t);
 }
 
 /** {@link f} over n floats; `op` is a constant at each call, so that its branches are gone. */
@@ -83,10 +85,12 @@ export function map(args: usize, task: i32): void {
     case MapOp.sub: return over(MapOp.sub, n, out, a, b, s, t);
     case MapOp.mul: return over(MapOp.mul, n, out, a, b, s, t);
     case MapOp.scale: return over(MapOp.scale, n, out, a, b, s, t);
-    case MapOp.relu: return over(MapOp.relu, n, out, a, b, s, t);
     case MapOp.scaledDifference: return over(MapOp.scaledDifference, n, out, a, b, s, t);
     case MapOp.leaky: return over(MapOp.leaky, n, out, a, b, s, t);
     case MapOp.leakyGrad: return over(MapOp.leakyGrad, n, out, a, b, s, t);
+    case MapOp.maximum: return over(MapOp.maximum, n, out, a, b, s, t);
+    case MapOp.minimum: return over(MapOp.minimum, n, out, a, b, s, t);
+    case MapOp.clip: return over(MapOp.clip, n, out, a, b, s, t);
     default: unreachable();
   }
 }

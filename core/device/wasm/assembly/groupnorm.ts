@@ -1,7 +1,10 @@
 /** Group normalisation over NHWC, with SiLU fused where asked; one task an image. */
 import { GroupNormArgs, GroupNormGradArgs } from "./abi";
 import { bytes, float, int, ptr } from "./args";
-import { fma, loadN, sigmoid4, splat, storeN } from "./simd";
+import { fma, loadN, sigmoid4, SMALLER, splat, storeN } from "./simd";
+
+/** Pixels whose sums are taken by themselves: rounding grows with the length of a sum. */
+const BLOCK: i32 = 1024;
 
 /** y = x̂·γ + β, x̂ = (x−μ)/√(σ²+eps) over each group of channels; then y·sigmoid(y) where silu is set. */
 export function groupNorm(args: usize, task: i32, scratch: usize): void {
@@ -10,29 +13,33 @@ export function groupNorm(args: usize, task: i32, scratch: usize): void {
   const row = bytes(C);
   const per = C / G;
   const a = scratch, b = scratch + bytes(C + 4);
-  // Sums of x−k and (x−k)² a channel, k its first pixel: no cancellation when the mean is far from 0.
+  // Sums of d = x−k and d² a channel, k its first pixel: no cancellation when the mean is far from 0. d is made SMALLER.
   for (let c = 0; c < C; c += 4) {
     const n = min(4, C - c);
     const k = loadN(x + bytes(c), n);
     let s1 = splat(0), s2 = splat(0);
     let q = x + bytes(c);
-    if (n == 4) {
-      for (let p = 0; p < P; p++) {
-        const d = f32x4.sub(v128.load(q), k);
-        s1 = f32x4.add(s1, d);
-        s2 = fma(d, d, s2);
-        q += row;
+    for (let p0 = 0; p0 < P; p0 += BLOCK) {
+      const end = q + <usize> min(BLOCK, P - p0) * row;
+      let b1 = splat(0), b2 = splat(0);
+      if (n == 4) {
+        for (; q < end; q += row) {
+          const d = f32x4.mul(f32x4.sub(v128.load(q), k), splat(SMALLER));
+          b1 = f32x4.add(b1, d);
+          b2 = fma(d, d, b2);
+        }
+      } else {
+        for (; q < end; q += row) {
+          const d = f32x4.mul(f32x4.sub(loadN(q, n), k), splat(SMALLER));
+          b1 = f32x4.add(b1, d);
+          b2 = fma(d, d, b2);
+        }
       }
-    } else {
-      for (let p = 0; p < P; p++) {
-        const d = f32x4.sub(loadN(q, n), k);
-        s1 = f32x4.add(s1, d);
-        s2 = fma(d, d, s2);
-        q += row;
-      }
+      s1 = f32x4.add(s1, b1);
+      s2 = f32x4.add(s2, b2);
     }
     const mean = f32x4.div(s1, splat(<f32> P));
-    v128.store(a + bytes(c), f32x4.add(k, mean));
+    v128.store(a + bytes(c), f32x4.add(k, f32x4.div(mean, splat(SMALLER))));
     v128.store(b + bytes(c), f32x4.sub(s2, f32x4.mul(s1, mean)));
   }
   for (let g = 0; g < G; g++) {
@@ -40,10 +47,11 @@ export function groupNorm(args: usize, task: i32, scratch: usize): void {
     for (let c = g * per; c < (g + 1) * per; c++) mean += load<f32>(a + bytes(c));
     mean /= <f32> per;
     for (let c = g * per; c < (g + 1) * per; c++) {
-      const d = load<f32>(a + bytes(c)) - mean;
+      const d = (load<f32>(a + bytes(c)) - mean) * SMALLER;
       m2 += load<f32>(b + bytes(c)) + <f32> P * d * d;
     }
-    const rstd: f32 = 1 / sqrt<f32>(max<f32>(m2, 0) / <f32> (P * per) + float(args, GroupNormArgs.eps));
+    const variance: f32 = max<f32>(m2, 0) / <f32> (P * per) / SMALLER / SMALLER;
+    const rstd: f32 = 1 / sqrt<f32>(variance + float(args, GroupNormArgs.eps));
     store<f32>(ptr(args, GroupNormArgs.mean) + bytes(task * G + g), mean);
     store<f32>(ptr(args, GroupNormArgs.rstd) + bytes(task * G + g), rstd);
   }

@@ -36,7 +36,7 @@ import { groupNorm, groupNormGrad, groupNormGradScratch, groupNormScratch } from
 import { crossEntropy, crossEntropyGrad, squaredError } from "./loss";
 import { matmul, matmulScratch, pack } from "./matmul";
 import { random } from "./random";
-import { sumColumns, sumRows } from "./reduce";
+import { sumParts, sumRows, sumTotals } from "./reduce";
 import { averagePool, averagePoolGrad, upsample, upsampleGrad } from "./resample";
 import { softmax } from "./softmax";
 
@@ -58,7 +58,8 @@ function run(kernel: i32, args: usize, task: i32, scratch: usize): void {
     case Kernel.sumRows: return sumRows(args, task);
     case Kernel.adam: return adam(args, task);
     case Kernel.random: return random(args, task);
-    case Kernel.sumColumns: return sumColumns(args, task);
+    case Kernel.sumParts: return sumParts(args, task);
+    case Kernel.sumTotals: return sumTotals(args, task);
     case Kernel.addChannels: return addChannels(args, task);
     case Kernel.winogradFilter: return winogradFilter(args, task, scratch);
     case Kernel.winogradConv: return winogradConv(args, task, scratch);

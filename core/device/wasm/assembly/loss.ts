@@ -2,25 +2,24 @@
 import { CHUNK, CrossEntropyArgs, CrossEntropyGradArgs, SquaredErrorArgs } from "./abi";
 import { bytes, float, int, ptr } from "./args";
 import { exponentials, largest } from "./row";
-import { exp4, fma, hsum, loadN, log1, splat, storeN } from "./simd";
+import { addDoubles, exp4, loadN, log1, splat, splat64, storeN } from "./simd";
 
-/** parts[task] = Σ (a−b)² over the task's {@link CHUNK} floats. */
+/** parts[task] = Σ (a−b)² over the task's {@link CHUNK} floats, in double precision. */
 export function squaredError(args: usize, task: i32): void {
   const from = task * CHUNK, n = min(CHUNK, int(args, SquaredErrorArgs.length) - from);
   const a = ptr(args, SquaredErrorArgs.a) + bytes(from), b = ptr(args, SquaredErrorArgs.b) + bytes(from);
-  let s0 = splat(0), s1 = splat(0);
-  let i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const d0 = f32x4.sub(v128.load(a + bytes(i)), v128.load(b + bytes(i)));
-    const d1 = f32x4.sub(v128.load(a + bytes(i), 16), v128.load(b + bytes(i), 16));
-    s0 = fma(d0, d0, s0);
-    s1 = fma(d1, d1, s1);
-  }
-  for (; i < n; i += 4) {
+  let s0 = splat64(0), s1 = splat64(0);
+  for (let i = 0; i < n; i += 4) {
     const r = min(4, n - i), d = f32x4.sub(loadN(a + bytes(i), r), loadN(b + bytes(i), r));
-    s0 = fma(d, d, s0);
+    const square = f32x4.mul(d, d);
+    s0 = addDoubles(s0, square, false);
+    s1 = addDoubles(s1, square, true);
   }
-  store<f32>(ptr(args, SquaredErrorArgs.parts) + bytes(task), hsum(f32x4.add(s0, s1)));
+  s0 = f64x2.add(s0, s1);
+  store<f64>(
+    ptr(args, SquaredErrorArgs.parts) + ((<usize> task) << 3),
+    f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1),
+  );
 }
 
 /**

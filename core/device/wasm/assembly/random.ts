@@ -21,7 +21,7 @@ export function random(args: usize, task: i32): void {
   const k2 = v128.xor(v128.xor(k0, k1), i32x4.splat(0x1bd11bda));
   const normal = int(args, RandomArgs.normal);
   const unit = splat(<f32> 5.9604644775390625e-8);
-  const start = <u64> <u32> int(args, RandomArgs.counterLow) | ((<u64> <u32> int(args, RandomArgs.counterHigh)) << 32);
+  const start = <u64> ptr(args, RandomArgs.counterLow) | ((<u64> ptr(args, RandomArgs.counterHigh)) << 32);
   for (let i = 0; i < n; i += 8) {
     const c = start + <u64> ((from + i) >> 1);
     let x0 = i32x4(<i32> c, <i32> (c + 1), <i32> (c + 2), <i32> (c + 3));

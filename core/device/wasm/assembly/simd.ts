@@ -14,6 +14,26 @@ export function splat(x: f32): v128 {
   return f32x4.splat(x);
 }
 
+// @ts-ignore: decorator
+@inline
+export function splat64(x: f64): v128 {
+  return f64x2.splat(x);
+}
+
+/** Adds two lanes of v, the first or the last, to two sums in double precision. */
+// @ts-ignore: decorator
+@inline
+export function addDoubles(sums: v128, v: v128, last: bool): v128 {
+  if (last) v = i8x16.shuffle(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+  return f64x2.add(sums, f64x2.promote_low_f32x4(v));
+}
+
+/**
+ * What deviations are multiplied by before they are squared and summed, so that those of 10¹⁸ do not overflow: a power of
+ * two, which changes no bit of a result.
+ */
+export const SMALLER: f32 = 1.0 / 256;
+
 /** Sum of the four lanes, in a fixed order. */
 // @ts-ignore: decorator
 @inline
@@ -98,11 +118,11 @@ export function log4(u: v128): v128 {
   return fma(f, splat(0.693359375), f32x4.add(m, y));
 }
 
-/** ln of one number, with the arithmetic of {@link log4}. */
+/** ln of one number, with the arithmetic of {@link log4}; NaN and infinity stay. */
 // @ts-ignore: decorator
 @inline
 export function log1(x: f32): f32 {
-  return f32x4.extract_lane(log4(splat(x)), 0);
+  return x < Infinity ? f32x4.extract_lane(log4(splat(x)), 0) : x;
 }
 
 /** 1/(1+e^-x). */

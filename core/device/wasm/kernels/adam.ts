@@ -1,5 +1,5 @@
 /** Adam's step over every parameter, in place. */
-import { type AdamEntry, AdamStep, registerKernel } from "../../../ops/mod.ts";
+import { type AdamEntry, AdamStep } from "../../../ops/mod.ts";
 import { ADAM_PIECE_WORDS, AdamArgs, AdamPiece, CHUNK, Kernel } from "../assembly/abi.ts";
 import { Float, type Words } from "../pool.ts";
 import type { Context } from "./context.ts";
@@ -31,7 +31,7 @@ function piecesOf(ctx: Context, { param, grad, m, v, ...numbers }: AdamEntry): W
 /** Registers {@link AdamStep}. */
 export function registerAdam(ctx: Context): void {
   const { pool } = ctx;
-  registerKernel("wasm", AdamStep, (_, { entries, skip }) => {
+  ctx.kernel(AdamStep, (_, { entries, skip }) => {
     if (skip && ctx.scalar(skip) !== 0) return {};
     const pieces = entries.flatMap((entry) => piecesOf(ctx, entry));
     ctx.temporary(pieces.length * ADAM_PIECE_WORDS, (table) => {

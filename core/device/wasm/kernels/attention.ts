@@ -1,5 +1,5 @@
 /** Scaled dot-product attention; a task is a head of an image. */
-import { Attention, AttentionGrad, registerKernel } from "../../../ops/mod.ts";
+import { Attention, AttentionGrad } from "../../../ops/mod.ts";
 import { AttentionArgs, AttentionGradArgs, Kernel } from "../assembly/abi.ts";
 import { Float } from "../pool.ts";
 import type { Context } from "./context.ts";
@@ -7,7 +7,7 @@ import type { Context } from "./context.ts";
 /** Registers {@link Attention} and its gradient. */
 export function registerAttention(ctx: Context): void {
   const { pool } = ctx;
-  registerKernel("wasm", Attention, ({ q, k, v }, { heads, scale }) => {
+  ctx.kernel(Attention, ({ q, k, v }, { heads, scale }) => {
     const [images, tokens, channels] = q.shape;
     const y = ctx.output(q.shape), stats = ctx.output([images, heads, tokens, 2]);
     pool.run(Kernel.attention, images * heads, AttentionArgs, {
@@ -23,7 +23,7 @@ export function registerAttention(ctx: Context): void {
     });
     return { y, stats };
   });
-  registerKernel("wasm", AttentionGrad, ({ q, k, v, y, stats, dy }, { heads, scale }) => {
+  ctx.kernel(AttentionGrad, ({ q, k, v, y, stats, dy }, { heads, scale }) => {
     const [images, tokens, channels] = q.shape;
     const [dq, dk, dv] = [q, k, v].map((x) => ctx.output(x.shape));
     pool.run(Kernel.attentionGrad, images * heads, AttentionGradArgs, {

@@ -1,5 +1,5 @@
 /** Batch normalisation over all axes but the last. */
-import { BatchNorm, BatchNormGrad, ChannelAffine, registerKernel } from "../../../ops/mod.ts";
+import { BatchNorm, BatchNormGrad, ChannelAffine } from "../../../ops/mod.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import {
   BatchNormGradStatsArgs,
@@ -11,10 +11,13 @@ import {
 import { Float, type Word } from "../pool.ts";
 import { type Context, share, size } from "./context.ts";
 
+/** Most rows that are summed in float32; the sums of parts go on in double precision. */
+const MAX_ROWS_PER_TASK = 4096;
+
 /** Rows of channels, and how they are shared between tasks. */
 function rowsOf(x: TensorInfo) {
   const channels = x.shape.at(-1)!, rows = size(x.shape) / channels;
-  return { channels, rows, ...share(rows, Math.max(8, Math.ceil(8192 / channels))) };
+  return { channels, rows, ...share(rows, Math.max(8, Math.ceil(8192 / channels)), MAX_ROWS_PER_TASK) };
 }
 
 /** Σu and Σuv a channel by parts, handed to `finish` with their address and number. */
@@ -64,7 +67,7 @@ function affine(
 /** Registers {@link BatchNorm}, its gradient, and the affine map a channel that evaluation needs. */
 export function registerBatchNorm(ctx: Context): void {
   const { pool } = ctx;
-  registerKernel("wasm", BatchNorm, ({ x, gamma, beta }, { eps }) => {
+  ctx.kernel(BatchNorm, ({ x, gamma, beta }, { eps }) => {
     const { channels, rows } = rowsOf(x);
     const y = ctx.output(x.shape);
     const [mean, variance, rstd] = [0, 1, 2].map(() => ctx.output([channels]));
@@ -95,7 +98,7 @@ export function registerBatchNorm(ctx: Context): void {
     });
     return { y, mean, variance, rstd };
   });
-  registerKernel("wasm", BatchNormGrad, ({ x, gamma, mean, rstd, dy }) => {
+  ctx.kernel(BatchNormGrad, ({ x, gamma, mean, rstd, dy }) => {
     const { channels, rows } = rowsOf(x);
     const dx = ctx.output(x.shape);
     const [dGamma, dBeta] = [0, 1].map(() => ctx.output([channels]));
@@ -125,7 +128,7 @@ export function registerBatchNorm(ctx: Context): void {
     });
     return { dx, dGamma, dBeta };
   });
-  registerKernel("wasm", ChannelAffine, ({ x, scale, shift }) => {
+  ctx.kernel(ChannelAffine, ({ x, scale, shift }) => {
     const y = ctx.output(x.shape);
     affine(ctx, x, undefined, y, { uScale: scale, shift });
     return { y };

@@ -1,5 +1,5 @@
-/** tfjs's Concat, SplitV and Identity. */
-import { replaceKernel } from "../../../ops/mod.ts";
+/** tfjs's kernels that move data: Concat, SplitV, Identity and GatherV2. */
+
 import { tf } from "../../../tf.ts";
 import { CopyColumnsArgs, Kernel } from "../assembly/abi.ts";
 import { areFloat, type Context, share, size } from "./context.ts";
@@ -15,7 +15,7 @@ function copyColumns(
 
 /** Registers them. */
 export function registerConcat(ctx: Context): void {
-  replaceKernel("wasm", "Concat", (original) => (inputs, attrs) => {
+  ctx.replace("Concat", (original) => (inputs, attrs) => {
     const parts = Object.values(inputs).filter((t) => size(t.shape) > 0);
     if (parts.length === 0 || !areFloat(...parts)) return original(inputs, attrs);
     const axis = tf.util.parseAxisParam(attrs.axis, parts[0].shape)[0];
@@ -31,7 +31,7 @@ export function registerConcat(ctx: Context): void {
     return out;
   });
 
-  replaceKernel("wasm", "SplitV", (original) => (inputs, attrs) => {
+  ctx.replace("SplitV", (original) => (inputs, attrs) => {
     const { x } = inputs;
     if (!areFloat(x)) return original(inputs, attrs);
     const axis = tf.util.parseAxisParam(attrs.axis, x.shape)[0];
@@ -48,8 +48,37 @@ export function registerConcat(ctx: Context): void {
   });
 
   // Shares the data; tfjs's own copies it, which would double what the tape saves.
-  replaceKernel("wasm", "Identity", () => ({ x }) => {
+  ctx.replace("Identity", () => ({ x }) => {
     ctx.backend.incRef(x.dataId);
     return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };
+  });
+
+  // With batches, where tfjs's own reads past the indices.
+  ctx.replace("GatherV2", (original) => (inputs, attrs) => {
+    const { x, indices } = inputs, [axis] = tf.util.parseAxisParam(attrs.axis, x.shape);
+    const info = tf.backend_util.segment_util.collectGatherOpShapeInfo(
+      x as never,
+      indices as never,
+      axis,
+      attrs.batchDims,
+    );
+    if (info.batchSize === 1) return original(inputs, attrs);
+    const { batchSize, outerSize, dimSize, sliceSize } = info, count = size(indices.shape) / batchSize;
+    const out = ctx.output(info.outputShape, x.dtype);
+    const [from, to, places] = [x, out, indices].map((t) => ctx.values(t));
+    for (let batch = 0; batch < batchSize; batch++) {
+      for (let outer = 0; outer < outerSize; outer++) {
+        const row = batch * outerSize + outer;
+        for (let i = 0; i < count; i++) {
+          const place = places[batch * count + i];
+          if (!(place >= 0 && place < dimSize)) {
+            throw new RangeError(`gather: the index ${place} is not in [0, ${dimSize})`);
+          }
+          const start = (row * dimSize + place) * sliceSize;
+          to.set(from.subarray(start, start + sliceSize), (row * count + i) * sliceSize);
+        }
+      }
+    }
+    return out;
   });
 }

@@ -1,12 +1,5 @@
 /** Convolution and its two gradients, for our ops and under tfjs's kernel names. */
-import {
-  Conv2d,
-  Conv2dFilterGrad,
-  Conv2dInputGrad,
-  convShape,
-  registerKernel,
-  replaceKernel,
-} from "../../../ops/mod.ts";
+import { Conv2d, Conv2dFilterGrad, Conv2dInputGrad, convShape } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { ConvArgs, ConvFilterGradArgs, FilterArgs, Kernel, NR } from "../assembly/abi.ts";
@@ -153,7 +146,7 @@ function phase(which: number, size: number, k: number, start: number, stride: nu
 function inputGrad(ctx: Context, dy: TensorInfo, filter: TensorInfo, sizes: ConvSizes): TensorInfo {
   const { images, height, width, channels, kernelHeight, kernelWidth, stride } = sizes;
   const dx = ctx.output([images, height, width, channels]);
-  if (kernelHeight < stride || kernelWidth < stride) ctx.backend.typedArrayFromHeap(dx).fill(0);
+  if (kernelHeight < stride || kernelWidth < stride) ctx.values(dx).fill(0);
   for (let py = 0; py < stride; py++) {
     const y = phase(py, height, kernelHeight, sizes.startRow, stride);
     for (let px = 0; px < stride; px++) {
@@ -261,7 +254,7 @@ interface ConvAttrs {
 /** The sizes of tfjs's; undefined where the kernels here do not do it. */
 function tfjsSizes(x: number[], filter: number[], attrs: ConvAttrs): ConvSizes | undefined {
   const { strides, pad, dataFormat = "NHWC", dilations = 1, dimRoundingMode } = attrs;
-  if (dataFormat !== "NHWC") return undefined;
+  if (dataFormat !== "NHWC" || size(x) === 0 || size(filter) === 0) return undefined;
   // tfjs takes a number of pixels of padding for square filters only: it computes the width from the height.
   const numeric = typeof pad === "number";
   const info = tf.backend_util.computeConv2DInfo(
@@ -272,6 +265,13 @@ function tfjsSizes(x: number[], filter: number[], attrs: ConvAttrs): ConvSizes |
     numeric ? [[0, 0], [pad, pad], [pad, pad], [0, 0]] : pad,
     dimRoundingMode ?? (numeric ? "floor" : undefined),
   );
+  if (info.outHeight < 1 || info.outWidth < 1) {
+    throw new Error(
+      `conv2d: a filter of ${filter[0]}×${filter[1]} is larger than the padded image, of ${x[1]}×${
+        x[2]
+      } unpadded`,
+    );
+  }
   const { strideHeight, strideWidth, dilationHeight, dilationWidth } = info;
   if (strideHeight !== strideWidth || dilationHeight !== 1 || dilationWidth !== 1) return undefined;
   return {
@@ -291,21 +291,21 @@ function tfjsSizes(x: number[], filter: number[], attrs: ConvAttrs): ConvSizes |
 
 /** Registers Conv2d and its gradients, and tfjs's Conv2D, FusedConv2D and their gradients by the same functions. */
 export function registerConv(ctx: Context): void {
-  registerKernel("wasm", Conv2d, ({ x, filter, bias, residual }, attrs) => ({
+  ctx.kernel(Conv2d, ({ x, filter, bias, residual }, attrs) => ({
     y: forward(ctx, x, filter, sizesOf(x.shape, filter.shape, attrs), bias, residual),
   }));
-  registerKernel("wasm", Conv2dInputGrad, ({ dy, filter }, attrs) => ({
+  ctx.kernel(Conv2dInputGrad, ({ dy, filter }, attrs) => ({
     dx: inputGrad(ctx, dy, filter, sizesOf(attrs.inputShape, filter.shape, attrs)),
   }));
-  registerKernel("wasm", Conv2dFilterGrad, ({ x, dy }, attrs) => ({
+  ctx.kernel(Conv2dFilterGrad, ({ x, dy }, attrs) => ({
     dFilter: filterGrad(ctx, x, dy, attrs.filterShape, sizesOf(x.shape, attrs.filterShape, attrs)),
   }));
 
-  replaceKernel("wasm", "Conv2D", (original) => (inputs, attrs: ConvAttrs) => {
+  ctx.replace("Conv2D", (original) => (inputs, attrs: ConvAttrs) => {
     const { x, filter } = inputs, sizes = tfjsSizes(x.shape, filter.shape, attrs);
     return sizes && areFloat(x, filter) ? forward(ctx, x, filter, sizes) : original(inputs, attrs);
   });
-  replaceKernel("wasm", "FusedConv2D", (original) => (inputs, attrs: ConvAttrs) => {
+  ctx.replace("FusedConv2D", (original) => (inputs, attrs: ConvAttrs) => {
     const { x, filter, bias, preluActivationWeights } = inputs;
     const sizes = tfjsSizes(x.shape, filter.shape, attrs);
     const linear = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
@@ -313,22 +313,14 @@ export function registerConv(ctx: Context): void {
     if (!linear || !whole || !sizes || !areFloat(x, filter)) return original(inputs, attrs);
     return forward(ctx, x, filter, sizes, bias);
   });
-  replaceKernel(
-    "wasm",
-    "Conv2DBackpropInput",
-    (original) => (inputs, attrs: ConvAttrs & { inputShape: Shape4 }) => {
-      const { dy, filter } = inputs, sizes = tfjsSizes(attrs.inputShape, filter.shape, attrs);
-      return sizes && areFloat(dy, filter) ? inputGrad(ctx, dy, filter, sizes) : original(inputs, attrs);
-    },
-  );
-  replaceKernel(
-    "wasm",
-    "Conv2DBackpropFilter",
-    (original) => (inputs, attrs: ConvAttrs & { filterShape: Shape4 }) => {
-      const { x, dy } = inputs, sizes = tfjsSizes(x.shape, attrs.filterShape, attrs);
-      return sizes && areFloat(x, dy)
-        ? filterGrad(ctx, x, dy, attrs.filterShape, sizes)
-        : original(inputs, attrs);
-    },
-  );
+  ctx.replace("Conv2DBackpropInput", (original) => (inputs, attrs: ConvAttrs & { inputShape: Shape4 }) => {
+    const { dy, filter } = inputs, sizes = tfjsSizes(attrs.inputShape, filter.shape, attrs);
+    return sizes && areFloat(dy, filter) ? inputGrad(ctx, dy, filter, sizes) : original(inputs, attrs);
+  });
+  ctx.replace("Conv2DBackpropFilter", (original) => (inputs, attrs: ConvAttrs & { filterShape: Shape4 }) => {
+    const { x, dy } = inputs, sizes = tfjsSizes(x.shape, attrs.filterShape, attrs);
+    return sizes && areFloat(x, dy)
+      ? filterGrad(ctx, x, dy, attrs.filterShape, sizes)
+      : original(inputs, attrs);
+  });
 }

@@ -1,5 +1,5 @@
 /** Group normalisation, with SiLU after it where asked; a task is an image. */
-import { GroupNorm, GroupNormGrad, registerKernel } from "../../../ops/mod.ts";
+import { GroupNorm, GroupNormGrad } from "../../../ops/mod.ts";
 import { GroupNormArgs, GroupNormGradArgs, Kernel } from "../assembly/abi.ts";
 import { Float } from "../pool.ts";
 import { type Context, size } from "./context.ts";
@@ -12,7 +12,7 @@ export function registerGroupNorm(ctx: Context): void {
     const images = shape[0], channels = shape.at(-1)!;
     return { images, channels, pixels: size(shape) / images / channels };
   };
-  registerKernel("wasm", GroupNorm, ({ x, gamma, beta }, { groups, eps, silu }) => {
+  ctx.kernel(GroupNorm, ({ x, gamma, beta }, { groups, eps, silu }) => {
     const { images, channels, pixels } = sizesOf(x.shape);
     const [y, mean, rstd] = [x.shape, [images, groups], [images, groups]].map((s) => ctx.output(s));
     pool.run(Kernel.groupNorm, images, GroupNormArgs, {
@@ -30,7 +30,7 @@ export function registerGroupNorm(ctx: Context): void {
     });
     return { y, mean, rstd };
   });
-  registerKernel("wasm", GroupNormGrad, ({ x, gamma, beta, mean, rstd, dy }, { groups, silu }) => {
+  ctx.kernel(GroupNormGrad, ({ x, gamma, beta, mean, rstd, dy }, { groups, silu }) => {
     const { images, channels, pixels } = sizesOf(x.shape);
     const [dx, dGamma, dBeta] = [x.shape, [channels], [channels]].map((s) => ctx.output(s));
     ctx.temporary(2 * images * channels, (gammaParts) => {

@@ -1,5 +1,5 @@
 /** Losses, with their gradients. */
-import { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad, registerKernel } from "../../../ops/mod.ts";
+import { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "../../../ops/mod.ts";
 import {
   CHUNK,
   CrossEntropyArgs,
@@ -11,27 +11,27 @@ import {
 import { Float } from "../pool.ts";
 import { type Context, size } from "./context.ts";
 import { runMap } from "./elementwise.ts";
-import { sumRows } from "./reduce.ts";
+import { sum, sumTotals } from "./reduce.ts";
 import { rowsOf } from "./softmax.ts";
 
 /** Registers them. */
 export function registerLoss(ctx: Context): void {
   const { pool } = ctx;
-  registerKernel("wasm", MseLoss, ({ input, target }) => {
+  ctx.kernel(MseLoss, ({ input, target }) => {
     const length = size(input.shape), tasks = Math.ceil(length / CHUNK);
     const loss = ctx.output([]);
-    ctx.temporary(tasks, (parts) => {
+    ctx.temporary(2 * tasks, (parts) => {
       pool.run(Kernel.squaredError, tasks, SquaredErrorArgs, { length, a: input, b: target, parts });
-      sumRows(ctx, parts, tasks, 1, loss);
+      sumTotals(ctx, parts, tasks, 1, loss, length);
     });
-    return { loss: runMap(ctx, MapOp.scale, loss, { s: 1 / length }, loss) };
+    return { loss };
   });
-  registerKernel("wasm", MseLossGrad, ({ input, target, dy }) => {
+  ctx.kernel(MseLossGrad, ({ input, target, dy }) => {
     const s = 2 * ctx.scalar(dy) / size(input.shape);
     return { dx: runMap(ctx, MapOp.scaledDifference, input, { b: target, s }) };
   });
 
-  registerKernel("wasm", CrossEntropy, ({ logits, labels }) => {
+  ctx.kernel(CrossEntropy, ({ logits, labels }) => {
     const { rows, columns, per, tasks } = rowsOf(logits);
     const loss = ctx.output([]), logSums = ctx.output([rows]);
     ctx.temporary(rows, (losses) => {
@@ -44,11 +44,11 @@ export function registerLoss(ctx: Context): void {
         logSums,
         rowsPerTask: per,
       });
-      sumRows(ctx, losses, rows, 1, loss);
+      sum(ctx, losses, [1, rows, 1], loss, rows);
     });
-    return { loss: runMap(ctx, MapOp.scale, loss, { s: 1 / rows }, loss), logSums };
+    return { loss, logSums };
   });
-  registerKernel("wasm", CrossEntropyGrad, ({ logits, labels, logSums, dy }) => {
+  ctx.kernel(CrossEntropyGrad, ({ logits, labels, logSums, dy }) => {
     const { rows, columns, per, tasks } = rowsOf(logits);
     const dx = ctx.output(logits.shape);
     pool.run(Kernel.crossEntropyGrad, tasks, CrossEntropyGradArgs, {

@@ -1,5 +1,5 @@
 /** Matrix products, for our ops and under tfjs's kernel names. */
-import { Linear, registerKernel, replaceKernel, requireBatches } from "../../../ops/mod.ts";
+import { Linear, requireBatches } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { Kernel, MatMulArgs, MR, NR, PackArgs } from "../assembly/abi.ts";
@@ -75,7 +75,7 @@ function multiply(ctx: Context, p: Product): void {
   });
 }
 
-/** a·b (+ bias) (+ add) over leading batch axes; undefined where the batches broadcast in a way that is not done here. */
+/** a·b (+ bias) (+ add) over leading batch axes; undefined for other types than float32. */
 function product(
   ctx: Context,
   a: TensorInfo,
@@ -90,7 +90,7 @@ function product(
   const batchA = size(outerA), batchB = size(outerB);
   const outer = tf.broadcast_util.assertAndGetBroadcastShape(outerA, outerB);
   let batch = size(outer);
-  if (!areFloat(a, b) || [batchA, batchB].some((n) => n !== 1 && n !== batch)) return undefined;
+  if (!areFloat(a, b)) return undefined;
   let m = transposeA ? aColumns : aRows;
   const k = transposeA ? aRows : aColumns, n = transposeB ? bRows : bColumns;
   const out = ctx.output([...outer, m, n]);
@@ -138,16 +138,15 @@ function product(
 
 /** Registers Linear, and tfjs's BatchMatMul and _FusedMatMul by the same function. */
 export function registerMatMul(ctx: Context): void {
-  registerKernel("wasm", Linear, ({ x, weight, bias, residual }) => ({
+  ctx.kernel(Linear, ({ x, weight, bias, residual }) => ({
     y: product(ctx, x, weight, { transposeA: false, transposeB: true }, bias, residual)!,
   }));
-  replaceKernel(
-    "wasm",
+  ctx.replace(
     "BatchMatMul",
     (original) => (inputs, attrs: MatMulAttrs) =>
       product(ctx, inputs.a, inputs.b, attrs) ?? original(inputs, attrs),
   );
-  replaceKernel("wasm", "_FusedMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
+  ctx.replace("_FusedMatMul", (original) => (inputs, attrs: MatMulAttrs) => {
     const { a, b, bias, preluActivationWeights } = inputs;
     const linear = (attrs.activation ?? "linear") === "linear" && !preluActivationWeights;
     const whole = !bias || (size(bias.shape) === b.shape.at(attrs.transposeB ? -2 : -1) && areFloat(bias));

@@ -1,11 +1,11 @@
 /** Counter-based random numbers. */
-import { Random, registerKernel } from "../../../ops/mod.ts";
+import { Random } from "../../../ops/mod.ts";
 import { CHUNK, Kernel, RandomArgs } from "../assembly/abi.ts";
 import { type Context, size } from "./context.ts";
 
 /** Registers {@link Random}. */
 export function registerRandom(ctx: Context): void {
-  registerKernel("wasm", Random, (_, { shape, key, counter, normal }) => {
+  ctx.kernel(Random, (_, { shape, key, counter, normal }) => {
     const length = size(shape), y = ctx.output(shape);
     ctx.pool.run(Kernel.random, Math.ceil(length / CHUNK), RandomArgs, {
       out: y,

@@ -1,9 +1,9 @@
-/** Sums: of an image's pixels, of parts, and tfjs's Sum and UnsortedSegmentSum. */
-import { registerKernel, replaceKernel, SumPixels } from "../../../ops/mod.ts";
+/** Sums: of an image's pixels, of parts, and tfjs's Sum, Mean and UnsortedSegmentSum. */
+import { SumPixels } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { Kernel, SumColumnsArgs, SumRowsArgs } from "../assembly/abi.ts";
-import { areFloat, type Context, share, size } from "./context.ts";
+import { Kernel, SumPartsArgs, SumRowsArgs, SumTotalsArgs } from "../assembly/abi.ts";
+import { areFloat, type Context, size } from "./context.ts";
 
 /** Floats of a task of {@link sumRows}. */
 const LENGTH_PER_TASK = 4096;
@@ -19,49 +19,109 @@ export function sumRows(ctx: Context, parts: number, rows: number, length: numbe
   });
 }
 
-/** Sums float32 x over its first `axes` axes. */
-function sumLeading(ctx: Context, x: TensorInfo, axes: number, shape: number[]): TensorInfo {
-  const rows = size(x.shape.slice(0, axes)), columns = size(x.shape.slice(axes));
-  const out = ctx.output(shape);
-  const { per, tasks } = share(rows, Math.max(8, Math.ceil(8192 / columns)));
-  ctx.temporary(tasks * columns, (parts) => {
-    ctx.pool.run(Kernel.sumColumns, tasks, SumColumnsArgs, { x, rows, columns, parts, rowsPerTask: per });
-    sumRows(ctx, parts, tasks, columns, out);
+/** Floats of a task of {@link sum}, at least, and columns at most. */
+const MIN_FLOATS_PER_TASK = 8192, MAX_COLUMNS_PER_TASK = 4096;
+/** Into how many tasks a sum is divided if it is long enough. */
+const TASKS = 16;
+
+/** out[o, c] = Σ_part parts[o, part, c] / divisor, the parts doubles at an address. */
+export function sumTotals(
+  ctx: Context,
+  parts: number,
+  partCount: number,
+  columns: number,
+  out: TensorInfo,
+  divisor: number,
+): void {
+  const length = size(out.shape);
+  ctx.pool.run(Kernel.sumTotals, Math.ceil(length / LENGTH_PER_TASK), SumTotalsArgs, {
+    parts,
+    partCount,
+    columns,
+    length,
+    out,
+    divisor,
+    lengthPerTask: LENGTH_PER_TASK,
   });
-  return out;
+}
+
+/**
+ * Sums in double precision: out[o, c] = Σ_r x[o, r, c] / divisor.
+ * @param x a tensor, or floats at an address
+ */
+export function sum(
+  ctx: Context,
+  x: TensorInfo | number,
+  [outer, rows, columns]: [outer: number, rows: number, columns: number],
+  out: TensorInfo,
+  divisor = 1,
+): void {
+  const columnsPerTask = Math.min(columns, MAX_COLUMNS_PER_TASK);
+  const chunks = Math.ceil(columns / columnsPerTask), floats = rows * columnsPerTask;
+  const wanted = Math.min(Math.ceil(TASKS / (outer * chunks)), Math.ceil(floats / MIN_FLOATS_PER_TASK));
+  const rowsPerPart = Math.ceil(rows / wanted), partCount = Math.ceil(rows / rowsPerPart);
+  const outerPerTask = partCount === 1 ? Math.ceil(MIN_FLOATS_PER_TASK / floats) : 1;
+  const tasks = Math.ceil(outer / outerPerTask) * partCount * chunks;
+  ctx.temporary(2 * outer * partCount * columns, (parts) => {
+    ctx.pool.run(Kernel.sumParts, tasks, SumPartsArgs, {
+      x,
+      outer,
+      rows,
+      columns,
+      parts,
+      rowsPerPart,
+      columnsPerTask,
+      outerPerTask,
+    });
+    sumTotals(ctx, parts, partCount, columns, out, divisor);
+  });
+}
+
+/** Σ or the mean of float32 x over axes, a run of neighbouring ones at a time. */
+function reduce(ctx: Context, x: TensorInfo, axes: number[], mean: boolean): TensorInfo {
+  let shape = x.shape.slice(), current = x;
+  for (let last = axes.length - 1; last >= 0;) {
+    let first = last;
+    while (first > 0 && axes[first - 1] === axes[first] - 1) first--;
+    const from = axes[first], to = axes[last] + 1;
+    const rows = size(shape.slice(from, to));
+    const kept = [...shape.slice(0, from), ...shape.slice(to)];
+    const out = ctx.output(kept);
+    sum(ctx, current, [size(shape.slice(0, from)), rows, size(shape.slice(to))], out, mean ? rows : 1);
+    if (current !== x) ctx.backend.disposeData(current.dataId);
+    [current, shape, last] = [out, kept, first - 1];
+  }
+  return current;
+}
+
+/** tfjs's Sum or Mean. */
+function replaceReduction(ctx: Context, name: "Sum" | "Mean"): void {
+  ctx.replace(name, (original) => (inputs, attrs) => {
+    const { x } = inputs;
+    const axes = [...new Set(tf.util.parseAxisParam(attrs.axis, x.shape))].sort((a, b) => a - b);
+    if (!areFloat(x) || axes.length === 0 || size(x.shape) === 0) return original(inputs, attrs);
+    const out = reduce(ctx, x, axes, name === "Mean");
+    if (attrs.keepDims) out.shape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
+    return out;
+  });
 }
 
 /** Registers them. */
 export function registerReduce(ctx: Context): void {
-  registerKernel("wasm", SumPixels, ({ x }) => {
-    const images = x.shape[0], columns = x.shape.at(-1)!;
-    const pixels = size(x.shape) / images / columns;
-    const y = ctx.output([images, columns]);
-    ctx.pool.run(Kernel.sumColumns, images, SumColumnsArgs, {
-      x,
-      rows: images * pixels,
-      columns,
-      parts: y,
-      rowsPerTask: pixels,
-    });
+  ctx.kernel(SumPixels, ({ x }) => {
+    const images = x.shape[0], channels = x.shape.at(-1)!;
+    const y = ctx.output([images, channels]);
+    sum(ctx, x, [images, size(x.shape) / images / channels, channels], y);
     return { y };
   });
-
-  replaceKernel("wasm", "Sum", (original) => (inputs, attrs) => {
-    const { x } = inputs;
-    const axes: number[] = tf.util.parseAxisParam(attrs.axis, x.shape).toSorted((a, b) => a - b);
-    const leading = axes.every((a, i) => a === i) && axes.length < x.shape.length;
-    if (!areFloat(x) || !leading || axes.length === 0) return original(inputs, attrs);
-    const kept = x.shape.slice(axes.length);
-    return sumLeading(ctx, x, axes.length, attrs.keepDims ? [...axes.map(() => 1), ...kept] : kept);
-  });
+  replaceReduction(ctx, "Sum");
+  replaceReduction(ctx, "Mean");
 
   // out[s, …] = Σ x[i, …] over the i with segmentIds[i] = s; ids outside [0, numSegments) are dropped.
-  replaceKernel("wasm", "UnsortedSegmentSum", () => ({ x, segmentIds }, { numSegments }) => {
+  ctx.replace("UnsortedSegmentSum", () => ({ x, segmentIds }, { numSegments }) => {
     const width = size(x.shape.slice(1));
-    const out = ctx.output([numSegments, ...x.shape.slice(1)]);
-    const [to, from] = [out, x].map((t) => ctx.backend.typedArrayFromHeap(t) as Float32Array);
-    const ids = ctx.backend.typedArrayFromHeap(segmentIds) as Int32Array;
+    const out = ctx.output([numSegments, ...x.shape.slice(1)], x.dtype);
+    const [to, from, ids] = [out, x, segmentIds].map((t) => ctx.values(t));
     to.fill(0);
     ids.forEach((id, i) => {
       if (id < 0 || id >= numSegments) return;

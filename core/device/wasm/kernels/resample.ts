@@ -1,5 +1,5 @@
 /** Images made smaller by means of blocks, and larger by repeating pixels; a task is a row. */
-import { AveragePool, AveragePoolGrad, registerKernel, Upsample, UpsampleGrad } from "../../../ops/mod.ts";
+import { AveragePool, AveragePoolGrad, Upsample, UpsampleGrad } from "../../../ops/mod.ts";
 import {
   AveragePoolArgs,
   AveragePoolGradArgs,
@@ -12,13 +12,13 @@ import type { Context } from "./context.ts";
 /** Registers them. */
 export function registerResample(ctx: Context): void {
   const { pool } = ctx;
-  registerKernel("wasm", AveragePool, ({ x }, { factor }) => {
+  ctx.kernel(AveragePool, ({ x }, { factor }) => {
     const [n, height, width, channels] = x.shape, rows = Math.ceil(height / factor);
     const y = ctx.output([n, rows, Math.ceil(width / factor), channels]);
     pool.run(Kernel.averagePool, n * rows, AveragePoolArgs, { x, height, width, channels, factor, y });
     return { y };
   });
-  registerKernel("wasm", AveragePoolGrad, ({ dy }, { factor, shape }) => {
+  ctx.kernel(AveragePoolGrad, ({ dy }, { factor, shape }) => {
     const [n, height, width, channels] = shape, rows = Math.ceil(height / factor);
     const dx = ctx.output(shape);
     pool.run(Kernel.averagePoolGrad, n * rows, AveragePoolGradArgs, {
@@ -31,13 +31,13 @@ export function registerResample(ctx: Context): void {
     });
     return { dx };
   });
-  registerKernel("wasm", Upsample, ({ x }, { factor }) => {
+  ctx.kernel(Upsample, ({ x }, { factor }) => {
     const [n, height, width, channels] = x.shape;
     const y = ctx.output([n, height * factor, width * factor, channels]);
     pool.run(Kernel.upsample, n * height, UpsampleArgs, { x, width, channels, factor, y });
     return { y };
   });
-  registerKernel("wasm", UpsampleGrad, ({ dy }, { factor }) => {
+  ctx.kernel(UpsampleGrad, ({ dy }, { factor }) => {
     const [n, h, w, channels] = dy.shape, height = h / factor, width = w / factor;
     const dx = ctx.output([n, height, width, channels]);
     pool.run(Kernel.upsampleGrad, n * height, UpsampleGradArgs, { dy, width, channels, factor, dx });

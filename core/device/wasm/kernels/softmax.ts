@@ -1,5 +1,5 @@
 /** tfjs's Softmax and LogSoftmax along the last axis, and their gradients. */
-import { LogSoftmaxGrad, registerKernel, replaceKernel, SoftmaxGrad } from "../../../ops/mod.ts";
+import { LogSoftmaxGrad, SoftmaxGrad } from "../../../ops/mod.ts";
 import type { TensorInfo } from "../../../tf.ts";
 import { Kernel, SoftmaxArgs, SoftmaxKind } from "../assembly/abi.ts";
 import { areFloat, type Context, share, size } from "./context.ts";
@@ -27,7 +27,7 @@ export function registerSoftmax(ctx: Context): void {
     return out;
   };
   const replace = (name: string, axis: "dim" | "axis", kind: SoftmaxKind) =>
-    replaceKernel("wasm", name, (original) => (inputs, attrs) => {
+    ctx.replace(name, (original) => (inputs, attrs) => {
       const { logits } = inputs, rank = logits.shape.length, along = attrs[axis];
       const last = along === -1 || along === rank - 1;
       if (!last || !areFloat(logits) || size(logits.shape) === 0) return original(inputs, attrs);
@@ -35,6 +35,6 @@ export function registerSoftmax(ctx: Context): void {
     });
   replace("Softmax", "dim", SoftmaxKind.softmax);
   replace("LogSoftmax", "axis", SoftmaxKind.logSoftmax);
-  registerKernel("wasm", SoftmaxGrad, ({ y, dy }) => ({ dx: run(SoftmaxKind.softmaxGrad, y, dy) }));
-  registerKernel("wasm", LogSoftmaxGrad, ({ y, dy }) => ({ dx: run(SoftmaxKind.logSoftmaxGrad, y, dy) }));
+  ctx.kernel(SoftmaxGrad, ({ y, dy }) => ({ dx: run(SoftmaxKind.softmaxGrad, y, dy) }));
+  ctx.kernel(LogSoftmaxGrad, ({ y, dy }) => ({ dx: run(SoftmaxKind.logSoftmaxGrad, y, dy) }));
 }
