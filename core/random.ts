@@ -10,9 +10,15 @@ export interface GeneratorState {
   counter: number;
 }
 
-/** @throws RangeError unless a whole number lies in [low, high). */
+/** Numbers that a draw of 24 bits tells apart. */
+const MAX_NARROW_RANGE = 2 ** 24;
+
+/** @throws RangeError unless [low, high) is a range of int32's whole numbers, and not empty. */
 function requireRange(low: number, high: number): void {
   if (!(high > low)) throw new RangeError(`No whole number lies in [${low}, ${high})`);
+  if (!Number.isInteger(low) || !Number.isInteger(high) || low < -(2 ** 31) || high > 2 ** 31) {
+    throw new RangeError(`A range lies between whole numbers from -2^31 to 2^31, not [${low}, ${high})`);
+  }
 }
 
 /**
@@ -57,13 +63,16 @@ export class Generator {
     return { seed: this.#seed, counter: this.#counter };
   }
   set state({ seed, counter }: GeneratorState) {
+    if (!Number.isSafeInteger(counter) || counter < 0) {
+      throw new RangeError(`A generator's counter is a whole number from 0 to 2^53 - 1, not ${counter}`);
+    }
     this.seed = seed;
     this.#counter = counter;
   }
 
   /** A new generator with a stream of its own, fixed by this one's seed and place. */
   fork(): Generator {
-    const [a, b] = this.#hostWords(1);
+    const [a, b] = this.#words();
     return new Generator((a & 0x1fffff) * 2 ** 32 + b);
   }
 
@@ -73,13 +82,17 @@ export class Generator {
 
   /** Takes the counters of n numbers and returns the first. */
   #take(n: number): number {
-    const first = this.#counter;
-    this.#counter += Math.ceil(n / 2);
+    const first = this.#counter, next = first + Math.ceil(n / 2);
+    if (next > Number.MAX_SAFE_INTEGER) {
+      throw new RangeError("The generator's stream of 2^53 counters is at its end");
+    }
+    this.#counter = next;
     return first;
   }
 
-  #hostWords(blocks: number): [number, number] {
-    const c = this.#take(blocks * 2);
+  /** Two words of 32 bits from the next counter. */
+  #words(): [number, number] {
+    const c = this.#take(2);
     return threefryBlock(...this.#key, c >>> 0, Math.floor(c / 2 ** 32));
   }
 
@@ -99,15 +112,18 @@ export class Generator {
   }
 
   /**
-   * Whole numbers in [low, high), int32, made on the device.
-   * @throws RangeError if there is none.
+   * Whole numbers in [low, high), int32, made on the device; on the host where float32 does not hold all of them.
+   * @throws RangeError if there is none, or a bound is no whole number from −2³¹ to 2³¹.
    */
   randint(shape: number[], low: number, high: number): Tensor {
     requireRange(low, high);
+    const range = high - low;
+    if (Math.max(range, -low, high) > MAX_NARROW_RANGE) {
+      return tf.tensor(this.integers(tf.util.sizeFromShape(shape), low, high), shape, "int32");
+    }
     return tf.tidy(() => {
-      const scaled = tf.floor(tf.mul(this.uniform(shape), high - low));
       // u·n may round up to n
-      const below = tf.minimum(scaled, high - low - 1);
+      const below = tf.minimum(tf.floor(tf.mul(this.uniform(shape), range)), range - 1);
       return tf.cast(low ? tf.add(below, low) : below, "int32");
     });
   }
@@ -123,23 +139,32 @@ export class Generator {
   }
 
   /**
-   * n whole numbers in [low, high) on the host.
-   * @throws RangeError if there is none.
+   * n whole numbers in [low, high) on the host, those that {@link randint} gives.
+   * @throws as randint
    */
   integers(n: number, low: number, high: number): Int32Array {
     requireRange(low, high);
-    return Int32Array.from(
-      this.uniformArray(n),
-      (u) => Math.min(high - 1, low + Math.floor(u * (high - low))),
-    );
+    const range = high - low;
+    if (range > MAX_NARROW_RANGE) {
+      return Int32Array.from({ length: n }, () => low + Math.floor(this.#fraction() * range));
+    }
+    // Rounded as on the device.
+    const below = (u: number) => Math.min(range - 1, Math.floor(Math.fround(u * range)));
+    return Int32Array.from(this.uniformArray(n), (u) => low + below(u));
+  }
+
+  /** A number in [0, 1) of 53 bits. */
+  #fraction(): number {
+    const [a, b] = this.#words();
+    return ((a >>> 5) * 2 ** 26 + (b >>> 6)) * 2 ** -53;
   }
 
   /** A random order of 0…n−1 (Fisher–Yates). */
   permutation(n: number): Int32Array {
     const order = Int32Array.from({ length: n }, (_, i) => i);
-    const draws = this.uniformArray(n);
+    const draws = n > MAX_NARROW_RANGE ? undefined : this.uniformArray(n);
     for (let i = n - 1; i > 0; i--) {
-      const j = Math.min(i, Math.floor(draws[i] * (i + 1)));
+      const j = Math.min(i, Math.floor((draws?.[i] ?? this.#fraction()) * (i + 1)));
       [order[i], order[j]] = [order[j], order[i]];
     }
     return order;

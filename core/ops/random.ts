@@ -23,14 +23,18 @@ export function threefryBlock(k0: number, k1: number, c0: number, c1: number): [
   return [x0 >>> 0, x1 >>> 0];
 }
 
-/** n numbers from a counter on, two a counter: uniform in [0, 1), or standard normal by Box–Muller. */
+/**
+ * n numbers from a counter on, two a counter: uniform in [0, 1), or standard normal by Box–Muller.
+ * @param key two words
+ * @param counter a whole number below 2⁵³; it goes on past that, as 64 bits
+ */
 export function threefry(n: number, key: [number, number], counter: number, normal: boolean): Float32Array {
-  const out = new Float32Array(n);
+  const out = new Float32Array(n), high = Math.floor(counter / 2 ** 32);
   for (let i = 0; i < n; i += 2) {
-    const c = counter + i / 2;
-    const [a, b] = threefryBlock(key[0], key[1], c >>> 0, Math.floor(c / 2 ** 32));
+    const low = (counter >>> 0) + i / 2;
+    const [a, b] = threefryBlock(key[0], key[1], low >>> 0, high + Math.floor(low / 2 ** 32));
     const u = a >>> 8, w = (b >>> 8) * UNIT;
-    const r = Math.sqrt(-2 * Math.log((u + 1) * UNIT));
+    const r = Math.sqrt(Math.max(0, -2 * Math.log((u + 1) * UNIT)));
     out[i] = normal ? r * Math.cos(2 * Math.PI * w) : u * UNIT;
     if (i + 1 < n) out[i + 1] = normal ? r * Math.sin(2 * Math.PI * w) : w;
   }

@@ -13,7 +13,7 @@ Deno.test("randint: whole numbers of the range, all of them, the same again, and
   assertEquals(generator.state.counter, 2000);
   assertEquals(await numbers(new Generator(9).randint([4000], 0, 7)), (await numbers(t)).map((v) => v - 3));
   const expected = Array.from(new Generator(9).integers(4000, 3, 10)), drawn = await numbers(t);
-  assert(drawn.filter((v, i) => v !== expected[i]).length <= 1);
+  assertEquals(drawn, expected);
   assertThrows(() => generator.randint([1], 2, 2), RangeError, "No whole number lies in [2, 2)");
 });
 
@@ -86,4 +86,57 @@ Deno.test("wrong seeds and empty ranges are named", () => {
     assertThrows(() => new Generator(seed), RangeError, String(seed));
   }
   assertThrows(() => new Generator().integers(1, 5, 5), RangeError, "[5, 5)");
+});
+
+Deno.test("over the whole 64 bits of the counter the device draws the host's numbers, and none twice", async () => {
+  const counters = [
+    2 ** 31 - 2,
+    2 ** 31,
+    2 ** 32 - 2,
+    2 ** 32,
+    2 ** 32 + 2 ** 31,
+    2 ** 45 + 2 ** 32 - 1,
+    2 ** 53 - 20,
+  ];
+  const seen = new Set<number>();
+  for (const counter of counters) {
+    const at = (seed: number) => {
+      const generator = new Generator(seed);
+      generator.state = { seed, counter };
+      return generator;
+    };
+    for (const seed of [0, 7, 2 ** 53 - 1]) {
+      await assertClose(at(seed).uniform([33]), at(seed).uniformArray(33), 1e-6);
+      await assertClose(at(seed).normal([33]), at(seed).normalArray(33), 1e-5);
+      assertEquals(await numbers(at(seed).randint([33], -5, 1000)), [...at(seed).integers(33, -5, 1000)]);
+    }
+    seen.add(at(7).uniformArray(1)[0]);
+    assertEquals([...at(7).permutation(20)].sort((a, b) => a - b), Array.from({ length: 20 }, (_, i) => i));
+  }
+  assertEquals(seen.size, counters.length);
+  // The counter's high word carries where the low one ends.
+  const across = threefry(8, [1, 2], 2 ** 32 - 2, false), after = threefry(4, [1, 2], 2 ** 32, false);
+  assertEquals([...across.slice(4)], [...after]);
+  const last = new Generator(1);
+  last.state = { seed: 1, counter: Number.MAX_SAFE_INTEGER };
+  assertThrows(() => last.uniform([1]), RangeError, "is at its end");
+  assertThrows(() => last.state = { seed: 1, counter: 2 ** 53 }, RangeError, "not 9007199254740992");
+});
+
+Deno.test("wide and high ranges of integers are even, ranges outside of int32 are refused", async () => {
+  const high = await numbers(new Generator(1).randint([2000], 2 ** 24, 2 ** 24 + 5));
+  assertEquals(new Set(high), new Set([0, 1, 2, 3, 4].map((v) => 2 ** 24 + v)));
+  for (const [low, top] of [[0, 2 ** 25], [-(2 ** 31), 2 ** 31], [2 ** 30, 2 ** 31]]) {
+    const draws = new Generator(2).integers(20_000, low, top);
+    assertEquals(await numbers(new Generator(2).randint([20_000], low, top)), [...draws]);
+    const odd = draws.reduce((n, v) => n + Math.abs(v % 2), 0) / draws.length;
+    const mean = draws.reduce((sum, v) => sum + (v - low) / (top - low), 0) / draws.length;
+    assert(Math.abs(odd - 0.5) < 0.02 && Math.abs(mean - 0.5) < 0.01, `${low}…${top}: ${odd}, ${mean}`);
+    assert(draws.every((v) => v >= low && v < top));
+  }
+  const generator = new Generator();
+  for (const [low, top] of [[0, 2 ** 31 + 1], [-(2 ** 31) - 1, 0], [0.5, 3], [0, 2.5], [NaN, 2]]) {
+    assertThrows(() => generator.integers(1, low, top), RangeError);
+    assertThrows(() => generator.randint([1], low, top), RangeError);
+  }
 });

@@ -261,7 +261,7 @@ const CASES: { [K in keyof Table]: (d: Draw) => Case<Inputs<Table[K]>, Attrs<Tab
     attrs: {
       shape: d.shape(),
       key: [d.whole(0, 1e6), d.whole(0, 1e6)],
-      counter: d.of(0, 1, 12345, 2 ** 31 - 300),
+      counter: d.of(0, 12345, 2 ** 31 - 3, 2 ** 32 - 2, 2 ** 45 + 2 ** 32 - 1),
       normal: d.of(true, false),
     },
   }),
