@@ -79,6 +79,7 @@ export const KERNELS: Case[] = [
   ...parts(images("groupnorm", 32, 16, 64, { groups: 8 })),
   ...parts(images("batchnorm", 256, 14, 32)),
   ...parts((part) => ({ kind: "silu", part, size: 1 << 20 })),
+  ...parts((part) => ({ kind: "gelu", part, size: 1 << 20 })),
   ...parts((part) => ({ kind: "softmax", part, rows: 8192, columns: 64 })),
   ...parts((part) => ({ kind: "mse", part, size: 1 << 20 })),
   ...parts((part) => ({ kind: "crossentropy", part, rows: 8192, columns: 10 })),
@@ -258,6 +259,10 @@ export function prepare(c: Case): Prepared {
     case "silu": {
       const [x] = keep(normal(size));
       return opCase(ops.Silu, { x }, {}, ops.SiluGrad, (_, dy) => ({ x, dy }), {});
+    }
+    case "gelu": {
+      const [x] = keep(normal(size));
+      return opCase(ops.Gelu, { x }, {}, ops.GeluGrad, (_, dy) => ({ x, dy }), {});
     }
     case "softmax": {
       const [logits, dy] = keep(normal(rows, columns), normal(rows, columns));

@@ -106,6 +106,8 @@ def prepare(c):
         forward, backward = both(norm, [r(c["n"], c["c"], c["h"], c["h"]), g, b])
     elif kind == "silu":
         forward, backward = both(F.silu, [r(c["size"])])
+    elif kind == "gelu":
+        forward, backward = both(F.gelu, [r(c["size"])])
     elif kind == "softmax":
         forward, backward = both(lambda x: x.softmax(-1), [r(c["rows"], c["columns"])])
     elif kind == "mse":

@@ -65,6 +65,10 @@ function prepare(c: Any): (() => Any) | undefined {
       const x = normal(size);
       return () => tf.mul(x, tf.sigmoid(x));
     }
+    case "gelu": {
+      const x = normal(size);
+      return () => tf.mul(x, tf.mul(0.5, tf.add(1, tf.erf(tf.mul(x, Math.SQRT1_2)))));
+    }
     case "softmax": {
       const x = normal(rows, columns);
       return () => tf.softmax(x);
