@@ -224,6 +224,11 @@ rule(
   },
 );
 
+rule("nothing waits for a GPU: tensors are read by await, or where their numbers are in memory", async () => {
+  const sources = await Promise.all(modules.map(read));
+  return modules.filter((path, i) => path !== "core/tf.ts" && /\.(dataSync|arraySync)\(/.test(sources[i]));
+});
+
 rule("every callback is in docs/callbacks.md", async () => {
   const docs = await read("docs/callbacks.md");
   const callbacks = Object.entries(denoise).filter(([, value]) =>

@@ -72,7 +72,7 @@ export function ddpmStep({ x, t, schedule: { β, α, ᾱ, σ }, predict, noise, 
  * or sampled beside this.
  * An image depends on the generator's seed and on its index alone, not on how many are drawn.
  * @param size [N,H,W,C]
- * @throws RangeError if `xT` or the model's output has another shape. Error if kept images are not finite.
+ * @throws RangeError if `xT`, the model's output or what a step gives has another shape. Error if kept images are not finite.
  * @returns the kept images on the host, in the order they were made; the last one is x₀
  *
  * @example
@@ -101,9 +101,11 @@ export async function sample(
   // A stream for each draw, in which an image's noise has its place: the others do not change it.
   const draw = () => generator.fork().normal(size);
   const { noise = draw, clip: [low, high] = [-1, 1], onStep } = options;
-  if (xT && String(xT.shape) !== String(size)) {
-    throw new RangeError(`sample: xT has the shape [${xT.shape}], not [${size}] as asked`);
-  }
+  const requireSize = (what: string, x: Tensor) => {
+    if (String(x.shape) === String(size)) return;
+    throw new RangeError(`sample: ${what} has the shape [${x.shape}], not [${size}] as asked`);
+  };
+  if (xT) requireSize("xT", xT);
   const predict = (x: Tensor, t: number): Tensor => {
     const output = model.call(x, schedule.timesteps[t]);
     const ε: Tensor = output.sample ?? output;
@@ -121,6 +123,7 @@ export async function sample(
       const next = withMode(model, false, () => noGrad(() => tf.tidy(() => step(inputs))));
       if (next !== x) x.dispose();
       x = next;
+      requireSize("what a step gives", x);
       if (keep(t)) kept.push(finite(await HostArray.from(x), t));
       await onStep?.(t, x);
       await breathe();

@@ -10,6 +10,7 @@ import {
   respace,
   sample,
   type SampleStep,
+  type StepInputs,
   type Tensor,
   tf,
   UNet,
@@ -238,6 +239,9 @@ Deno.test("a start or a model's output of another shape, and images that are not
   const wide = new Formula((x) => tf.concat([x, x], 3)), one = new Formula(() => tf.zeros([1]));
   await assertRejects(() => draw(wide), RangeError, "noise of shape [2,4,4,2] for images of [2,4,4,1]");
   await assertRejects(() => draw(one), RangeError, "noise of shape [1] for images of [2,4,4,1]");
+  const first = ({ x }: StepInputs) => tf.slice(x, 0, 1);
+  const short = sample(model, [2, 4, 4, 1], { schedule, step: first });
+  await assertRejects(() => short, RangeError, "what a step gives has the shape [1,4,4,1], not [2,4,4,1]");
   const nan = new Formula((x) => tf.mul(x, NaN));
   for (const step of [ddim]) {
     const drawing = sample(nan, [2, 4, 4, 1], { schedule, step });
