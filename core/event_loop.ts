@@ -1,7 +1,7 @@
 /** Keeps long work from holding up the rest of the program. */
 
-/** Longest time without a turn of the event loop, in ms. */
-const LONGEST = 50;
+/** Longest time without a turn of the event loop. */
+const MAX_MS_WITHOUT_TURN = 50;
 let last = 0;
 let pace: (() => Promise<void>) | null = null;
 
@@ -16,7 +16,7 @@ export function setPace(wait: (() => Promise<void>) | null): void {
  */
 export async function breathe(): Promise<void> {
   await pace?.();
-  if (performance.now() - last < LONGEST) return;
+  if (performance.now() - last < MAX_MS_WITHOUT_TURN) return;
   await new Promise((resolve) => setTimeout(resolve, 0));
   last = performance.now();
 }

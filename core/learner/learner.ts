@@ -281,11 +281,13 @@ export class Learner<M extends Module = Module> {
 
   /** Runs a piece of a fit; waits for it, and for the trials that began meanwhile. */
   async #piece(fit: Fit, body: () => Done): Promise<void> {
+    let done: Done = undefined;
     try {
-      await this.#asCurrent(fit, body);
+      done = this.#asCurrent(fit, body);
+      await done;
     } finally {
       while (this.current !== fit) await this.current.ended;
-      fit.adopt();
+      if (done) fit.adopt();
     }
   }
 

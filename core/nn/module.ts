@@ -43,7 +43,8 @@ let setMode: (module: Module, training: boolean) => void;
  */
 export function withMode<T>(model: Module, training: boolean, body: () => T): T {
   const before = Array.from(model.namedModules(), ([, module]) => [module, module.training] as const);
-  model.train(training);
+  if (model.train !== Module.prototype.train) model.train(training); // a model may keep parts of it in a mode
+  else for (const [module, mode] of before) if (mode !== training) setMode(module, training);
   try {
     return body();
   } finally {

@@ -7,6 +7,7 @@ import {
   DeviceCB,
   type Learner,
   type Linear,
+  type Tensor,
   tf,
   TrainLearner,
 } from "../../mod.ts";
@@ -31,11 +32,11 @@ Deno.test("AccumulateGradCB: two batches of 8 and their rest are one of 16 and o
 Deno.test("a cancelled batch is not in the mean; a last one costs no step and leaves no gradient", async () => {
   /** The gradient of each step, where the batch's is its number + 1. */
   const steps = async (cancel: Partial<Record<"beforeBatch" | "afterBackward", number>>) => {
-    const seen: Promise<number[]>[] = [];
+    const seen: Tensor[] = [];
     class Look extends Callback {
       override beforeFit(learn: Learner) {
         learn.current.wrap("step", (step) => () => {
-          seen.push(numbers((learn.model as Linear).bias!.grad!));
+          seen.push(tf.keep(tf.clone((learn.model as Linear).bias!.grad!)));
           return step();
         });
       }
@@ -54,7 +55,9 @@ Deno.test("a cancelled batch is not in the mean; a last one costs no step and le
     });
     await learn.fit(1, { valid: false });
     assertEquals(model.parameters().filter((p) => p.grad), []);
-    return (await Promise.all(seen)).map(([v]) => Math.round(v * 1e4) / 1e4);
+    const read = await Promise.all(seen.map(numbers));
+    tf.dispose(seen);
+    return read.map(([v]) => Math.round(v * 1e4) / 1e4);
   };
   assertEquals(await steps({}), [1.5, 3.5]);
   assertEquals(await steps({ afterBackward: 0 }), [2.5, 4]);
