@@ -22,7 +22,7 @@ import {
   saveWeights,
   TrainLearner,
 } from "../mod.ts";
-import { EXIT, UserError } from "./cli.ts";
+import { EXIT } from "./cli.ts";
 import type { RunConfig } from "./presets.ts";
 import type { Run } from "./training.ts";
 
@@ -49,7 +49,7 @@ export interface FitRunOptions {
 /**
  * Trains a run's model with a one-cycle learning rate; its weights, metrics, loss plot and checkpoint are brought up to
  * date after each epoch. Ctrl-C stops after the batch.
- * @throws UserError after an epoch whose loss is not finite.
+ * @throws Error where the loss is not finite.
  * @returns whether it ran to its end
  */
 export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promise<boolean> {
@@ -98,13 +98,6 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
     const { loss } = recorder.values;
     if (loss.length) {
       await writeFile(files.lossPlot, await plotLosses(loss, metrics.rows, dls.train.length, lossTitle));
-    }
-    const last = metrics.rows.at(-1);
-    if (last && !Number.isFinite(last.loss)) {
-      throw new UserError(
-        `The loss of epoch ${last.epoch} is ${last.loss}: the model has diverged. Train anew with a lower --lr ` +
-          `than ${config.lr}, or a higher --eps than ${config.eps}`,
-      );
     }
   };
   let interrupts = 0;

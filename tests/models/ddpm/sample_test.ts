@@ -243,7 +243,7 @@ Deno.test("a start or a model's output of another shape, and images that are not
   const short = sample(model, [2, 4, 4, 1], { schedule, step: first });
   await assertRejects(() => short, RangeError, "what a step gives has the shape [1,4,4,1], not [2,4,4,1]");
   const nan = new Formula((x) => tf.mul(x, NaN));
-  for (const step of [ddim]) {
+  for (const step of [ddpmStep, ddim]) {
     const drawing = sample(nan, [2, 4, 4, 1], { schedule, step });
     await assertRejects(() => drawing, Error, "the images of step 2 are not finite");
   }
