@@ -25,6 +25,13 @@ type Any = any;
 /** tfjs's engine, with the parts of its state that our tape and scopes drive. */
 export const engine: Any = tf.engine();
 
+/** As the engine's own, with an error that says what to do where no device was started. */
+const getSortedBackends = engine.getSortedBackends.bind(engine);
+engine.getSortedBackends = (): string[] => {
+  if (Object.keys(engine.registryFactory).length > 0) return getSortedBackends();
+  throw new Error("No device yet: call `await useDevice()` first");
+};
+
 /** Runs a registered kernel on the current device, recording it where a tape is on. */
 export function runKernel<T extends Tensor | Tensor[] = Tensor>(
   name: string,

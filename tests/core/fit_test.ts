@@ -370,3 +370,11 @@ Deno.test("what is missing is named: batches, DeviceCB, an optimiser, a model th
     "Linear was given several inputs as one array, and failed: ",
   );
 });
+
+Deno.test("without a device, the first tensor says to start one", async () => {
+  const mod = new URL("../../mod.ts", import.meta.url).href;
+  const code =
+    `import { Linear } from "${mod}"; try { new Linear(1, 1); } catch ({ message }) { console.log(message); }`;
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", "--no-check", code] }).output();
+  assertEquals(new TextDecoder().decode(stdout), "No device yet: call `await useDevice()` first\n");
+});
