@@ -2,14 +2,22 @@
 import { CHUNK, CrossEntropyArgs, CrossEntropyGradArgs, SquaredErrorArgs } from "./abi";
 import { bytes, float, int, ptr } from "./args";
 import { exponentials, largest } from "./row";
-import { addDoubles, exp4, loadN, log1, splat, splat64, storeN } from "./simd";
+import { addDoubles, exp4, fma, loadN, log1, splat, splat64, storeN } from "./simd";
 
 /** parts[task] = Σ (a−b)² over the task's {@link CHUNK} floats, in double precision. */
 export function squaredError(args: usize, task: i32): void {
   const from = task * CHUNK, n = min(CHUNK, int(args, SquaredErrorArgs.length) - from);
   const a = ptr(args, SquaredErrorArgs.a) + bytes(from), b = ptr(args, SquaredErrorArgs.b) + bytes(from);
-  let s0 = splat64(0), s1 = splat64(0);
-  for (let i = 0; i < n; i += 4) {
+  let s0 = splat64(0), s1 = splat64(0), i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const p = a + bytes(i), q = b + bytes(i);
+    const d0 = f32x4.sub(v128.load(p), v128.load(q)), d1 = f32x4.sub(v128.load(p, 16), v128.load(q, 16));
+    const d2 = f32x4.sub(v128.load(p, 32), v128.load(q, 32)), d3 = f32x4.sub(v128.load(p, 48), v128.load(q, 48));
+    const squares = f32x4.add(fma(d0, d0, f32x4.mul(d1, d1)), fma(d2, d2, f32x4.mul(d3, d3)));
+    s0 = addDoubles(s0, squares, false);
+    s1 = addDoubles(s1, squares, true);
+  }
+  for (; i < n; i += 4) {
     const r = min(4, n - i), d = f32x4.sub(loadN(a + bytes(i), r), loadN(b + bytes(i), r));
     const square = f32x4.mul(d, d);
     s0 = addDoubles(s0, square, false);
