@@ -3,13 +3,16 @@
  *
  * A script calls {@link useDevice}, makes a model ({@link UNet}, {@link Sequential}), {@link DataLoaders} and a
  * {@link TrainLearner} with its callbacks, and draws with {@link sample}. What has a name too general to stand alone is
- * in a namespace:
+ * in a namespace, whose reference is `deno doc` of its module, or on JSR that of the package's part:
  *
- * - `tf`: the array library, TensorFlow.js
- * - `nn`, `F`, `init`: modules and layers, what they compute, how weights begin
- * - `transforms`: changes to images on the host
- * - `unet`, `resnet`: the parts of the U-Net, and the classifiers with reports on what they predict
- * - `ops`: our own operations, and how a device gets kernels
+ * - `tf`: the array library, TensorFlow.js (js.tensorflow.org/api)
+ * - `nn`: modules and layers (`core/nn/mod.ts`, `@denoise/denoise/nn`)
+ * - `F`: what layers compute (`core/nn/functional.ts`, `@denoise/denoise/nn/functional`)
+ * - `init`: how weights begin (`core/nn/init.ts`, `@denoise/denoise/nn/init`)
+ * - `transforms`: changes to images on the host (`core/data/transforms/mod.ts`, `@denoise/denoise/transforms`)
+ * - `unet`: the parts of the U-Net (`models/unet/mod.ts`, `@denoise/denoise/unet`)
+ * - `resnet`: the classifiers, with reports on what they predict (`models/resnet/mod.ts`, `@denoise/denoise/resnet`)
+ * - `ops`: our own operations, and how a device gets kernels (`core/ops/mod.ts`, `@denoise/denoise/ops`)
  *
  * @example
  * ```ts
@@ -42,7 +45,7 @@ export {
   type TypedArray,
   useDevice,
 } from "./core/mod.ts";
-/** Our own operations, and how a device gets its kernels. */
+/** Our own operations, and how a device gets its kernels; its reference is `deno doc core/ops/mod.ts`. */
 export * as ops from "./core/ops/mod.ts";
 
 // Random numbers
@@ -85,11 +88,11 @@ export {
   type StateDict,
   Upsample,
 } from "./core/mod.ts";
-/** Modules, layers and their initialisation. */
+/** Modules, layers and their initialisation; its reference is `deno doc core/nn/mod.ts`. */
 export * as nn from "./core/nn/mod.ts";
-/** What layers compute, as functions. */
+/** What layers compute, as functions; its reference is `deno doc core/nn/functional.ts`. */
 export * as F from "./core/nn/functional.ts";
-/** Initial numbers of weights. */
+/** Initial numbers of weights; its reference is `deno doc core/nn/init.ts`. */
 export * as init from "./core/nn/init.ts";
 
 // Optimisers
@@ -125,7 +128,7 @@ export {
   subset,
   take,
 } from "./core/mod.ts";
-/** Changes to images on the host. */
+/** Changes to images on the host; its reference is `deno doc core/data/transforms/mod.ts`. */
 export * as transforms from "./core/data/transforms/mod.ts";
 export {
   embeddedFashionMnist,
@@ -261,11 +264,11 @@ export type {
   UpBlockType,
   Upsample2D,
 } from "./models/unet/mod.ts";
-/** The parts of the U-Net, with the names of Diffusers. */
+/** The parts of the U-Net, with the names of Diffusers; its reference is `deno doc models/unet/mod.ts`. */
 export * as unet from "./models/unet/mod.ts";
 
 // Classifiers
-/** The classifiers of the lesson, and reports on what they predict. */
+/** The classifiers of the lesson, and reports on what they predict; its reference is `deno doc models/resnet/mod.ts`. */
 export * as resnet from "./models/resnet/mod.ts";
 
 // Files and pictures

@@ -8,16 +8,13 @@ const OTHERS = [
   "import * as tf from", // the whole of tfjs, exported as `tf`
 ];
 
-/** A module and those that it exports as namespaces, which the linter passes over. */
-async function withNamespaces(url: URL): Promise<string[]> {
-  const namespaces = (await Deno.readTextFile(url)).matchAll(/^export \* as \w+ from "(\..*)";$/gm);
-  const inner = await Promise.all([...namespaces].map(([, path]) => withNamespaces(new URL(path, url))));
-  return [url.pathname, ...inner.flat()];
-}
+/** All that the package has a reference of. */
+const { exports }: { exports: Record<string, string> } = JSON.parse(
+  await Deno.readTextFile(`${ROOT}deno.json`),
+);
 
-const modules = await withNamespaces(new URL("../mod.ts", import.meta.url));
 const { stderr } = await new Deno.Command(Deno.execPath(), {
-  args: ["doc", "--lint", ...modules],
+  args: ["doc", "--lint", ...Object.values(exports)],
   cwd: ROOT,
   env: { NO_COLOR: "1" },
 }).output();

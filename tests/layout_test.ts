@@ -157,6 +157,12 @@ rule("a mod.ts only re-exports, by names", async () => {
   });
 });
 
+rule("each namespace of mod.ts is a part of the package with a reference of its own", async () => {
+  const { exports }: { exports: Record<string, string> } = JSON.parse(await read("deno.json"));
+  const namespaces = (await read("mod.ts")).matchAll(/^export \* as \w+ from "(.*)";$/gm);
+  return [...namespaces].map(([, path]) => path).filter((path) => !Object.values(exports).includes(path));
+});
+
 rule(
   "shipped modules import by relative path, pinned npm: or node:, so that import by URL works",
   () =>
