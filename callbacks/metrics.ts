@@ -33,6 +33,7 @@ export function batchSize(batch: unknown): number {
  * import { assert } from "@std/assert";
  * import {
  *   Accuracy,
+ *   ArrayDataset,
  *   DataLoaders,
  *   DeviceCB,
  *   F,
@@ -44,7 +45,7 @@ export function batchSize(batch: unknown): number {
  * } from "../mod.ts";
  * await useDevice("wasm", { log: null });
  * const x = new HostArray(Float32Array.of(-2, -1, 1, 2), [4, 1]);
- * const signs = { images: x, labels: new HostArray(Int32Array.of(0, 0, 1, 1), [4]) };
+ * const signs = new ArrayDataset(x, new HostArray(Int32Array.of(0, 0, 1, 1), [4]));
  * const dls = DataLoaders.from(signs, signs, { batchSize: 2 });
  * const metrics = new MetricsCB({ accuracy: new Accuracy() });
  * metrics.log = () => {}; // prints each row unless told otherwise

@@ -15,7 +15,7 @@ import { ORDER } from "./order.ts";
 const MS_BETWEEN_READS = 500;
 
 /**
- * A terminal bar for each epoch with loss, time left and images a second, and a table row for each epoch's training
+ * A terminal bar for each epoch with loss, time left and items a second, and a table row for each epoch's training
  * and evaluation. Source: miniai 09_learner.
  *
  * @example
@@ -56,7 +56,7 @@ export class ProgressCB extends Callback {
     headed: false,
   }));
   /** What was trained on in the current or last fit. */
-  #trained = { images: 0, seconds: 0 };
+  #trained = { items: 0, seconds: 0 };
 
   /**
    * Shows a bar and a table.
@@ -67,15 +67,15 @@ export class ProgressCB extends Callback {
     this.#print = print;
   }
 
-  /** Images a second over the training batches of the current or last fit; 0 before the first. */
-  get imagesPerSecond(): number {
-    const { images, seconds } = this.#trained;
-    return seconds ? images / seconds : 0;
+  /** Items a second over the training batches of the current or last fit; 0 before the first. */
+  get itemsPerSecond(): number {
+    const { items, seconds } = this.#trained;
+    return seconds ? items / seconds : 0;
   }
 
   /** Takes over the rows of MetricsCB. */
   override beforeFit(learn: Learner): void {
-    this.#trained = { images: 0, seconds: 0 };
+    this.#trained = { items: 0, seconds: 0 };
     const metrics = learn.current.cbs.find((cb) => cb instanceof MetricsCB);
     metrics?.redirect(learn, (row) => this.#row(row, learn));
   }
@@ -102,10 +102,10 @@ export class ProgressCB extends Callback {
       fit.readAt = now;
     }
     if (learn.training) {
-      this.#trained.images += batchSize(learn.batch);
+      this.#trained.items += batchSize(learn.batch);
       this.#trained.seconds += (performance.now() - fit.startedAt) / 1000;
     }
-    const rate = learn.training ? `, ${this.imagesPerSecond.toFixed(1)} images/s` : "";
+    const rate = learn.training ? `, ${this.itemsPerSecond.toFixed(1)} items/s` : "";
     fit.bar?.update(learn.iter + 1, `loss ${fit.loss}${rate}`);
   }
 
@@ -138,8 +138,8 @@ export class ProgressCB extends Callback {
     const fit = this.#fit(learn);
     fit.bar?.stop();
     const line = (cells: string[]) => this.#print(cells.map((c) => c.padStart(9)).join(""));
-    if (!fit.headed) line(Object.keys(row).concat("images/s"));
+    if (!fit.headed) line(Object.keys(row).concat("items/s"));
     fit.headed = true;
-    line(formatRow(row).concat(learn.training ? this.imagesPerSecond.toFixed(1) : ""));
+    line(formatRow(row).concat(learn.training ? this.itemsPerSecond.toFixed(1) : ""));
   }
 }

@@ -1,5 +1,6 @@
 /** Data and learners of straight lines, which tests of callbacks share. */
 import {
+  ArrayDataset,
   type Callback,
   type DataLoader,
   DataLoaders,
@@ -17,10 +18,11 @@ import { numbers, random } from "../support.ts";
 
 /** 22 random points in batches of 4 (the last of 2), 6 to evaluate on. */
 export async function points(): Promise<DataLoaders<DataLoader>> {
-  const set = async (n: number, seed: number) => ({
-    images: new HostArray(Float32Array.from(await numbers(random([n, 3], seed))), [n, 3]),
-    labels: new HostArray(Float32Array.from(await numbers(random([n, 1], seed + 1))), [n, 1]),
-  });
+  const set = async (n: number, seed: number) =>
+    new ArrayDataset(
+      new HostArray(Float32Array.from(await numbers(random([n, 3], seed))), [n, 3]),
+      new HostArray(Float32Array.from(await numbers(random([n, 1], seed + 1))), [n, 1]),
+    );
   return DataLoaders.from(await set(22, 1), await set(6, 5), { batchSize: 4, seed: 3 });
 }
 
@@ -29,7 +31,7 @@ export async function sums(batchSize = 8): Promise<DataLoaders<DataLoader>> {
   const set = async (n: number, seed: number) => {
     const x = Float32Array.from(await numbers(random([n, 3], seed)));
     const y = Float32Array.from({ length: n }, (_, i) => x[3 * i] + x[3 * i + 1] + x[3 * i + 2]);
-    return { images: new HostArray(x, [n, 3]), labels: new HostArray(y, [n, 1]) };
+    return new ArrayDataset(new HostArray(x, [n, 3]), new HostArray(y, [n, 1]));
   };
   return DataLoaders.from(await set(24, 1), await set(8, 2), { batchSize, shuffle: false });
 }

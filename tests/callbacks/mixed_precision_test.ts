@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   AccumulateGradCB,
   Adam,
+  ArrayDataset,
   Callback,
   currentGpu,
   DataLoaders,
@@ -37,10 +38,8 @@ class Losses extends Callback {
 async function line(cbs: Callback[], lr = 0.01) {
   setSeed(3);
   const x = Float32Array.from(await numbers(random([16, 3])));
-  const set = {
-    images: new HostArray(x, [16, 3]),
-    labels: new HostArray(x.filter((_, i) => i % 3 === 0), [16, 1]),
-  };
+  const first = x.filter((_, i) => i % 3 === 0);
+  const set = new ArrayDataset(new HostArray(x, [16, 3]), new HostArray(first, [16, 1]));
   return new TrainLearner(new Linear(3, 1), DataLoaders.from(set, set, { batchSize: 8 }), {
     lr,
     optFunc: (params, lr) => new Adam(params, { lr }),
@@ -137,7 +136,7 @@ Deno.test(
 
 Deno.test("mixed precision follows f32 within 2% over 50 steps of the tiny U-Net", withF16, async () => {
   const images = Float32Array.from(await numbers(noGrad(() => tf.mul(random([40, 8, 8, 1], 5), 0.5))));
-  const set = { images: new HostArray(images, [40, 8, 8, 1]), labels: new HostArray(images, [40, 8, 8, 1]) };
+  const set = new ArrayDataset(new HostArray(images, [40, 8, 8, 1]), new HostArray(images, [40, 8, 8, 1]));
   const run = async (cbs: Callback[]) => {
     setSeed(7);
     const model = new UNet({

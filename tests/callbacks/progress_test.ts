@@ -11,7 +11,7 @@ Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals"
     cbs: [new DeviceCB(), metrics, new ProgressCB((line) => lines.push(line))],
   }).fit(2);
   assertEquals(lines.length, 5);
-  assertEquals(lines[0].trim().split(/\s+/), ["epoch", "train", "loss", "images/s"]);
+  assertEquals(lines[0].trim().split(/\s+/), ["epoch", "train", "loss", "items/s"]);
   assertEquals(lines[1].trim().split(/\s+/).slice(0, 3), ["0", "train", metrics.rows[0].loss.toFixed(3)]);
   assertEquals(lines[4].trim().split(/\s+/), ["1", "eval", metrics.rows[3].loss.toFixed(3)]);
 });

@@ -1,6 +1,7 @@
 /** The loop: order of events, cancelling, phases, leaks. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  ArrayDataset,
   Callback,
   CancelBatchException,
   CancelEpochException,
@@ -28,7 +29,7 @@ async function loaders(batchSize = 4): Promise<DataLoaders<DataLoader>> {
   const set = async (n: number, seed: number) => {
     const x = await numbers(random([n, 2], seed));
     const y = Float32Array.from({ length: n }, (_, i) => 2 * x[2 * i] - x[2 * i + 1]);
-    return { images: new HostArray(Float32Array.from(x), [n, 2]), labels: new HostArray(y, [n, 1]) };
+    return new ArrayDataset(new HostArray(Float32Array.from(x), [n, 2]), new HostArray(y, [n, 1]));
   };
   return DataLoaders.from(await set(8, 1), await set(4, 2), { batchSize });
 }
