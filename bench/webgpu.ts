@@ -10,7 +10,10 @@ export interface GpuRow {
   stock?: StepCost;
 }
 
-/** Measures a side in a process of its own. @throws Error with what it printed, if it fails. */
+/**
+ * Measures a side in a process of its own.
+ * @throws Error with what it printed, if it fails.
+ */
 export async function stepCost(side: "ours" | "stock", c: Case): Promise<StepCost> {
   const program = new URL("webgpu_step.ts", import.meta.url).pathname;
   const args = ["run", "-A", program, side, JSON.stringify(c)];
@@ -65,11 +68,12 @@ function lines({ ours, stock }: GpuRow): Line[] {
   const kernels = [...names].toSorted((x, y) => cost(y) - cost(x)).flatMap((name) => {
     const x = ours.kernels[name] ?? NONE, y = stock && (stock.kernels[name] ?? NONE);
     const size = (k?: KernelCost) => k && k.bytes / MB;
-    return [
+    const compared = [
       compare(`${name}: dispatches`, x.dispatches, y?.dispatches),
       compare(`${name}: MB`, size(x), size(y), 2),
-      ...(a.ms === undefined ? [] : [compare(`${name}: ms`, x.ms ?? 0, y && (y.ms ?? 0), 2)]),
     ];
+    if (a.ms !== undefined) compared.push(compare(`${name}: ms`, x.ms ?? 0, y && (y.ms ?? 0), 2));
+    return compared;
   });
   return [...totals, ...kernels];
 }

@@ -53,7 +53,8 @@ export class AccumulateGradCB extends Callback {
 
   /**
    * Averages gradients.
-   * @param batches whose gradients are averaged. @throws RangeError unless it is a positive whole number.
+   * @param batches whose gradients are averaged.
+   * @throws RangeError unless it is a positive whole number.
    */
   constructor(batches: number) {
     super();

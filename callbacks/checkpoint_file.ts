@@ -17,7 +17,7 @@ import { EMACB } from "./ema.ts";
 import { parseJson, stringifyJson } from "./json.ts";
 
 /** All of a checkpoint that is not a tensor. */
-export interface CheckpointRecord {
+interface CheckpointRecord {
   /** The epoch to go on in. */
   epoch: number;
   /** Batches of its training half that are done. */
@@ -36,7 +36,7 @@ export interface CheckpointRecord {
 const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = "denoise.checkpoint";
 
 /** The callbacks that have a state, by class name; a second of a class is called "Name 2". */
-export function nameCallbacks(cbs: readonly Callback[]): Map<string, Callback> {
+function nameCallbacks(cbs: readonly Callback[]): Map<string, Callback> {
   const named = new Map<string, Callback>();
   for (const cb of cbs) {
     if (!cb.state && !cb.stateTensors) continue;

@@ -65,13 +65,19 @@ export class EarlyStoppingCB extends Callback {
     return this.#options.mode === "min" ? Infinity : -Infinity;
   }
 
-  /** Notes which rows are of this fit. @throws Error where there is no MetricsCB. */
+  /**
+   * Notes which rows are of this fit.
+   * @throws Error where there is no MetricsCB.
+   */
   override beforeFit(learn: Learner): void {
     this.#fit(learn).rowsBefore = rowsOf(learn).length;
     this.best = this.#worst;
   }
 
-  /** Looks at the new row. @throws Error where there is no metric of that name. */
+  /**
+   * Looks at the new row.
+   * @throws Error where there is no metric of that name.
+   */
   override afterEpoch(learn: Learner): void {
     if (learn.training) return;
     const { metric, mode, patience, minDelta } = this.#options;

@@ -60,7 +60,8 @@ export class EMACB extends Callback {
 
   /**
    * Begins an average with the first fit that trains.
-   * @param decay share of the average that stays at each step. @throws RangeError outside [0, 1).
+   * @param decay share of the average that stays at each step.
+   * @throws RangeError outside [0, 1).
    */
   constructor(decay = 0.999) {
     super();
@@ -128,7 +129,10 @@ export class EMACB extends Callback {
     return Object.fromEntries([...this.#average.values()].map((average, i) => [`average.${i}`, average]));
   }
 
-  /** Goes on with a saved average. @throws Error where it is of another model. */
+  /**
+   * Goes on with a saved average.
+   * @throws Error where it is of another model.
+   */
   override loadTensors(tensors: Record<string, Tensor>): void {
     // Checkpoints of before there was a warm-up hold no state.
     this.#moves = Number.MAX_SAFE_INTEGER;

@@ -35,7 +35,8 @@ export class GradientClipCB extends Callback {
 
   /**
    * Clips gradients.
-   * @param maxNorm the largest norm that is left as it is. @throws RangeError unless it is positive.
+   * @param maxNorm the largest norm that is left as it is.
+   * @throws RangeError unless it is positive.
    */
   constructor(maxNorm: number) {
     super();

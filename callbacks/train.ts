@@ -40,7 +40,10 @@ export class TrainCB extends Callback {
     super();
     this.nInp = nInp;
   }
-  /** Calls the model. @throws Error where the batch is still on the host. */
+  /**
+   * Calls the model.
+   * @throws Error where the batch is still on the host.
+   */
   override predict(learn: Learner): Done {
     learn.preds = callModel(learn.model, learn.batch.slice(0, this.nInp));
   }

@@ -14,7 +14,7 @@ import {
 } from "../mod.ts";
 
 /** What the report is to hold. */
-export interface ReportOptions {
+interface ReportOptions {
   /** Where it goes. */
   dir: string;
   /** Whether to average predictions over each image and its mirror image. */

@@ -6,7 +6,10 @@ import type { TrainConfig } from "./presets.ts";
 /** Height and width of Fashion-MNIST's images. */
 export const DATA_SIZE = 28;
 
-/** Fashion-MNIST from a directory, or from where it is found. @throws UserError if the directory does not have it. */
+/**
+ * Fashion-MNIST from a directory, or from where it is found.
+ * @throws UserError if the directory does not have it.
+ */
 export async function loadData(dir: string | undefined): Promise<FashionMnist> {
   return await fashionMnist({ dir }).catch((error) => {
     throw dir === undefined ? error : new UserError(`--data ${error.message}`);

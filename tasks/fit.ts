@@ -27,7 +27,7 @@ import type { RunConfig } from "./presets.ts";
 import type { Run } from "./training.ts";
 
 /** What a fit of a run needs besides its config. */
-export interface FitRunOptions {
+interface FitRunOptions {
   model: Module;
   dls: DataLoaders<DataLoader>;
   /** Default the mean squared error. */
@@ -74,13 +74,14 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
     everyBatches: options.checkpointEvery,
     resume,
   });
+  const precision = config.mixedPrecision ? [new MixedPrecision()] : [];
   const learn = new TrainLearner(model, dls, {
     lossFunc,
     lr: config.lr,
     optFunc: (params, lr) => new Optimizer(params, { lr, eps: config.eps }),
     cbs: [
       new DeviceCB(),
-      ...(config.mixedPrecision ? [new MixedPrecision()] : []),
+      ...precision,
       ...cbs,
       new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: config.lr, totalSteps })),
       metrics,

@@ -1,4 +1,7 @@
-/** `deno doc --lint` of our own symbols: what it says of tfjs's types, which `tf` exports, is left out. */
+/**
+ * `deno doc --lint` of our own symbols: what it says of tfjs's types, which `tf` exports, is left out. And a tag of a
+ * docstring begins its line.
+ */
 const ROOT = new URL("../", import.meta.url).pathname;
 
 /** What our declarations name of tfjs's, which is documented there. */
@@ -30,4 +33,18 @@ for (const text of ours) {
   console.log(`${place.replace(ROOT, "")}: ${what}`);
 }
 console.log(`${ours.length} of our symbols are not documented as they should be`);
-Deno.exit(ours.length ? 1 : 0);
+
+const listed = await new Deno.Command("git", {
+  args: ["ls-files", "--cached", "--others", "--exclude-standard", "*.ts"],
+  cwd: ROOT,
+}).output();
+let misplaced = 0;
+for (const path of new TextDecoder().decode(listed.stdout).trim().split("\n")) {
+  const source = await Deno.readTextFile(ROOT + path).catch(() => ""); // deleted, but not yet committed
+  for (const [i, line] of source.split("\n").entries()) {
+    if (!/^\s*(\/\*)?\* .*\S @(param|returns?|throws|example)\b/.test(line)) continue;
+    console.log(`${path}:${i + 1}: a tag begins its line`);
+    misplaced++;
+  }
+}
+Deno.exit(ours.length + misplaced ? 1 : 0);

@@ -45,7 +45,7 @@ async function loadModel(runs: string, name: string, config: TrainConfig): Promi
 }
 
 /** A network to draw with or to measure, and what it is. */
-export interface Chosen {
+interface Chosen {
   model: UNet;
   config: TrainConfig;
   /** The run's name; none for the shipped model. */

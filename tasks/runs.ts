@@ -59,7 +59,10 @@ async function parseConfig(path: string): Promise<RunConfig> {
   }
 }
 
-/** A run's config. @throws UserError if there is no such run of the task, or its config is no JSON. */
+/**
+ * A run's config.
+ * @throws UserError if there is no such run of the task, or its config is no JSON.
+ */
 export async function readConfig<C extends RunConfig>(
   runs: string,
   name: string,

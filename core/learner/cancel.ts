@@ -15,7 +15,7 @@ export class CancelFitException extends Error {
 }
 
 /** Whether something thrown skips a part of the loop, and is no error. */
-export function isCancel(thrown: unknown): boolean {
+function isCancel(thrown: unknown): boolean {
   return thrown instanceof CancelBatchException || thrown instanceof CancelEpochException ||
     thrown instanceof CancelFitException;
 }

@@ -10,7 +10,10 @@ export class FiniteCheck {
   #reading: Promise<void> | null = null;
   #problem: string | null = null;
 
-  /** Begins to read a loss. @param where the batch, for the error */
+  /**
+   * Begins to read a loss.
+   * @param where the batch, for the error
+   */
   watch(loss: unknown, where: string): void {
     if (this.#reading || !(loss instanceof tf.Tensor) || loss.isDisposed) return;
     this.#reading = this.#read(tf.keep(tf.clone(loss)), where);

@@ -179,7 +179,10 @@ export class Fit {
     this.iter++;
   }
 
-  /** Ends a pass that was not cancelled. @throws Error where it had no batch, or a loss was not finite. */
+  /**
+   * Ends a pass that was not cancelled.
+   * @throws Error where it had no batch, or a loss was not finite.
+   */
   async endPass(): Promise<void> {
     const half = this.training ? "train" : "valid";
     if (this.iter === 0) {
@@ -192,7 +195,10 @@ export class Fit {
     this.checkLosses();
   }
 
-  /** Ends the fit where it is to. @throws Error where a training loss that has been read was not finite. */
+  /**
+   * Ends the fit where it is to.
+   * @throws Error where a training loss that has been read was not finite.
+   */
   checkLosses(): void {
     this.#losses?.check();
   }

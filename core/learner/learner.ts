@@ -123,7 +123,8 @@ export class Learner<M extends Module = Module> {
 
   /**
    * Makes a learner; nothing runs before {@link fit}.
-   * @param model what is trained @param dls data to train on and to evaluate on
+   * @param model what is trained
+   * @param dls data to train on and to evaluate on
    */
   constructor(model: M, dls: DataLoaders, options: LearnerOptions = {}) {
     const { lossFunc = F.mseLoss, lr = 0.1, cbs = [], optFunc } = options;

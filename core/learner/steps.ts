@@ -26,7 +26,10 @@ export function callModel(model: Module, inputs: any[]): any {
   }
 }
 
-/** The optimiser of a fit that trains. @throws Error where there is none. */
+/**
+ * The optimiser of a fit that trains.
+ * @throws Error where there is none.
+ */
 export function optimizerOf(learn: Learner): Optimizer {
   if (learn.opt) return learn.opt;
   throw new Error(

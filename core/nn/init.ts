@@ -4,7 +4,7 @@ import type { Tensor } from "../tf.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
 
 /** What a weight's shape says: [kh,kw,in,out] of a filter, [out,in] of a linear layer. */
-export function fans(shape: number[]): { fanIn: number; fanOut: number } {
+function fans(shape: number[]): { fanIn: number; fanOut: number } {
   if (shape.length === 2) return { fanIn: shape[1], fanOut: shape[0] };
   if (shape.length === 4) {
     const taps = shape[0] * shape[1];

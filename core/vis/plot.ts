@@ -78,7 +78,7 @@ export function linePlot(plot: LinePlot): Promise<string> {
       field: "y",
       type: "quantitative",
       title: y,
-      scale: { type: yScale, ...(yScale === "linear" && { zero: false }) },
+      scale: yScale === "linear" ? { type: yScale, zero: false } : { type: yScale },
     },
     color: { field: "name", type: "nominal", title: null, sort: Object.keys(series) },
   };

@@ -47,7 +47,10 @@ export class DDPMCB extends Callback {
     this.#evaluation(learn).seed = EVALUATION_SEED;
   }
 
-  /** Noises the batch. @throws Error if it is still on the host. */
+  /**
+   * Noises the batch.
+   * @throws Error if it is still on the host.
+   */
   override beforeBatch(learn: Learner): void {
     if (learn.batch[0] instanceof HostArray) {
       throw new Error("The batch is still on the host: add DeviceCB to the callbacks");

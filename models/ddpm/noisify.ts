@@ -31,6 +31,16 @@ const kept: Tables[] = [];
 const equal = (a: ArrayLike<number> | undefined, b: ArrayLike<number> | undefined): boolean =>
   a?.length === b?.length && (a === undefined || Array.prototype.every.call(a, (v, i) => v === b![i]));
 
+/** √ᾱ and √(1−ᾱ) of each step, and the model's timesteps if they are given. */
+function makeTables(ᾱ: ArrayLike<number>, timesteps: Int32Array | undefined): Tensor[] {
+  const tensors: Tensor[] = [
+    tf.tensor1d(Float32Array.from(ᾱ, Math.sqrt)),
+    tf.tensor1d(Float32Array.from(ᾱ, (a) => Math.sqrt(1 - a))),
+  ];
+  if (timesteps) tensors.push(tf.tensor1d(timesteps, "int32"));
+  return tensors.map((x) => tf.keep(x));
+}
+
 /** The tables of a schedule with these numbers: those of a few schedules used last are kept. */
 function tablesOf(ᾱ: ArrayLike<number>, timesteps: Int32Array | undefined): Tensor[] {
   const backend = tf.getBackend();
@@ -40,11 +50,7 @@ function tablesOf(ᾱ: ArrayLike<number>, timesteps: Int32Array | undefined): Te
     backend,
     ᾱ: Float64Array.from(ᾱ),
     timesteps: timesteps?.slice(),
-    tensors: [
-      tf.keep(tf.tensor1d(Float32Array.from(ᾱ, Math.sqrt))),
-      tf.keep(tf.tensor1d(Float32Array.from(ᾱ, (a) => Math.sqrt(1 - a)))),
-      ...(timesteps ? [tf.keep(tf.tensor1d(timesteps, "int32"))] : []),
-    ],
+    tensors: makeTables(ᾱ, timesteps),
   };
   kept.unshift(tables);
   for (const { tensors } of kept.splice(MAX_TABLES)) tf.dispose(tensors);

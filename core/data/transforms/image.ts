@@ -4,7 +4,10 @@ import { HostArray } from "../array.ts";
 /** From images to images. */
 export type ImageTransform = (images: HostArray) => HostArray;
 
-/** The sizes of a batch of images. @throws RangeError unless it is [N,H,W,C]. */
+/**
+ * The sizes of a batch of images.
+ * @throws RangeError unless it is [N,H,W,C].
+ */
 export function sizesOf({ shape }: HostArray): [n: number, h: number, w: number, c: number] {
   if (shape.length !== 4) throw new RangeError(`A change to images takes [N,H,W,C], not [${shape}]`);
   return shape as [number, number, number, number];
@@ -15,21 +18,31 @@ export function compose(...transforms: ImageTransform[]): ImageTransform {
   return (images) => transforms.reduce((x, f) => f(x), images);
 }
 
-/** Bytes 0…255 to floats low…high; by default [0, 1]. @throws RangeError unless low < high. */
+/**
+ * Bytes 0…255 to floats low…high; by default [0, 1].
+ * @throws RangeError unless low < high.
+ */
 export function toFloat(low = 0, high = 1): ImageTransform {
   if (!(low < high)) throw new RangeError(`toFloat: low is below high, not ${low} and ${high}`);
   const scale = (high - low) / 255;
   return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => low + v * scale), shape);
 }
 
-/** (x − mean)/std. @throws RangeError unless both are finite and std is positive. */
+/**
+ * (x − mean)/std.
+ * @throws RangeError unless both are finite and std is positive.
+ */
 export function normalize(mean: number, std: number): ImageTransform {
   if (!(std > 0 && std < Infinity)) throw new RangeError(`A standard deviation is positive, not ${std}`);
   if (!Number.isFinite(mean)) throw new RangeError(`A mean is finite, not ${mean}`);
   return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => (v - mean) / std), shape);
 }
 
-/** Zeros on every side. @param margin pixels, at least 0. @throws RangeError for another margin. */
+/**
+ * Zeros on every side.
+ * @param margin pixels, at least 0.
+ * @throws RangeError for another margin.
+ */
 export function padZeros(margin: number): ImageTransform {
   if (!Number.isInteger(margin) || margin < 0) {
     throw new RangeError(`padZeros: margin is a whole number of pixels from 0 on, not ${margin}`);

@@ -12,7 +12,7 @@ export interface WasmModule {
 }
 
 /** A booted backend and what it stands on. */
-export interface Booted {
+interface Booted {
   backend: Any;
   module: WasmModule;
   memory: WebAssembly.Memory;

@@ -41,7 +41,7 @@ const RELAXED_PROBE = new Uint8Array([
 ]);
 
 /** Whether the engine has relaxed SIMD (fused multiply-add). */
-export function hasRelaxedSimd(): boolean {
+function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(RELAXED_PROBE);
 }
 
@@ -61,7 +61,7 @@ const THREAD = `
   };`;
 
 /** What a pool is started over. */
-export interface PoolOptions {
+interface PoolOptions {
   /** The memory that it shares with tfjs's backend. */
   memory: WebAssembly.Memory;
   /** Whose allocator it takes its own memory from. */
