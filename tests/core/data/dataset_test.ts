@@ -1,6 +1,6 @@
 /** Datasets: arrays in memory, parts of others. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { ArrayDataset, HostArray, subset, take } from "../../mod.ts";
+import { ArrayDataset, HostArray, subset, take } from "../../../mod.ts";
 
 const x = new HostArray(Float32Array.of(0, 1, 10, 11, 20, 21), [3, 2]);
 const y = new HostArray(Uint8Array.of(7, 8, 9), [3]);

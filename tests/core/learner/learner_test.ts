@@ -21,8 +21,8 @@ import {
   tf,
   TrainCB,
   TrainLearner,
-} from "../../mod.ts";
-import { assertClose, numbers, random } from "../support.ts";
+} from "../../../mod.ts";
+import { assertClose, numbers, random } from "../../support.ts";
 
 /** Eight points of y = 2·x₀ − x₁ in batches of four, four to evaluate on. */
 async function loaders(batchSize = 4): Promise<DataLoaders<DataLoader>> {
@@ -36,7 +36,7 @@ async function loaders(batchSize = 4): Promise<DataLoaders<DataLoader>> {
 
 /** Events and phases as miniai's own Learner ran them, by what was thrown at which event (make_miniai.py). */
 const MINIAI: Record<string, string> = JSON.parse(
-  await Deno.readTextFile(new URL("../golden/miniai-trace.json", import.meta.url)),
+  await Deno.readTextFile(new URL("../../golden/miniai-trace.json", import.meta.url)),
 );
 const camel = (name: string) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
 const UNBROKEN = MINIAI[""].split(" ").map(camel);

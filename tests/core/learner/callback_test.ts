@@ -1,7 +1,7 @@
 /** The compiler knows the names of events and phases. */
 import { assert, assertEquals } from "@std/assert";
 
-const LEARNER = new URL("../../core/learner/mod.ts", import.meta.url).href;
+const LEARNER = new URL("../../../core/learner/mod.ts", import.meta.url).href;
 
 Deno.test("a misspelt event, a missing override and a wrong argument do not compile", async () => {
   const path = await Deno.makeTempFile({ suffix: ".ts" });

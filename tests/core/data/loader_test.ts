@@ -14,8 +14,8 @@ import {
   loaderOf,
   take,
   TrainLearner,
-} from "../../mod.ts";
-import "../support.ts";
+} from "../../../mod.ts";
+import "../../support.ts";
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 

@@ -22,9 +22,9 @@ import {
   TrainCB,
   TrainLearner,
   withMode,
-} from "../../mod.ts";
-import { line, quiet, sums, weights } from "../callbacks/lines.ts";
-import { device, numbers } from "../support.ts";
+} from "../../../mod.ts";
+import { line, quiet, sums, weights } from "../../callbacks/lines.ts";
+import { device, numbers } from "../../support.ts";
 
 /** A callback of these methods. */
 const callback = (methods: Partial<Callback>) => Object.assign(new (class extends Callback {})(), methods);
@@ -372,7 +372,7 @@ Deno.test("what is missing is named: batches, DeviceCB, an optimiser, a model th
 });
 
 Deno.test("without a device, the first tensor says to start one", async () => {
-  const mod = new URL("../../mod.ts", import.meta.url).href;
+  const mod = new URL("../../../mod.ts", import.meta.url).href;
   const code =
     `import { Linear } from "${mod}"; try { new Linear(1, 1); } catch ({ message }) { console.log(message); }`;
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", "--no-check", code] }).output();

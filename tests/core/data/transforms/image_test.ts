@@ -1,8 +1,8 @@
-/** Transforms of images, and the arrays they change. */
+/** Transforms of images. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { Generator, HostArray, transforms } from "../../mod.ts";
-import torch from "../golden/torch.json" with { type: "json" };
-import { assertClose } from "../support.ts";
+import { Generator, HostArray, transforms } from "../../../../mod.ts";
+import torch from "../../../golden/torch.json" with { type: "json" };
+import { assertClose } from "../../../support.ts";
 
 Deno.test("bilinear resizing 28 to 32: PyTorch's numbers", async () => {
   const image = Float32Array.from({ length: 784 }, (_, i) => i % 37);
@@ -25,11 +25,6 @@ Deno.test("padding, scaling, normalising", () => {
   const padded = transforms.padZeros(1)(transforms.toFloat()(x));
   assertEquals(padded.shape, [1, 4, 4, 1]);
   assertEquals(rounded(padded), [0, 0, 0, 0, 0, 0, 0.2, 0, 0, 0.4, 1, 0, 0, 0, 0, 0]);
-  assertThrows(
-    () => new HostArray(new Float32Array(3), [2, 2]),
-    Error,
-    "3 numbers do not fill the shape [2,2] of 4",
-  );
 });
 
 Deno.test("changes to images refuse what is no image, and options that make none", () => {

@@ -1,7 +1,14 @@
 /** Random changes to images, by what they mean. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { ArrayDataset, type DataLoader, DataLoaders, Generator, HostArray, transforms } from "../../mod.ts";
-import { wasmOnly } from "../support.ts";
+import {
+  ArrayDataset,
+  type DataLoader,
+  DataLoaders,
+  Generator,
+  HostArray,
+  transforms,
+} from "../../../../mod.ts";
+import { wasmOnly } from "../../../support.ts";
 
 /** n images of h×w whose pixels are all different. */
 const images = (n: number, h: number, w: number) =>

@@ -1,0 +1,68 @@
+/** Weights as files. */
+import { assertEquals, assertRejects } from "@std/assert";
+import {
+  BatchNorm2d,
+  Conv2d,
+  decodeSafetensors,
+  encodeSafetensors,
+  HostArray,
+  Linear,
+  loadWeights,
+  saveWeights,
+  Sequential,
+  toTorch,
+  UNet2DModel,
+} from "../../../mod.ts";
+import { numbers } from "../../support.ts";
+
+Deno.test("weights: PyTorch's layout in the file, ours in the model, and a misfit is named", async () => {
+  const dir = await Deno.makeTempDir();
+  const make = () => new Sequential(new Conv2d(2, 3, 3), new Linear(4, 5));
+  const a = make(), b = make();
+  await saveWeights(a, `${dir}/a.safetensors`, { made: "here" });
+  const { tensors, metadata } = decodeSafetensors(await Deno.readFile(`${dir}/a.safetensors`));
+  assertEquals([tensors["0.weight"].shape, tensors["1.weight"].shape, metadata], [[3, 2, 3, 3], [5, 4], {
+    made: "here",
+  }]);
+  const ours = await numbers((a.layers[0] as Conv2d).weight);
+  assertEquals(tensors["0.weight"].data[((1 * 2 + 0) * 3 + 2) * 3 + 1], ours[((2 * 3 + 1) * 2 + 0) * 3 + 1]);
+  await loadWeights(b, `${dir}/a.safetensors`);
+  assertEquals(await toTorch(b.stateDict()), await toTorch(a.stateDict()));
+  await assertRejects(
+    () => loadWeights(new Linear(1, 1), `${dir}/a.safetensors`),
+    Error,
+    "missing: weight, bias",
+  );
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("weights: files that PyTorch and newer Diffusers write", async () => {
+  const norm = new BatchNorm2d(2),
+    { tensors } = decodeSafetensors(encodeSafetensors(await toTorch(norm.stateDict())));
+  const counted = { ...tensors, num_batches_tracked: new HostArray(Int32Array.of(7), []) };
+  assertEquals(await loadWeights(norm, encodeSafetensors(counted)), { missing: [], unexpected: [] });
+
+  const make = () =>
+    new UNet2DModel({
+      in_channels: 1,
+      out_channels: 1,
+      block_out_channels: [8, 8],
+      norm_num_groups: 4,
+      attention_head_dim: 4,
+      layers_per_block: 1,
+      down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+      up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+    });
+  const [a, b] = [make(), make()];
+  const newer: Record<string, string> = { query: "to_q", key: "to_k", value: "to_v", proj_attn: "to_out.0" };
+  const file: Record<string, HostArray> = {};
+  let renamed = 0;
+  for (const [name, array] of Object.entries(await toTorch(a.stateDict()))) {
+    const other = name.replace(/(?<=attentions\.\d+\.)(query|key|value|proj_attn)/, (part) => newer[part]);
+    if (other !== name) renamed++;
+    file[other] = array;
+  }
+  assertEquals(renamed, 4 * 8); // an attention down, one in the middle, two up: each four weights and biases
+  await loadWeights(b, encodeSafetensors(file));
+  assertEquals(await toTorch(b.stateDict()), await toTorch(a.stateDict()));
+});

@@ -1,0 +1,97 @@
+/** Modules: names, state, modes, hooks. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { BatchNorm1d, Dropout, Linear, Module, ReLU, Sequential, type Tensor, tf } from "../../../mod.ts";
+import { assertClose, numbers } from "../../support.ts";
+
+class Pair extends Module<[Tensor], Tensor> {
+  parts = [new Linear(2, 2), new Linear(2, 2, { bias: false })];
+  norm = new BatchNorm1d(2);
+  override forward(x: Tensor): Tensor {
+    return this.norm.call(this.parts[1].call(this.parts[0].call(x)));
+  }
+}
+
+Deno.test("parameters, buffers and modules are named by their path", () => {
+  const model = new Sequential(new Pair(), new Linear(2, 1));
+  assertEquals([...model.namedParameters()].map(([n]) => n), [
+    "0.parts.0.weight",
+    "0.parts.0.bias",
+    "0.parts.1.weight",
+    "0.norm.weight",
+    "0.norm.bias",
+    "1.weight",
+    "1.bias",
+  ]);
+  assertEquals([...model.namedBuffers()].map(([n]) => n), ["0.norm.running_mean", "0.norm.running_var"]);
+  assertEquals([...model.namedModules()].map(([n]) => n), ["", "0", "0.parts.0", "0.parts.1", "0.norm", "1"]);
+  assertEquals(model.parameterCount(), 4 + 2 + 4 + 2 + 2 + 2 + 1);
+});
+
+Deno.test("a shared parameter is counted once", () => {
+  const layer = new Linear(3, 3);
+  assertEquals(new Sequential(layer, layer).parameterCount(), 12);
+});
+
+Deno.test("train, eval and apply reach every module", () => {
+  const model = new Sequential(new Pair(), new Dropout(0.3));
+  model.eval();
+  const modes: boolean[] = [];
+  model.apply((m) => modes.push(m.training));
+  assertEquals(modes, [false, false, false, false, false, false]);
+  assert(model.train().training && model.layers[1].training);
+});
+
+Deno.test("forward hooks see input and output, may replace it, and can be removed", async () => {
+  const layer = new ReLU();
+  const seen: number[] = [];
+  const remove = layer.registerForwardHook((_m, [x], y) => {
+    seen.push(x.size, y.size);
+    return tf.add(y, 1);
+  });
+  assertEquals(await numbers(layer.call(tf.tensor1d([-1, 2]))), [1, 3]);
+  remove();
+  assertEquals(await numbers(layer.call(tf.tensor1d([-1, 2]))), [0, 2]);
+  assertEquals(seen, [2, 2]);
+});
+
+Deno.test("loadStateDict copies, and names every misfit before it changes anything", async () => {
+  const a = new Pair(), b = new Pair();
+  b.loadStateDict(a.stateDict());
+  await assertClose(b.parts[0].weight, a.parts[0].weight, 0);
+  a.parts[0].weight.assign(tf.zeros([2, 2]));
+  assert((await numbers(b.parts[0].weight)).some((v) => v !== 0), "the copy follows its source");
+  const before = await numbers(b.parts[0].weight);
+  const { "parts.0.bias": _, ...rest } = a.stateDict();
+  const wrong = { ...rest, "parts.1.weight": tf.zeros([3, 2]), extra: tf.zeros([1]) };
+  const error = assertThrows(() => b.loadStateDict(wrong), Error);
+  for (
+    const part of [
+      "parts.1.weight has shape [3,2], the model wants [2,2]",
+      "missing: parts.0.bias",
+      "not in the model: extra",
+    ]
+  ) {
+    assert(error.message.includes(part), `${error.message} lacks: ${part}`);
+  }
+  assertEquals(await numbers(b.parts[0].weight), before);
+  assertEquals(b.loadStateDict({ extra: tf.zeros([1]) }, false).unexpected, ["extra"]);
+});
+
+Deno.test("modules in nested arrays are found; a shared one is counted, hooked and visited once", () => {
+  const shared = new Linear(2, 2);
+  class Nested extends Module<[Tensor], Tensor> {
+    blocks = [[new Linear(2, 3), [shared]], [new Linear(3, 2)]];
+    last = shared;
+    override forward(x: Tensor): Tensor {
+      return shared.call(x);
+    }
+  }
+  const model = new Nested();
+  const names = [...model.namedModules()].map(([name]) => name);
+  assertEquals(names, ["", "blocks.0.0", "blocks.0.1.0", "blocks.1.0"]);
+  assertEquals(model.parameterCount(), 9 + 6 + 8);
+  assertEquals(Object.keys(model.stateDict()).length, 6);
+  const visited: Module[] = [];
+  model.apply((m) => visited.push(m));
+  assertEquals([visited.length, new Set(visited).size, visited.at(-1)], [4, 4, model]);
+});
