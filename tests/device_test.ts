@@ -13,6 +13,7 @@ import {
   useDevice,
 } from "../mod.ts";
 import { assertClose, device, numbers, wasmOnly } from "./support.ts";
+import { TINY } from "./tiny.ts";
 
 Deno.test("the device in use is told; asking again gives it; an unknown name is an error", async () => {
   assertEquals(currentDevice(), device);
@@ -188,16 +189,7 @@ Deno.test({
   async fn() {
     const losses = async () => {
       setSeed(3);
-      const model = new UNet2DModel({
-        in_channels: 1,
-        out_channels: 1,
-        block_out_channels: [8, 16],
-        layers_per_block: 1,
-        down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-        up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-        attention_head_dim: 4,
-        norm_num_groups: 4,
-      });
+      const model = new UNet2DModel(TINY);
       const opt = new Adam(model.parameters(), { lr: 1e-2, eps: 1e-5 });
       const g = new Generator(4);
       const x = g.normal([4, 16, 16, 1]), ε = g.normal([4, 16, 16, 1]);

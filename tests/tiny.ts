@@ -35,8 +35,21 @@ import {
   setSeed,
   TrainLearner,
   UNet,
+  type UNet2DConfig,
   useDevice,
 } from "../mod.ts";
+
+/** A U-Net that is quick to run, with attention. */
+export const TINY: Partial<UNet2DConfig> = {
+  in_channels: 1,
+  out_channels: 1,
+  block_out_channels: [8, 16],
+  layers_per_block: 1,
+  down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+  up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+  attention_head_dim: 4,
+  norm_num_groups: 4,
+};
 
 /** A learner of a tiny DDPM, with everything that `deno task train` uses. */
 export function tinyDdpm(cbs: Callback[] = [], batches = 4) {
@@ -46,15 +59,7 @@ export function tinyDdpm(cbs: Callback[] = [], batches = 4) {
     images: new HostArray(images, [batches * 4, 8, 8, 1]),
     labels: new HostArray(new Int32Array(batches * 4), [batches * 4]),
   };
-  const model = new UNet({
-    in_channels: 1,
-    out_channels: 1,
-    block_out_channels: [8, 16],
-    layers_per_block: 1,
-    norm_num_groups: 4,
-    down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-    up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-  });
+  const model = new UNet(TINY);
   initDdpm(model);
   return new TrainLearner(model, DataLoaders.from(set, set, { batchSize: 4 }), {
     optFunc: (params, lr) => new Adam(params, { lr, eps: 1e-5 }),

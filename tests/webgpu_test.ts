@@ -1,7 +1,7 @@
 /** What only WebGPU can promise or break: uploads, waits, small limits, a device that fails. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Callback, currentGpu, type Learner, tf } from "../mod.ts";
-import { tinyClassifier, tinyDdpm } from "./tiny.ts";
+import { TINY, tinyClassifier, tinyDdpm } from "./tiny.ts";
 import type { Case } from "../bench/cases.ts";
 import { stepCost, whole } from "../bench/webgpu.ts";
 import { device, numbers } from "./support.ts";
@@ -114,11 +114,7 @@ const { Generator, Tape, Adam, F, tf, UNet2DModel, useDevice, setSeed, currentGp
 await useDevice("webgpu", { log: null });
 async function losses() {
   setSeed(3);
-  const model = new UNet2DModel({
-    in_channels: 1, out_channels: 1, block_out_channels: [8, 16], layers_per_block: 1,
-    down_block_types: ["DownBlock2D", "AttnDownBlock2D"], up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-    attention_head_dim: 4, norm_num_groups: 4,
-  });
+  const model = new UNet2DModel(${JSON.stringify(TINY)});
   const opt = new Adam(model.parameters(), { lr: 1e-2 });
   const g = new Generator(4), x = g.normal([4, 16, 16, 1]), noise = g.normal([4, 16, 16, 1]);
   const seen = [];
@@ -221,17 +217,7 @@ Deno.test(
       kind: "unet",
       part: "step",
       n: 2,
-      config: {
-        sample_size: 16,
-        in_channels: 1,
-        out_channels: 1,
-        layers_per_block: 1,
-        norm_num_groups: 4,
-        block_out_channels: [8, 16],
-        attention_head_dim: 8,
-        down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-        up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-      },
+      config: { ...TINY, sample_size: 16 },
     };
     const [ours, stock] = [await stepCost("ours", c), await stepCost("stock", c)];
     const [a, b] = [whole(ours), whole(stock)];

@@ -23,6 +23,7 @@ import {
   UNet,
 } from "../../mod.ts";
 import { assertClose, device, numbers, random } from "../support.ts";
+import { TINY } from "../tiny.ts";
 
 const half = !!currentGpu()?.hasF16;
 const withF16 = { ignore: !half };
@@ -139,15 +140,7 @@ Deno.test("mixed precision follows f32 within 2% over 50 steps of the tiny U-Net
   const set = new ArrayDataset(new HostArray(images, [40, 8, 8, 1]), new HostArray(images, [40, 8, 8, 1]));
   const run = async (cbs: Callback[]) => {
     setSeed(7);
-    const model = new UNet({
-      in_channels: 1,
-      out_channels: 1,
-      block_out_channels: [8, 16],
-      layers_per_block: 1,
-      norm_num_groups: 4,
-      down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-      up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-    });
+    const model = new UNet(TINY);
     initDdpm(model);
     const losses = new Losses();
     class Steps extends Callback {

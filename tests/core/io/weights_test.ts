@@ -14,6 +14,7 @@ import {
   UNet2DModel,
 } from "../../../mod.ts";
 import { numbers } from "../../support.ts";
+import { TINY } from "../../tiny.ts";
 
 Deno.test("weights: PyTorch's layout in the file, ours in the model, and a misfit is named", async () => {
   const dir = await Deno.makeTempDir();
@@ -42,17 +43,7 @@ Deno.test("weights: files that PyTorch and newer Diffusers write", async () => {
   const counted = { ...tensors, num_batches_tracked: new HostArray(Int32Array.of(7), []) };
   assertEquals(await loadWeights(norm, encodeSafetensors(counted)), { missing: [], unexpected: [] });
 
-  const make = () =>
-    new UNet2DModel({
-      in_channels: 1,
-      out_channels: 1,
-      block_out_channels: [8, 8],
-      norm_num_groups: 4,
-      attention_head_dim: 4,
-      layers_per_block: 1,
-      down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-      up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-    });
+  const make = () => new UNet2DModel(TINY);
   const [a, b] = [make(), make()];
   const newer: Record<string, string> = { query: "to_q", key: "to_k", value: "to_v", proj_attn: "to_out.0" };
   const file: Record<string, HostArray> = {};

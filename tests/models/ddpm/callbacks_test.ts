@@ -22,7 +22,7 @@ import {
   UNet2DModel,
 } from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
-import { TINY } from "./tiny.ts";
+import { TINY } from "../../tiny.ts";
 
 /** Striped images of 8×8. */
 function stripes(): DataLoaders {

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { initDdpm, tf, UNet } from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
-import { TINY } from "./tiny.ts";
+import { TINY } from "../../tiny.ts";
 
 Deno.test("initDdpm: zero second convolutions and output, orthogonal downsamplers, the rest untouched", async () => {
   const model = new UNet(TINY);

@@ -18,7 +18,7 @@ import {
 } from "../../../mod.ts";
 import { startWasm } from "../../../core/device/wasm/start.ts";
 import { assertClose, device, numbers, random, wasmOnly } from "../../support.ts";
-import { TINY } from "./tiny.ts";
+import { TINY } from "../../tiny.ts";
 
 const { tensors: golden } = decodeSafetensors(
   await Deno.readFile(new URL("../../golden/schedules.safetensors", import.meta.url)),
@@ -86,15 +86,7 @@ Deno.test({
   ...wasmOnly,
   async fn() {
     const { pool } = await startWasm(device.threads);
-    const model = new UNet({
-      in_channels: 1,
-      out_channels: 1,
-      block_out_channels: [8, 16],
-      layers_per_block: 1,
-      norm_num_groups: 4,
-      down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-      up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-    });
+    const model = new UNet(TINY);
     const used: Record<number, unknown> = {};
     await sample(model, [2, 16, 16, 1], {
       schedule: linearSchedule(),

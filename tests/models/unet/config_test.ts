@@ -2,17 +2,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UNET2D_DEFAULTS, type UNet2DConfig, UNet2DModel } from "../../../mod.ts";
 import "../../support.ts";
-
-const TINY = {
-  in_channels: 1,
-  out_channels: 1,
-  block_out_channels: [8, 8],
-  layers_per_block: 1,
-  down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-  up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-  attention_head_dim: 4,
-  norm_num_groups: 4,
-};
+import { TINY } from "../../tiny.ts";
 
 /** Makes a model of a config as a file may hold it. */
 const make = (fields: Record<string, unknown>) =>
@@ -87,7 +77,7 @@ for (
 
 Deno.test("sizes that do not go together are named", () => {
   assertThrows(() => make({ norm_num_groups: 3 }), Error, "8 channels do not divide into 3 groups");
-  assertThrows(() => make({ attention_head_dim: 5 }), Error, "8 channels do not divide into heads of 5");
+  assertThrows(() => make({ attention_head_dim: 5 }), Error, "16 channels do not divide into heads of 5");
   assertThrows(() => make({ block_out_channels: [8] }), Error, "must have the same length");
   const none = { block_out_channels: [], down_block_types: [], up_block_types: [] };
   assertThrows(() => make(none), Error, "at least 1");
