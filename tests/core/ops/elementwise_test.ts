@@ -1,7 +1,8 @@
 /** Activations and arithmetic against their definitions. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { F, tf } from "../../../mod.ts";
 import type { Tensor } from "../../../mod.ts";
+import { Gelu, GeluGrad, GroupNorm, run, Silu, SiluGrad } from "../../../core/ops/mod.ts";
 import { assertTensor, checkGradients, numbers, random } from "../../support.ts";
 
 Deno.test("silu: definition, far ends", async () => {
@@ -85,4 +86,64 @@ Deno.test("gelu: PyTorch's values, far ends", async () => {
   const x = tf.tensor1d([-100, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 100]);
   const torch = [0, -1.4333e-6, -0.04550027, -0.15865526, -0.15426877, 0, 0.34573123, 0.84134471, 1.9544997];
   await assertTensor(F.gelu(x), [11], [...torch, 4.9999986, 100], 1e-8);
+});
+
+/** Numbers at which an exponential, a square or a product of two leaves the range of float32, and their neighbours. */
+const FAR = [1, 1e-30, 6.5, 88.5, 103, 200, 1e18, 1e20, 1e38, 3.4e38, Infinity].flatMap((v) => [v, -v])
+  .concat(0, NaN).map(Math.fround);
+
+/** Fails unless numbers are within 1e-6 of one another, or the same infinity, or both NaN. */
+async function assertFar(what: string, actual: Tensor, expected: Tensor | number[]): Promise<void> {
+  const want = expected instanceof tf.Tensor ? await numbers(expected) : expected.map(Math.fround);
+  (await numbers(actual)).forEach((v, i) => {
+    const near = Object.is(v, want[i]) || Math.abs(v - want[i]) <= 1e-6 * Math.max(1, Math.abs(want[i]));
+    assert(near || v === want[i], `${what}(${FAR[i]}) is ${v}, not ${want[i]}`);
+  });
+}
+
+const logistic = (v: number) => 1 / (1 + Math.exp(-v));
+const softplus = (v: number) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
+const leaky = (v: number) => v < 0 ? Math.fround(0.2) * v : v;
+const ALPHA = 1.6732632423543772, SCALE = 1.0507009873554805;
+
+/** Activations, and what tfjs's CPU backend computes. */
+const FORMULAS: Record<string, [activation: (x: Tensor) => Tensor, formula: (v: number) => number]> = {
+  "F.silu": [F.silu, (v) => v * logistic(v)],
+  "F.relu": [F.relu, (v) => Math.max(v, 0)],
+  "F.generalRelu": [(x) => F.generalRelu(x, 0.2, 0.5), (v) => (v > 0 ? v : Math.fround(0.2) * v) - 0.5],
+  relu: [tf.relu, (v) => Math.max(v, 0)],
+  relu6: [tf.relu6, (v) => Math.min(Math.max(v, 0), 6)],
+  leakyRelu: [tf.leakyRelu, leaky],
+  prelu: [(x) => tf.prelu(x, tf.scalar(0.2)), leaky],
+  preluOfEach: [(x) => tf.prelu(x, tf.fill(x.shape, 0.2)), leaky],
+  elu: [tf.elu, (v) => v >= 0 ? v : Math.expm1(v)],
+  selu: [tf.selu, (v) => v >= 0 ? SCALE * v : SCALE * ALPHA * Math.expm1(v)],
+  sigmoid: [tf.sigmoid, logistic],
+  logSigmoid: [tf.logSigmoid, (v) => -softplus(-v)],
+  softplus: [tf.softplus, softplus],
+  tanh: [tf.tanh, Math.tanh],
+  clipByValue: [(x) => tf.clipByValue(x, -2, 3), (v) => Math.min(Math.max(v, -2), 3)],
+  minimum: [(x) => tf.minimum(x, 0.5), (v) => Math.min(v, 0.5)],
+  minimumOfEach: [(x) => tf.minimum(tf.fill(x.shape, 0.5), x), (v) => Math.min(v, 0.5)],
+  maximum: [(x) => tf.maximum(x, 0.5), (v) => Math.max(v, 0.5)],
+  maximumOfEach: [(x) => tf.maximum(tf.fill(x.shape, 0.5), x), (v) => Math.max(v, 0.5)],
+  step: [(x) => tf.step(x, 0.25), (v) => Number.isNaN(v) ? NaN : v > 0 ? 1 : 0.25],
+};
+
+Deno.test("every activation at the far ends and of NaN is what its formula gives", async () => {
+  const x = tf.tensor1d(FAR);
+  for (const [name, [activation, formula]] of Object.entries(FORMULAS)) {
+    await assertFar(name, activation(x), FAR.map(formula));
+  }
+});
+
+Deno.test("SiLU, GELU, their gradients and a normalisation with SiLU are their references at the far ends", async () => {
+  const x = tf.tensor1d(FAR), dy = tf.onesLike(x);
+  for (const op of [Silu, Gelu]) await assertFar(op.name, run(op, { x }, {}).y, op.reference({ x }, {}).y);
+  for (const op of [SiluGrad, GeluGrad]) {
+    await assertFar(op.name, run(op, { x, dy }, {}).dx, op.reference({ x, dy }, {}).dx);
+  }
+  const attrs = { groups: FAR.length, eps: 1e-5, silu: true };
+  const still = { x: tf.zeros([1, 1, 1, FAR.length]), gamma: dy, beta: x };
+  await assertFar("GroupNorm of beta", run(GroupNorm, still, attrs).y, GroupNorm.reference(still, attrs).y);
 });

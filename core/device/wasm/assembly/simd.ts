@@ -125,11 +125,12 @@ export function log1(x: f32): f32 {
   return x < Infinity ? f32x4.extract_lane(log4(splat(x)), 0) : x;
 }
 
-/** 1/(1+e^-x). */
+/** 1/(1+e^-x); 0 where {@link exp4} ends, so that x times it is nothing for the lowest x. */
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
-  return f32x4.div(ONE, f32x4.add(ONE, exp4(f32x4.neg(x))));
+  const y = f32x4.neg(x);
+  return v128.andnot(f32x4.div(ONE, f32x4.add(ONE, exp4(y))), f32x4.gt(y, HIGH));
 }
 
 /** e^x of one number, with the arithmetic of {@link exp4}. */
