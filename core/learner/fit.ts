@@ -9,24 +9,8 @@ import type { Callback, Done, LearnerPhase } from "./callback.ts";
 import type { Learner } from "./learner.ts";
 import { tensorsIn } from "./tensors.ts";
 
-/** The doing of a phase. */
-export type Phase = () => Done;
-
-/** What a {@link Fit} is made with. */
-export interface FitSettings {
-  /** Epochs asked for. */
-  nEpochs: number;
-  /** The callbacks that take part, in the order in which they run. */
-  cbs: readonly Callback[];
-  /** Whether it trains. */
-  train: boolean;
-  /** Whether it only tries something. */
-  trial: boolean;
-  /** Whether a training loss that is not finite ends it. */
-  finite: boolean;
-  /** The optimiser. */
-  opt: Optimizer | null;
-}
+/** What does the work of a phase, see {@link Fit.wrap}. */
+export type PhaseBody = () => Done;
 
 /** Everything of one fit: made at its start, so that no other fit can meet what it leaves. */
 export class Fit {
@@ -68,7 +52,7 @@ export class Fit {
   /** The gradient of the loss that the backward pass begins with; 1 where there is none. */
   lossGradient: Tensor | undefined;
 
-  readonly #wraps: [phase: LearnerPhase, around: (inner: Phase) => Phase][] = [];
+  readonly #wraps: [phase: LearnerPhase, around: (inner: PhaseBody) => PhaseBody][] = [];
   readonly #end: () => void;
   /** Looks at training losses, unless it is not to. */
   readonly #losses: FiniteCheck | null;
@@ -81,9 +65,12 @@ export class Fit {
 
   /**
    * Makes a fit that has not begun.
-   * @param settings what is known at the start
+   * @param settings fields that are known at the start, and whether a training loss that is not finite ends it
    */
-  constructor({ nEpochs, cbs, train, trial, finite, opt }: FitSettings) {
+  constructor(
+    settings: Pick<Fit, "nEpochs" | "cbs" | "train" | "trial" | "opt"> & { finite: boolean },
+  ) {
+    const { nEpochs, cbs, train, trial, finite, opt } = settings;
     this.nEpochs = nEpochs;
     this.epochs = Array.from({ length: nEpochs }, (_, i) => i);
     this.cbs = cbs;
@@ -111,12 +98,12 @@ export class Fit {
    * }
    * ```
    */
-  wrap(phase: LearnerPhase, around: (inner: Phase) => Phase): void {
+  wrap(phase: LearnerPhase, around: (inner: PhaseBody) => PhaseBody): void {
     this.#wraps.push([phase, around]);
   }
 
   /** A phase inside everything that was put around it. */
-  wrapped(phase: LearnerPhase, body: Phase): Phase {
+  wrapped(phase: LearnerPhase, body: PhaseBody): PhaseBody {
     return this.#wraps.reduce((inner, [name, around]) => name === phase ? around(inner) : inner, body);
   }
 

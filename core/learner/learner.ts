@@ -11,7 +11,7 @@ import { SGD } from "../optim/sgd.ts";
 import type { Callback, Done, LearnerEvent, LearnerPhase } from "./callback.ts";
 import { CancelBatchException, CancelEpochException, CancelFitException, firstThrown } from "./cancel.ts";
 import { checkCallbacks } from "./check.ts";
-import { Fit, type Phase } from "./fit.ts";
+import { Fit, type PhaseBody } from "./fit.ts";
 import type { BatchTransform, LRFinder, LRFindOptions, ShowBatchOptions, SummaryRow } from "./tools.ts";
 
 /** From predictions and the rest of the batch to a scalar. */
@@ -225,7 +225,7 @@ export class Learner<M extends Module = Module> {
    * model's mode of this pass, and recorded while training. This holds for the synchronous part of `body`: an async
    * phase calls the model in another `within` after an `await`.
    */
-  within(phase: LearnerPhase, body: Phase): Done {
+  within(phase: LearnerPhase, body: PhaseBody): Done {
     const fit = this.current, run = fit.wrapped(phase, body);
     if (phase !== "predict" && phase !== "getLoss") return fit.scoped(run);
     const recorded = fit.training ? () => fit.record(run) : run;
