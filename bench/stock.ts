@@ -14,13 +14,13 @@ const convAttrs = ({ stride, padding }: { stride: number; padding: number }) => 
   dimRoundingMode: "floor",
 });
 
-/** The op with another body for its reference. */
-function useBody<I, A, O>(op: ops.Op<I, A, O>, body: (inputs: I, attrs: A) => O): void {
-  ops.registerReference("webgpu", { ...op, reference: body });
+/** Runs an op by another body than its reference. */
+function useBody<I, A, O>(op: ops.Op<I, A, O>, reference: (inputs: I, attrs: A) => O): void {
+  ops.register({ ...op as ops.AnyOp, reference });
 }
 
 /**
- * Replaces our WebGPU kernels by tfjs's own and by the table's references. Call it after `useDevice("webgpu")`, with
+ * Replaces our WebGPU kernels by tfjs's own and by references. Call it after `useDevice("webgpu")`, with
  * what the package had registered before.
  */
 export function useStockKernels(packageKernels: KernelConfig[]): void {
@@ -38,5 +38,4 @@ export function useStockKernels(packageKernels: KernelConfig[]): void {
   useBody(ops.Conv2dFilterGrad, (inputs, { filterShape, ...attrs }) => ({
     dFilter: runKernel("Conv2DBackpropFilter", inputs, { ...convAttrs(attrs), filterShape }),
   }));
-  ops.registerReferences("webgpu");
 }

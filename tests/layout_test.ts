@@ -1,7 +1,7 @@
 /** The walls of the house: which module may import which, what a `mod.ts` is, what lies beside what. */
 import { assert, assertEquals } from "@std/assert";
 import * as denoise from "../mod.ts";
-import { wasmOnly } from "./support.ts";
+import { BY_REFERENCE, wasmOnly } from "./support.ts";
 
 const { ops } = denoise;
 
@@ -23,9 +23,6 @@ const KERNELS: Record<string, string[]> = {
   "core/device/wasm/kernels": ["context"],
   "core/device/webgpu": ["chunks", "gather", "gpu", "problems", "product", "shader", "start"],
 };
-
-/** Ops that run by their reference on WASM. */
-const BY_REFERENCE = ["UnscaleGrads", "UpdateLossScale"];
 
 /** Modules that mod.ts exports as namespaces by themselves: deno doc finds what is said of one only there. */
 const NAMESPACES = ["core/nn/functional.ts", "core/nn/init.ts"];
@@ -214,9 +211,10 @@ rule(
     for (const name of namesIn("core/ops")) {
       const source = await read(`core/ops/${name}.ts`);
       for (const [, op] of source.matchAll(/^export const (\w+): Op</gm)) {
-        for (const folder of ["core/device/wasm/kernels", "core/device/webgpu"]) {
+        for (const device of ["wasm", "webgpu"] as const) {
+          const folder = device === "wasm" ? "core/device/wasm/kernels" : "core/device/webgpu";
           const kernels = await read(`${folder}/${name}.ts`).catch(() => "");
-          const listed = folder.includes("wasm") && BY_REFERENCE.includes(op);
+          const listed = BY_REFERENCE[device].includes(op);
           if (new RegExp(`\\b${op}\\b`).test(kernels) === listed) {
             missing.push(
               `${op} in ${folder}/${name}.ts`,

@@ -69,6 +69,12 @@ if (gpu) {
 /** A test that needs threads, files of a task, or anything that has nothing to do with WebGPU. */
 export const wasmOnly = { ignore: device.name !== "wasm" };
 
+/** The ops that a device has no kernel of, so that none lacks one unnoticed. */
+export const BY_REFERENCE: Record<"wasm" | "webgpu", string[]> = {
+  wasm: ["UnscaleGrads", "UpdateLossScale"],
+  webgpu: [],
+};
+
 /** Runs a script that imports Denoise as `d` (and `startWasm`) in a process of its own; what it prints, and its exit code. */
 export async function script(
   body: string,

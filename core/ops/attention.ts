@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireFinite, requireLayout, requireShape, requireType, requireWhole } from "./check.ts";
-import { type Op, run, together } from "./op.ts";
+import { gradient, type Op, run, together } from "./op.ts";
 
 /** [B,T,C] as [B,heads,T,C/heads]. */
 function split(x: Tensor, heads: number): Tensor {
@@ -54,13 +54,10 @@ export const Attention: Op<
     const inverse = tf.reciprocal(tf.sum(e, -1, true));
     return { y: merge(tf.matMul(tf.mul(e, inverse), V)), stats: tf.concat([max, inverse], -1) };
   },
-  gradient: {
-    saves: ["q", "k", "v", "y", "stats"],
-    rule: (dy, { q, k, v, y, stats }, attrs) => {
-      const grads = together(() => run(AttentionGrad, { q, k, v, y, stats, dy }, attrs));
-      return { q: grads("dq"), k: grads("dk"), v: grads("dv") };
-    },
-  },
+  gradient: gradient(["q", "k", "v", "y", "stats"], (dy, { q, k, v, y, stats }, attrs) => {
+    const grads = together(() => run(AttentionGrad, { q, k, v, y, stats, dy }, attrs));
+    return { q: grads("dq"), k: grads("dk"), v: grads("dv") };
+  }),
 };
 
 /** The gradient of {@link Attention}. */

@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireChannels, requireEps, requireShape, requireType } from "./check.ts";
-import { type None, type Op, run, together } from "./op.ts";
+import { gradient, type None, type Op, run, together } from "./op.ts";
 
 const allButLast = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, i) => i);
 
@@ -32,13 +32,10 @@ export const BatchNorm: Op<
     const rstd = tf.rsqrt(tf.add(variance, eps));
     return { y: tf.add(tf.mul(tf.mul(tf.sub(x, mean), rstd), gamma), beta), mean, variance, rstd };
   },
-  gradient: {
-    saves: ["x", "gamma", "mean", "rstd"],
-    rule: (dy, { x, gamma, mean, rstd }) => {
-      const grads = together(() => run(BatchNormGrad, { x, gamma, mean, rstd, dy }, {}));
-      return { x: grads("dx"), gamma: grads("dGamma"), beta: grads("dBeta") };
-    },
-  },
+  gradient: gradient(["x", "gamma", "mean", "rstd"], (dy, { x, gamma, mean, rstd }) => {
+    const grads = together(() => run(BatchNormGrad, { x, gamma, mean, rstd, dy }, {}));
+    return { x: grads("dx"), gamma: grads("dGamma"), beta: grads("dBeta") };
+  }),
 };
 
 /** The gradient of {@link BatchNorm}. */
@@ -73,12 +70,9 @@ export const ChannelAffine: Op<{ x: Tensor; scale: Tensor; shift: Tensor }, None
     requireChannels("ChannelAffine", x, { scale, shift });
   },
   reference: ({ x, scale, shift }) => ({ y: tf.add(tf.mul(x, scale), shift) }),
-  gradient: {
-    saves: ["x", "scale"],
-    rule: (dy, { x, scale }) => ({
-      x: () => run(ChannelAffine, { x: dy, scale, shift: tf.zerosLike(scale) }, {}).y,
-      scale: () => tf.sum(tf.mul(dy, x), allButLast(dy)),
-      shift: () => tf.sum(dy, allButLast(dy)),
-    }),
-  },
+  gradient: gradient(["x", "scale"], (dy, { x, scale }) => ({
+    x: () => run(ChannelAffine, { x: dy, scale, shift: tf.zerosLike(scale) }, {}).y,
+    scale: () => tf.sum(tf.mul(dy, x), allButLast(dy)),
+    shift: () => tf.sum(dy, allButLast(dy)),
+  })),
 };

@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireLayout, requireShape, requireType, requireWhole } from "./check.ts";
-import { type Op, run } from "./op.ts";
+import { gradient, type Op, run } from "./op.ts";
 
 /** What a convolution and its gradients share. */
 interface Steps {
@@ -102,15 +102,12 @@ export const Conv2d: Op<
     if (bias) y = tf.add(y, bias);
     return { y: residual ? tf.add(y, residual) : y };
   },
-  gradient: {
-    saves: ["x", "filter"],
-    rule: (dy, { x, filter }, { stride, padding }, shapes) => ({
-      x: () => run(Conv2dInputGrad, { dy, filter }, { stride, padding, inputShape: shapes.x }).dx,
-      filter: () => run(Conv2dFilterGrad, { x, dy }, { stride, padding, filterShape: shapes.filter }).dFilter,
-      bias: () => tf.sum(dy, [0, 1, 2]),
-      residual: () => dy,
-    }),
-  },
+  gradient: gradient(["x", "filter"], (dy, { x, filter }, { stride, padding }, shapes) => ({
+    x: () => run(Conv2dInputGrad, { dy, filter }, { stride, padding, inputShape: shapes.x }).dx,
+    filter: () => run(Conv2dFilterGrad, { x, dy }, { stride, padding, filterShape: shapes.filter }).dFilter,
+    bias: () => tf.sum(dy, [0, 1, 2]),
+    residual: () => dy,
+  })),
 };
 
 /** The gradient of {@link Conv2d} for x of `inputShape`: 0 where no window reaches. */

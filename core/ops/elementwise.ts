@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireFinite, requireLayout, requireShape, requireType } from "./check.ts";
-import { type None, type Op, run } from "./op.ts";
+import { gradient, type None, type Op, run } from "./op.ts";
 import { SumPixels } from "./reduce.ts";
 
 /** d(silu)/dx. */
@@ -23,10 +23,7 @@ export const Silu: Op<{ x: Tensor }, None, { y: Tensor }> = {
   outputs: ["y"],
   check: ({ x }) => requireType("Silu", { x }),
   reference: ({ x }) => ({ y: tf.mul(x, tf.sigmoid(x)) }),
-  gradient: {
-    saves: ["x"],
-    rule: (dy, { x }) => ({ x: () => run(SiluGrad, { x, dy }, {}).dx }),
-  },
+  gradient: gradient(["x"], (dy, { x }) => ({ x: () => run(SiluGrad, { x, dy }, {}).dx })),
 };
 
 /** The gradient of {@link Silu}. */
@@ -47,10 +44,7 @@ export const Gelu: Op<{ x: Tensor }, None, { y: Tensor }> = {
   outputs: ["y"],
   check: ({ x }) => requireType("Gelu", { x }),
   reference: ({ x }) => ({ y: tf.mul(x, normalShare(x)) }),
-  gradient: {
-    saves: ["x"],
-    rule: (dy, { x }) => ({ x: () => run(GeluGrad, { x, dy }, {}).dx }),
-  },
+  gradient: gradient(["x"], (dy, { x }) => ({ x: () => run(GeluGrad, { x, dy }, {}).dx })),
 };
 
 /** The gradient of {@link Gelu}: dy·(Φ(x) + x·e^(−x²/2)/√(2π)). */
@@ -77,10 +71,10 @@ export const GeneralRelu: Op<{ x: Tensor }, { leak: number; sub: number }, { y: 
   reference: ({ x }, { leak, sub }) => ({
     y: tf.sub(tf.where(tf.greater(x, 0), x, tf.mul(x, leak)), sub),
   }),
-  gradient: {
-    saves: ["x"],
-    rule: (dy, { x }, { leak }) => ({ x: () => run(GeneralReluGrad, { x, dy }, { leak }).dx }),
-  },
+  gradient: gradient(
+    ["x"],
+    (dy, { x }, { leak }) => ({ x: () => run(GeneralReluGrad, { x, dy }, { leak }).dx }),
+  ),
 };
 
 /** The gradient of {@link GeneralRelu}. */
@@ -111,8 +105,5 @@ export const AddChannels: Op<{ x: Tensor; b: Tensor }, None, { y: Tensor }> = {
     );
   },
   reference: ({ x, b }) => ({ y: tf.add(x, tf.reshape(b, [b.shape[0], 1, 1, b.shape[1]!])) }),
-  gradient: {
-    saves: [],
-    rule: (dy) => ({ x: () => dy, b: () => run(SumPixels, { x: dy }, {}).y }),
-  },
+  gradient: gradient([], (dy) => ({ x: () => dy, b: () => run(SumPixels, { x: dy }, {}).y })),
 };

@@ -3,7 +3,7 @@ import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireChannels, requireEps, requireShape, requireType, requireWhole } from "./check.ts";
 import { siluSlope } from "./elementwise.ts";
-import { type Op, run, together } from "./op.ts";
+import { gradient, type Op, run, together } from "./op.ts";
 
 /** [N, …, C] as [N, pixels, groups, channels of a group]. */
 function grouped(x: Tensor, groups: number): Tensor {
@@ -59,13 +59,13 @@ export const GroupNorm: Op<
       rstd: tf.reshape(rstd, stats),
     };
   },
-  gradient: {
-    saves: ["x", "gamma", "beta", "mean", "rstd"],
-    rule: (dy, { x, gamma, beta, mean, rstd }, { groups, silu }) => {
+  gradient: gradient(
+    ["x", "gamma", "beta", "mean", "rstd"],
+    (dy, { x, gamma, beta, mean, rstd }, { groups, silu }) => {
       const grads = together(() => run(GroupNormGrad, { x, gamma, beta, mean, rstd, dy }, { groups, silu }));
       return { x: grads("dx"), gamma: grads("dGamma"), beta: grads("dBeta") };
     },
-  },
+  ),
 };
 
 /** The gradient of {@link GroupNorm}. */

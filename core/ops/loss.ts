@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireIndices, requireLayout, requireShape, requireType } from "./check.ts";
-import { type None, type Op, run } from "./op.ts";
+import { gradient, type None, type Op, run } from "./op.ts";
 
 /** Labels [N] as rows of 0 and 1 in the shape of logits. */
 function oneHot(labels: Tensor, logits: Tensor): Tensor {
@@ -27,13 +27,10 @@ export const MseLoss: Op<{ input: Tensor; target: Tensor }, None, { loss: Tensor
     requireShape("MseLoss", "target", target, input.shape, "the input");
   },
   reference: ({ input, target }) => ({ loss: tf.mean(tf.square(tf.sub(input, target))) }),
-  gradient: {
-    saves: ["input", "target"],
-    rule: (dy, { input, target }) => ({
-      input: () => run(MseLossGrad, { input, target, dy }, {}).dx,
-      target: () => run(MseLossGrad, { input: target, target: input, dy }, {}).dx,
-    }),
-  },
+  gradient: gradient(["input", "target"], (dy, { input, target }) => ({
+    input: () => run(MseLossGrad, { input, target, dy }, {}).dx,
+    target: () => run(MseLossGrad, { input: target, target: input, dy }, {}).dx,
+  })),
 };
 
 /** The gradient of {@link MseLoss} for its input. */
@@ -69,13 +66,10 @@ export const CrossEntropy: Op<
     const picked = tf.sum(tf.mul(logits, oneHot(labels, logits)), -1);
     return { loss: tf.mean(tf.sub(logSums, picked)), logSums };
   },
-  gradient: {
-    saves: ["logits", "labels", "logSums"],
-    rule: (dy, { logits, labels, logSums }) => ({
-      logits: () => run(CrossEntropyGrad, { logits, labels, logSums, dy }, {}).dx,
-      labels: null,
-    }),
-  },
+  gradient: gradient(["logits", "labels", "logSums"], (dy, { logits, labels, logSums }) => ({
+    logits: () => run(CrossEntropyGrad, { logits, labels, logSums, dy }, {}).dx,
+    labels: null,
+  })),
 };
 
 /** The gradient of {@link CrossEntropy} for the logits. */

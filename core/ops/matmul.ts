@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireLayout, requireShape, requireType } from "./check.ts";
-import type { Op } from "./op.ts";
+import { gradient, type None, type Op } from "./op.ts";
 
 /**
  * Checks the batches of a matrix product.
@@ -21,7 +21,7 @@ export function requireBatches(a: readonly number[], b: readonly number[]): void
 /** x·weightᵀ + bias + residual. x [rows,in], weight [out,in], bias [out], residual and y [rows,out]. */
 export const Linear: Op<
   { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor },
-  Record<never, never>,
+  None,
   { y: Tensor }
 > = {
   name: "Linear",
@@ -40,13 +40,10 @@ export const Linear: Op<
     if (bias) y = tf.add(y, bias);
     return { y: residual ? tf.add(y, residual) : y };
   },
-  gradient: {
-    saves: ["x", "weight"],
-    rule: (dy, { x, weight }) => ({
-      x: () => tf.matMul(dy, weight),
-      weight: () => tf.matMul(dy, x, true),
-      bias: () => tf.sum(dy, 0),
-      residual: () => dy,
-    }),
-  },
+  gradient: gradient(["x", "weight"], (dy, { x, weight }) => ({
+    x: () => tf.matMul(dy, weight),
+    weight: () => tf.matMul(dy, x, true),
+    bias: () => tf.sum(dy, 0),
+    residual: () => dy,
+  })),
 };

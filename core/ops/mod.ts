@@ -3,17 +3,20 @@ export {
   type AnyOp,
   type Backend,
   type Gradient,
+  gradient,
   type Infos,
+  type InOrder,
   type Kernel,
   type None,
   type Op,
+  opsByReference,
   type PlainKernel,
+  register,
   registerKernel,
-  registerReference,
   replaceKernel,
   run,
 } from "./op.ts";
-export { OPS, opsByReference, registerReferences } from "./table.ts";
+export { OPS } from "./table.ts";
 export { type AdamEntry, AdamStep } from "./adam.ts";
 export { Attention, AttentionGrad } from "./attention.ts";
 export { BatchNorm, BatchNormGrad, ChannelAffine } from "./batchnorm.ts";

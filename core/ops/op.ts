@@ -6,7 +6,13 @@ import { runKernel, tf } from "../tf.ts";
 import type { Tensor, TensorInfo } from "../tf.ts";
 
 /** No inputs, no attributes, or no outputs. */
-export type None = Record<never, never>;
+export type None = Record<string, never>;
+
+/** The names K in any order, each once. */
+export type InOrder<K extends string, First extends K = K> = string extends K ? readonly string[]
+  : [K] extends [never] ? readonly []
+  : First extends K ? readonly [First, ...InOrder<Exclude<K, First>>]
+  : never;
 
 /**
  * One of our own operations, of inputs I, attributes A and outputs O: I and O name tensors, those of I may be
@@ -15,8 +21,8 @@ export type None = Record<never, never>;
 export interface Op<I, A, O> {
   /** Its name in tfjs's registries, and in errors. */
   readonly name: string;
-  /** The names of its outputs, in the order in which kernels give them to tfjs. */
-  readonly outputs: readonly (keyof O & string)[];
+  /** The names of all its outputs, in the order in which kernels give them to tfjs. */
+  readonly outputs: readonly (keyof O & string)[] & InOrder<keyof O & string>;
   /**
    * Runs once, before any kernel, on every device.
    * @throws TypeError for a dtype, RangeError for an attribute, Error for ranks and sizes that do not fit.
@@ -28,10 +34,10 @@ export interface Op<I, A, O> {
   readonly gradient: Gradient<I, A, O> | null;
 }
 
-/** How the gradient flows back through an op. Only its first output carries one. */
-export interface Gradient<I, A, O> {
+/** How the gradient flows back through an op; made by {@link gradient}. Only the first output carries one. */
+export interface Gradient<I, A, O, Saved extends keyof (I & O) = never> {
   /** Inputs and outputs that the tape keeps for the rule. */
-  readonly saves: readonly ((keyof I | keyof O) & string)[];
+  readonly saves: readonly string[];
   /**
    * The gradients of the inputs, each computed when it is asked for; null for an input without one.
    * @param dy the gradient of the first output
@@ -40,10 +46,22 @@ export interface Gradient<I, A, O> {
    */
   rule(
     dy: Tensor,
-    saved: I & O,
+    saved: Pick<I & O, Saved>,
     attrs: A,
     shapes: { readonly [K in keyof I]: number[] },
   ): { readonly [K in keyof I]-?: (() => Tensor) | null };
+}
+
+/**
+ * A gradient whose rule can read only what it saves.
+ * @param saves names of inputs and outputs that the tape keeps for the rule
+ * @param rule gives the gradients of the inputs, see {@link Gradient}
+ */
+export function gradient<I, A, O, Saved extends keyof (I & O) & string = never>(
+  saves: readonly Saved[],
+  rule: Gradient<I, A, O, Saved>["rule"],
+): Gradient<I, A, O> {
+  return { saves, rule };
 }
 
 /** Tensors as kernels see them. */
@@ -54,7 +72,9 @@ export type Kernel<I, A, O> = (inputs: Infos<I>, attrs: A) => Infos<O>;
 
 /** The devices' names in tfjs's registry. */
 export type Backend = "wasm" | "webgpu";
+const BACKENDS: Backend[] = ["wasm", "webgpu"];
 
+type KernelFunc = Parameters<typeof tf.registerKernel>[0]["kernelFunc"];
 // deno-lint-ignore no-explicit-any
 type Any = any;
 /** An op of any types, for lists. */
@@ -69,7 +89,7 @@ export type PlainKernel = (inputs: Record<string, TensorInfo>, attrs: any) => Te
  * Checks the inputs, and runs the device's kernel of an op or its reference; recorded where a tape is on.
  * @throws what the op's check throws
  */
-export function run<I, A, O>(op: Op<I, A, O>, inputs: I, attrs: A): O {
+export function run<I, A, O>(op: Op<I, A, O>, inputs: NoInfer<I>, attrs: NoInfer<A>): O {
   op.check(inputs, attrs);
   const outputs = runKernel<Tensor | Tensor[]>(op.name, inputs as Any, attrs as Any);
   const list = Array.isArray(outputs) ? outputs : [outputs];
@@ -87,11 +107,6 @@ export function registerKernel<I, A, O>(backend: Backend, op: Op<I, A, O>, kerne
       return op.outputs.map((name) => outputs[name]);
     },
   });
-}
-
-/** Registers an op's reference as a device's kernel. */
-export function registerReference(backend: Backend, op: AnyOp): void {
-  registerKernel(backend, op, (inputs, attrs) => tf.tidy(() => op.reference(inputs, attrs)));
 }
 
 /**
@@ -118,12 +133,61 @@ export function replaceKernel(
   });
 }
 
+/** What runs by reference, among the kernels of tfjs's registry. */
+const references = new WeakSet<KernelFunc>();
+
+/**
+ * Makes an op run on every device, by its reference, and its gradient flow; in place of an op of that name.
+ * {@link registerKernel} makes it fast afterwards.
+ *
+ * @example An op that trains
+ * ```ts
+ * import { assertAlmostEquals } from "@std/assert";
+ * import { F, grad, ops, Parameter, SGD, type Tensor, tf, useDevice } from "../../mod.ts";
+ *
+ * const Cube: ops.Op<{ x: Tensor }, { scale: number }, { y: Tensor }> = {
+ *   name: "Cube",
+ *   outputs: ["y"],
+ *   check({ x }) {
+ *     if (x.dtype !== "float32") throw new TypeError(`Cube: x is float32, not ${x.dtype}`);
+ *   },
+ *   reference: ({ x }, { scale }) => ({ y: tf.mul(tf.pow(x, 3), scale) }),
+ *   gradient: ops.gradient(["x"], (dy, { x }, { scale }) => ({
+ *     x: () => tf.mul(dy, tf.mul(tf.square(x), 3 * scale)),
+ *   })),
+ * };
+ * ops.register(Cube);
+ *
+ * await useDevice("wasm", { log: null });
+ * const cube = (x: Tensor) => ops.run(Cube, { x }, { scale: 2 }).y;
+ * const x = new Parameter(tf.tensor([1.5])), optimizer = new SGD([x], { lr: 5e-4 });
+ * for (let step = 0; step < 50; step++) {
+ *   const [dx] = grad((x) => F.mseLoss(cube(x), tf.tensor([16])), [x]);
+ *   x.setGrad(dx);
+ *   optimizer.step();
+ * }
+ * assertAlmostEquals((await x.data())[0], 2, 1e-4);
+ * ```
+ */
+export function register(op: AnyOp): void {
+  for (const backend of BACKENDS) {
+    registerKernel(backend, op, (inputs, attrs) => tf.tidy(() => op.reference(inputs, attrs)));
+    references.add(tf.getKernel(op.name, backend).kernelFunc);
+  }
+  if (tf.getGradient(op.name)) tf.unregisterGradient(op.name);
+  if (op.gradient) registerGradient(op, op.gradient);
+}
+
+/** The names of the ops that a device runs by their reference. */
+export function opsByReference(backend: Backend): string[] {
+  const kernels = tf.getKernelsForBackend(backend);
+  return kernels.filter(({ kernelFunc }) => references.has(kernelFunc)).map(({ kernelName }) => kernelName);
+}
+
 /** Tells tfjs's engine what to keep of an op's run, and our tape its rule. */
-export function registerGradient(op: AnyOp): void {
-  const { gradient } = op;
-  if (!gradient) return;
-  const kept = gradient.saves.filter((name) => !op.outputs.includes(name));
-  const keptOutputs = op.outputs.filter((name) => gradient.saves.includes(name));
+function registerGradient(op: AnyOp, { saves, rule }: Gradient<Any, Any, Any>): void {
+  const kept = saves.filter((name) => !op.outputs.includes(name));
+  const keptOutputs = op.outputs.filter((name) => saves.includes(name));
   tf.registerGradient({
     kernelName: op.name,
     inputsToSave: kept,
@@ -136,7 +200,7 @@ export function registerGradient(op: AnyOp): void {
       }
       const saved = Object.fromEntries([...kept, ...keptOutputs].map((name, i) => [name, tensors[i]]));
       const shapes = Object.fromEntries(Object.entries(given).map(([name, x]) => [name, x.shape]));
-      return gradient.rule(dy, saved, attrs, shapes);
+      return rule(dy, saved, attrs, shapes);
     }) as Any,
   });
 }

@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireLayout, requireType } from "./check.ts";
-import type { None, Op } from "./op.ts";
+import { gradient, type None, type Op } from "./op.ts";
 
 /** Sums over the pixels: x [N,H,W,C] to y [N,C]. */
 export const SumPixels: Op<{ x: Tensor }, None, { y: Tensor }> = {
@@ -13,10 +13,7 @@ export const SumPixels: Op<{ x: Tensor }, None, { y: Tensor }> = {
     requireLayout("SumPixels", "x", x.shape, "[N,H,W,C]");
   },
   reference: ({ x }) => ({ y: tf.sum(x, [1, 2]) }),
-  gradient: {
-    saves: [],
-    rule: (dy, _saved, _attrs, { x: [n, h, w, c] }) => ({
-      x: () => tf.broadcastTo(tf.reshape(dy, [n, 1, 1, c]), [n, h, w, c]),
-    }),
-  },
+  gradient: gradient([], (dy, _saved, _attrs, { x: [n, h, w, c] }) => ({
+    x: () => tf.broadcastTo(tf.reshape(dy, [n, 1, 1, c]), [n, h, w, c]),
+  })),
 };

@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { requireLayout, requireShape, requireType, requireWhole } from "./check.ts";
-import { type Op, run } from "./op.ts";
+import { gradient, type Op, run } from "./op.ts";
 
 /** @throws unless x is a float32 image and the factor a positive whole number. */
 function requireImage(op: string, name: string, x: Tensor, factor: number): void {
@@ -50,12 +50,9 @@ export const AveragePool: Op<{ x: Tensor }, { factor: number }, { y: Tensor }> =
     const whole = tf.pad(x, [[0, 0], [0, ho * factor - h], [0, wo * factor - w], [0, 0]]);
     return { y: tf.mul(sumBlocks(whole, factor), blockShares(h, w, factor)) };
   },
-  gradient: {
-    saves: [],
-    rule: (dy, _saved, { factor }, { x: shape }) => ({
-      x: () => run(AveragePoolGrad, { dy }, { factor, shape }).dx,
-    }),
-  },
+  gradient: gradient([], (dy, _saved, { factor }, { x: shape }) => ({
+    x: () => run(AveragePoolGrad, { dy }, { factor, shape }).dx,
+  })),
 };
 
 /** The gradient of {@link AveragePool} for x of a shape. */
@@ -80,10 +77,7 @@ export const Upsample: Op<{ x: Tensor }, { factor: number }, { y: Tensor }> = {
   outputs: ["y"],
   check: ({ x }, { factor }) => requireImage("Upsample", "x", x, factor),
   reference: ({ x }, { factor }) => ({ y: repeat(x, factor) }),
-  gradient: {
-    saves: [],
-    rule: (dy, _saved, { factor }) => ({ x: () => run(UpsampleGrad, { dy }, { factor }).dx }),
-  },
+  gradient: gradient([], (dy, _saved, { factor }) => ({ x: () => run(UpsampleGrad, { dy }, { factor }).dx })),
 };
 
 /** The gradient of {@link Upsample}. */

@@ -1,5 +1,4 @@
 /** All of our operations, in one list. */
-import { tf } from "../tf.ts";
 import { AdamStep } from "./adam.ts";
 import { Attention, AttentionGrad } from "./attention.ts";
 import { BatchNorm, BatchNormGrad, ChannelAffine } from "./batchnorm.ts";
@@ -9,7 +8,7 @@ import { GroupNorm, GroupNormGrad } from "./groupnorm.ts";
 import { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "./loss.ts";
 import { UnscaleGrads, UpdateLossScale } from "./loss_scale.ts";
 import { Linear } from "./matmul.ts";
-import { type AnyOp, type Backend, registerGradient, registerReference } from "./op.ts";
+import { type AnyOp, register } from "./op.ts";
 import { Random } from "./random.ts";
 import { SumPixels } from "./reduce.ts";
 import { AveragePool, AveragePoolGrad, Upsample, UpsampleGrad } from "./resample.ts";
@@ -52,23 +51,4 @@ export const OPS = {
   Random,
 } satisfies Record<string, AnyOp>;
 
-for (const op of Object.values<AnyOp>(OPS)) registerGradient(op);
-
-const references: Record<Backend, readonly string[]> = { wasm: [], webgpu: [] };
-
-/** The names of the ops that a device runs by their reference. */
-export function opsByReference(backend: Backend): readonly string[] {
-  return references[backend];
-}
-
-/**
- * Makes a device whole: every op that it has no kernel of gets its reference. A device calls it after it has
- * registered its kernels.
- * @returns the names of those ops
- */
-export function registerReferences(backend: Backend): readonly string[] {
-  const lacking = Object.values<AnyOp>(OPS).filter(({ name }) => !tf.getKernel(name, backend));
-  for (const op of lacking) registerReference(backend, op);
-  references[backend] = [...references[backend], ...lacking.map(({ name }) => name)];
-  return references[backend];
-}
+for (const op of Object.values<AnyOp>(OPS)) register(op);

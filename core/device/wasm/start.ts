@@ -1,5 +1,4 @@
 /** Starts the WASM device: tfjs's backend over a shared memory, our kernels and their threads beside it. */
-import { registerReferences } from "../../ops/mod.ts";
 import type { TensorInfo } from "../../tf.ts";
 import { bootWasm } from "./boot.ts";
 import { registerAdam } from "./kernels/adam.ts";
@@ -55,6 +54,5 @@ async function start(threads: number, shared: boolean): Promise<Context> {
   const pool = await KernelPool.start({ memory, malloc: module, addressOf, threads });
   const context = new Context(backend, module, pool);
   for (const register of REGISTER) register(context);
-  registerReferences("wasm");
   return context;
 }

@@ -1,5 +1,4 @@
 /** Starts the WebGPU device: tfjs's backend on an adapter of ours, with our kernels. */
-import * as ops from "../../ops/mod.ts";
 import { loadWebGPUBackend, tf } from "../../tf.ts";
 import { registerAdam } from "./adam.ts";
 import { registerAttention } from "./attention.ts";
@@ -84,6 +83,5 @@ export async function startWebGPU({ adapter }: Found, debug: boolean): Promise<G
   tf.removeBackend("webgpu"); // the package's own, which asks for an adapter of its own
   tf.registerBackend("webgpu", () => backend, 3);
   for (const register of REGISTER) register(gpu);
-  ops.registerReferences("webgpu");
   return gpu;
 }

@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Generator, nn, ops, Parameter, tf } from "../../../mod.ts";
 import type { Tensor } from "../../../mod.ts";
-import { checkGradients, device, numbers } from "../../support.ts";
+import { BY_REFERENCE, checkGradients, device, numbers } from "../../support.ts";
 
 type Table = typeof ops.OPS;
 type Inputs<T> = T extends ops.Op<infer I, infer _A, infer _O> ? I : never;
@@ -265,12 +265,6 @@ const CASES: { [K in keyof Table]: (d: Draw) => Case<Inputs<Table[K]>, Attrs<Tab
       normal: d.of(true, false),
     },
   }),
-};
-
-/** The ops that a device has no kernel of, so that none lacks one unnoticed. */
-const BY_REFERENCE = {
-  wasm: ["UnscaleGrads", "UpdateLossScale"],
-  webgpu: [],
 };
 
 /** Cases of an op; software WebGPU compiles a shader for many of them. */
