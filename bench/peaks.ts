@@ -1,5 +1,5 @@
 /** The two roofs: how fast the register tile runs on packed panels in the cache, and how fast memory is copied. */
-import { CopyColumnsArgs, Kernel, MatMulArgs } from "../core/device/wasm/assembly/abi.ts";
+import { Kernel } from "../core/device/wasm/assembly/abi.ts";
 import type { KernelPool } from "../core/device/wasm/pool.ts";
 import { measure } from "./measure.ts";
 
@@ -26,7 +26,7 @@ export async function peaks(pool: KernelPool, threadCounts: number[]): Promise<P
   for (const threads of threadCounts) {
     pool.limitThreads(threads);
     const multiply = () =>
-      pool.run(Kernel.matmul, batch, MatMulArgs, {
+      pool.run(Kernel.matmul, batch, {
         a,
         aBatchStep: 0,
         aRowStep: k,
@@ -45,7 +45,7 @@ export async function peaks(pool: KernelPool, threadCounts: number[]): Promise<P
       });
     found.gflops[threads] = 2 * m * n * k * batch / await measure(multiply, 300) / 1e6;
     const copy = () =>
-      pool.run(Kernel.copyColumns, 64, CopyColumnsArgs, {
+      pool.run(Kernel.copyColumns, 64, {
         from: memory,
         fromStep: 4096,
         to: memory + 4 * size,

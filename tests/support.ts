@@ -101,6 +101,29 @@ export async function script(
   return { code, out, err };
 }
 
+/** What the compiler says of a module, and each error in it as "line code". */
+export async function compile(source: string): Promise<{ said: string; errors: string[] }> {
+  const path = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(path, source);
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--quiet", path],
+    env: { NO_COLOR: "1" },
+  }).output();
+  await Deno.remove(path);
+  const said = new TextDecoder().decode(stderr);
+  const found = said.matchAll(/(TS\d+) (?:.|\n)*?\.ts:(\d+):/g);
+  return { said, errors: Array.from(found, ([, code, line]) => `${line} ${code}`) };
+}
+
+/**
+ * Fails unless the compiler finds an error in each line that has a code, that one, and none in the others.
+ * @param lines of one module
+ */
+export async function assertRefused(lines: [source: string, code?: string][]): Promise<void> {
+  const { said, errors } = await compile(lines.map(([source]) => `${source}\n`).join(""));
+  assertEquals(errors, lines.flatMap(([, code], i) => code ? `${i + 1} ${code}` : []), said);
+}
+
 /** Random normal numbers that depend on the seed alone. */
 export function random(shape: number[], seed = 1): Tensor {
   return new Generator(seed).normal(shape);

@@ -1,6 +1,7 @@
 /** Chooses and starts the device that tensors live on. */
 import { engine, tf } from "../tf.ts";
 import { countConstants } from "./constants.ts";
+import { MAX_THREADS } from "./wasm/assembly/abi.ts";
 import { canShareMemory } from "./wasm/unshared.ts";
 import type { Gpu } from "./webgpu/gpu.ts";
 
@@ -30,7 +31,6 @@ export interface DeviceOptions {
 }
 
 const CHOICES: DeviceChoice[] = ["auto", "webgpu", "wasm"];
-const MAX_THREADS = 64;
 
 let current: Device | undefined;
 let gpu: Gpu | undefined;

@@ -1,16 +1,20 @@
 /** Counter-based random numbers (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). */
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
+import * as abi from "../device/wasm/assembly/abi.ts";
 import { requireWhole } from "./check.ts";
 import type { None, Op } from "./op.ts";
 
 const UNIT = 2 ** -24;
 /** By how many bits the words of a round are rotated. */
-export const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]];
+export const ROTATIONS: number[][] = [
+  [abi.EVEN_ROTATION_0, abi.EVEN_ROTATION_1, abi.EVEN_ROTATION_2, abi.EVEN_ROTATION_3],
+  [abi.ODD_ROTATION_0, abi.ODD_ROTATION_1, abi.ODD_ROTATION_2, abi.ODD_ROTATION_3],
+];
 
 /** Two words of Threefry-2x32 with 20 rounds from a key and a counter of two words each. */
 export function threefryBlock(k0: number, k1: number, c0: number, c1: number): [number, number] {
-  const ks = [k0, k1, k0 ^ k1 ^ 0x1bd11bda];
+  const ks = [k0, k1, k0 ^ k1 ^ abi.THREEFRY_PARITY];
   let x0 = (c0 + k0) | 0, x1 = (c1 + k1) | 0;
   for (let g = 0; g < 5; g++) {
     for (const r of ROTATIONS[g & 1]) {

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { F, Generator, grad, type Tensor, tf } from "../../mod.ts";
 import { startWasm } from "../../core/device/wasm/start.ts";
-import { device, numbers, random, script, wasmOnly } from "../support.ts";
+import { assertRefused, device, numbers, random, script, wasmOnly } from "../support.ts";
 
 /** Results of f and the gradients of its inputs, as numbers. */
 async function everything(f: (...xs: Tensor[]) => Tensor, xs: Tensor[]): Promise<number[][]> {
@@ -160,7 +160,7 @@ Deno.test({
        const { pool } = await startWasm(2);
        const UNKNOWN = 999;
        for (let tries = 0; tries < 50; tries++) {
-         try { pool.run(UNKNOWN, 64, {}, {}); } catch { /* this thread's own trap */ }
+         try { pool.run(UNKNOWN, 64, {}); } catch { /* this thread's own trap */ }
          await new Promise((resolve) => setTimeout(resolve, 100)); // the other thread may have yet to start
          try { tf.add(tf.ones([64, 1024]), tf.ones([64, 1024])); } catch (error) {
            console.log(error.message);
@@ -191,5 +191,22 @@ Deno.test({
     const shared = await script(body(true));
     assertEquals(alone.out.replace(/^1/, "2"), shared.out);
     assertMatch(alone.out, / 1$/);
+  },
+});
+
+Deno.test({
+  name: "arguments of another kernel do not compile",
+  ...wasmOnly,
+  fn: () => {
+    const wasm = new URL("../../core/device/wasm/", import.meta.url);
+    return assertRefused([
+      [`import { Kernel } from "${wasm}assembly/abi.ts";`],
+      [`import type { KernelPool } from "${wasm}pool.ts";`],
+      ["declare const pool: KernelPool;"],
+      ["pool.run(Kernel.upsample, 1, { x: 0, width: 1, channels: 1, factor: 1, y: 0 });"],
+      ["pool.run(Kernel.upsample, 1, { x: 0, width: 1, channels: 1, factor: 1, z: 0 });", "TS2353"],
+      ["pool.run(Kernel.upsample, 1, { x: 0, width: 1, channels: 1, factor: 1 });", "TS2345"],
+      ["pool.run(Kernel.upsampleGrad, 1, { x: 0, width: 1, channels: 1, factor: 1, y: 0 });", "TS2353"],
+    ]);
   },
 });

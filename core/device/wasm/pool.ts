@@ -1,6 +1,7 @@
 /** Runs kernels of our module: one dispatch at a time, its tasks spread over a pool of threads. */
 import type { TensorInfo } from "../../tf.ts";
 import { Control, type Kernel, MAX_THREADS, TICKET_BYTES } from "./assembly/abi.ts";
+import { ARGS } from "./kernel_args.ts";
 import { KERNELS_RELAXED, KERNELS_SIMD } from "./kernels.gen.ts";
 import type { WasmModule } from "./boot.ts";
 import { unshare } from "./unshared.ts";
@@ -124,18 +125,18 @@ export class KernelPool {
   /**
    * Runs a kernel's tasks and waits for them.
    * @param tasks how many; with 0 nothing happens
-   * @param positions the enum that names the kernel's arguments
+   * @param args a word for each name of the kernel's enum in {@link ARGS}
    * @throws RangeError for more tasks or arguments than a dispatch takes; Error if a thread has died
    *
    * @example
    * ```ts ignore
-   * pool.run(Kernel.upsample, n * h, UpsampleArgs, { x, width: w, channels: c, factor, y });
+   * pool.run(Kernel.upsample, n * h, { x, width: w, channels: c, factor, y });
    * ```
    */
-  run<E extends object>(kernel: Kernel, tasks: number, positions: E, args: Words<E>): void {
+  run<K extends Kernel>(kernel: K, tasks: number, args: Words<typeof ARGS[K]>): void {
     if (tasks === 0) return;
     if (tasks > MAX_TASKS) throw new RangeError(`A dispatch takes at most ${MAX_TASKS} tasks, not ${tasks}`);
-    this.write(this.#ctrl + Control.args, positions, args);
+    this.write(this.#ctrl + Control.args, ARGS[kernel], args);
     const scratch = this.#exports.scratch(kernel, this.#ctrl) >>> 0;
     if (scratch > this.#scratchBytes) this.#growScratch(scratch);
     if (this.#exports.dispatch(this.#ctrl, kernel, tasks, this.#threads)) {

@@ -1,6 +1,14 @@
 /** Kernels in which each thread makes one element by itself. */
 import * as ops from "../../ops/mod.ts";
 import type { TensorInfo } from "../../tf.ts";
+import {
+  NORMAL_SHARE_P1,
+  NORMAL_SHARE_P2,
+  NORMAL_SHARE_P3,
+  NORMAL_SHARE_P4,
+  NORMAL_SHARE_P5,
+  NORMAL_SHARE_SLOPE,
+} from "../wasm/assembly/abi.ts";
 import { type Gpu, size } from "./gpu.ts";
 import { IS_NAN, SIGMOID } from "./shader.ts";
 
@@ -31,11 +39,12 @@ function map(
   return y;
 }
 
-/** WGSL of Φ(x), within 1e-7 (Abramowitz & Stegun 1964, 7.1.26). */
+/** WGSL of Φ(x), as {@link NORMAL_SHARE_SLOPE} has it. */
 const NORMAL_SHARE = `
 fn normalShare(x: f32) -> f32 {
-  let t = 1.0 / (1.0 + abs(x) * ${0.3275911 * Math.SQRT1_2});
-  let p = fma(fma(fma(fma(1.061405429, t, -1.453152027), t, 1.421413741), t, -0.284496736), t, 0.254829592);
+  let t = 1.0 / (1.0 + abs(x) * ${NORMAL_SHARE_SLOPE * Math.SQRT1_2});
+  var p = fma(${NORMAL_SHARE_P5}, t, ${NORMAL_SHARE_P4});
+  p = fma(fma(fma(p, t, ${NORMAL_SHARE_P3}), t, ${NORMAL_SHARE_P2}), t, ${NORMAL_SHARE_P1});
   let tail = 0.5 * p * t * exp(-0.5 * x * x);
   return select(tail, 1.0 - tail, x >= 0.0);
 }`;

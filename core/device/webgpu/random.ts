@@ -1,6 +1,7 @@
 /** Random numbers made on the device: Threefry-2x32 with 20 rounds, as `core/ops/random.ts` defines them. */
 import * as ops from "../../ops/mod.ts";
 import { ROTATIONS } from "../../ops/random.ts";
+import { THREEFRY_PARITY } from "../wasm/assembly/abi.ts";
 import { type Gpu, size } from "./gpu.ts";
 
 const rotate = (r: number) => `x0 += x1; x1 = ((x1 << ${r}u) | (x1 >> ${32 - r}u)) ^ x0;`;
@@ -40,7 +41,7 @@ export function registerRandom(gpu: Gpu): void {
       passing: true,
       shader: () => ({
         body: `
-  let k0 = u.key0; let k1 = u.key1; let k2 = k0 ^ k1 ^ 0x1bd11bdau;
+  let k0 = u.key0; let k1 = u.key1; let k2 = k0 ^ k1 ^ ${THREEFRY_PARITY}u;
   var x0 = u.low + gid;
   var x1 = u.high + select(0u, 1u, x0 < gid);
   x0 += k0; x1 += k1;

@@ -129,7 +129,7 @@ export enum FilterArgs {
   tapNumbers,
 }
 
-/** Of conv, convSmall, convFewIn and convFewOut; up to outWidth, of the filter gradients too. */
+/** Of conv, convSmall, convFewIn and convFewOut. */
 export enum ConvArgs {
   input,
   images,
@@ -157,20 +157,20 @@ export enum ConvArgs {
   rowsPerTask,
 }
 
-/** Of convFilterGrad, convFilterGradFewIn and convFilterGradFewOut. */
+/** Of convFilterGrad, convFilterGradFewIn and convFilterGradFewOut; they share functions with those of {@link ConvArgs}. */
 export enum ConvFilterGradArgs {
-  input,
-  images,
-  height,
-  width,
-  channels,
-  kernelHeight,
-  kernelWidth,
-  stride,
-  startRow,
-  startColumn,
-  outHeight,
-  outWidth,
+  input = ConvArgs.input,
+  images = ConvArgs.images,
+  height = ConvArgs.height,
+  width = ConvArgs.width,
+  channels = ConvArgs.channels,
+  kernelHeight = ConvArgs.kernelHeight,
+  kernelWidth = ConvArgs.kernelWidth,
+  stride = ConvArgs.stride,
+  startRow = ConvArgs.startRow,
+  startColumn = ConvArgs.startColumn,
+  outHeight = ConvArgs.outHeight,
+  outWidth = ConvArgs.outWidth,
   dy,
   /** A filter's gradient a group. */
   parts,
@@ -604,3 +604,16 @@ export enum RandomArgs {
   /** Whether normal; else uniform in [0, 1). */
   normal,
 }
+
+/** Threefry-2x32's parity, and by how many bits it rotates in even groups of four rounds, and in odd ones. */
+export const THREEFRY_PARITY = 0x1bd11bda;
+export const EVEN_ROTATION_0 = 13, EVEN_ROTATION_1 = 15, EVEN_ROTATION_2 = 26, EVEN_ROTATION_3 = 6;
+export const ODD_ROTATION_0 = 17, ODD_ROTATION_1 = 29, ODD_ROTATION_2 = 16, ODD_ROTATION_3 = 24;
+
+/**
+ * Φ(x) for x ≥ 0 is 1 − ½·(((((P5·t + P4)·t + P3)·t + P2)·t + P1)·t·e^(−x²/2) with t = 1/(1 + x·SLOPE/√2), within 1e-7
+ * (Abramowitz & Stegun 1964, 7.1.26).
+ */
+export const NORMAL_SHARE_SLOPE = 0.3275911;
+export const NORMAL_SHARE_P1 = 0.254829592, NORMAL_SHARE_P2 = -0.284496736, NORMAL_SHARE_P3 = 1.421413741;
+export const NORMAL_SHARE_P4 = -1.453152027, NORMAL_SHARE_P5 = 1.061405429;

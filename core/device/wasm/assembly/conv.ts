@@ -26,7 +26,7 @@ export function padRows(x: usize, H: i32, W: i32, C: i32, y0: i32, n: i32, x0: i
   }
 }
 
-/** Floats of the padded rows of an image that so many rows of outputs see; args up to outWidth as {@link ConvArgs}. */
+/** Floats of the padded rows of an image that so many rows of outputs see, in a convolution or its filter gradient. */
 export function paddedFloats(args: usize, outRows: i32): i32 {
   const s = int(args, ConvArgs.stride);
   const rows = (outRows - 1) * s + int(args, ConvArgs.kernelHeight);

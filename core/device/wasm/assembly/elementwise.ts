@@ -1,5 +1,16 @@
 /** Kernels that work element by element. */
-import { AddChannelsArgs, CHUNK, MapArgs, MapOp } from "./abi";
+import {
+  AddChannelsArgs,
+  CHUNK,
+  MapArgs,
+  MapOp,
+  NORMAL_SHARE_P1,
+  NORMAL_SHARE_P2,
+  NORMAL_SHARE_P3,
+  NORMAL_SHARE_P4,
+  NORMAL_SHARE_P5,
+  NORMAL_SHARE_SLOPE,
+} from "./abi";
 import { bytes, float, int, ptr } from "./args";
 import { expBelow4, fma, loadN, sigmoid4, splat, storeN } from "./simd";
 
@@ -11,15 +22,15 @@ function bell4(x: v128): v128 {
   return v128.andnot(expBelow4(y), f32x4.lt(y, splat(-87.33)));
 }
 
-/** Φ(x) from bell4(x), within 1e-7 (Abramowitz & Stegun 1964, 7.1.26). */
+/** Φ(x) from bell4(x), as {@link NORMAL_SHARE_SLOPE} has it. */
 // @ts-ignore: decorator
 @inline
 function normalShare4(x: v128, bell: v128): v128 {
-  const one = splat(1), t = f32x4.div(one, fma(f32x4.abs(x), splat(<f32>(0.3275911 * Math.SQRT1_2)), one));
-  let p = fma(splat(1.061405429), t, splat(-1.453152027));
-  p = fma(p, t, splat(1.421413741));
-  p = fma(p, t, splat(-0.284496736));
-  p = fma(p, t, splat(0.254829592));
+  const one = splat(1), t = f32x4.div(one, fma(f32x4.abs(x), splat(<f32>(NORMAL_SHARE_SLOPE * Math.SQRT1_2)), one));
+  let p = fma(splat(<f32>NORMAL_SHARE_P5), t, splat(<f32>NORMAL_SHARE_P4));
+  p = fma(p, t, splat(<f32>NORMAL_SHARE_P3));
+  p = fma(p, t, splat(<f32>NORMAL_SHARE_P2));
+  p = fma(p, t, splat(<f32>NORMAL_SHARE_P1));
   const tail = f32x4.mul(f32x4.mul(p, t), f32x4.mul(bell, splat(0.5)));
   return v128.bitselect(f32x4.sub(one, tail), tail, f32x4.ge(x, splat(0)));
 }

@@ -30,10 +30,7 @@ export function squaredError(args: usize, task: i32): void {
   );
 }
 
-/**
- * losses[r] = log Σ_c e^x[r,c] − x[r, label], and the first term by itself.
- * args: 0 logits, 1 labels (int32), 2 rows, 3 classes, 4 losses, 5 log-sums, 6 rows a task.
- */
+/** losses[r] = log Σ_c e^x[r,c] − x[r, label], and the first term by itself. Labels are of int32. */
 export function crossEntropy(args: usize, task: i32): void {
   const classes = int(args, CrossEntropyArgs.classes), per = int(args, CrossEntropyArgs.rowsPerTask);
   const end = min(int(args, CrossEntropyArgs.rows), (task + 1) * per);
@@ -49,9 +46,7 @@ export function crossEntropy(args: usize, task: i32): void {
   }
 }
 
-/**
- * dx = s·(e^(x − log-sum) − [c = label]).
- */
+/** dx = s·(e^(x − log-sum) − [c = label]). */
 export function crossEntropyGrad(args: usize, task: i32): void {
   const classes = int(args, CrossEntropyGradArgs.classes), per = int(args, CrossEntropyGradArgs.rowsPerTask);
   const s = float(args, CrossEntropyGradArgs.scale);

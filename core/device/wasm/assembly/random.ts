@@ -2,7 +2,19 @@
  * Counter-based random numbers: Threefry-2x32, 20 rounds (Salmon et al. 2011), so that a number depends on the key
  * and its place alone, never on threads or lane count. A counter gives two words: two uniforms, or a Box–Muller pair.
  */
-import { CHUNK, RandomArgs } from "./abi";
+import {
+  CHUNK,
+  EVEN_ROTATION_0,
+  EVEN_ROTATION_1,
+  EVEN_ROTATION_2,
+  EVEN_ROTATION_3,
+  ODD_ROTATION_0,
+  ODD_ROTATION_1,
+  ODD_ROTATION_2,
+  ODD_ROTATION_3,
+  RandomArgs,
+  THREEFRY_PARITY,
+} from "./abi";
 import { bytes, int, ptr } from "./args";
 import { fma, log4, splat, storeN } from "./simd";
 
@@ -18,7 +30,7 @@ export function random(args: usize, task: i32): void {
   const n = min(CHUNK, int(args, RandomArgs.length) - from);
   const out = ptr(args, RandomArgs.out) + bytes(from);
   const k0 = i32x4.splat(int(args, RandomArgs.key0)), k1 = i32x4.splat(int(args, RandomArgs.key1));
-  const k2 = v128.xor(v128.xor(k0, k1), i32x4.splat(0x1bd11bda));
+  const k2 = v128.xor(v128.xor(k0, k1), i32x4.splat(THREEFRY_PARITY));
   const normal = int(args, RandomArgs.normal);
   const unit = splat(<f32> 5.9604644775390625e-8);
   const start = <u64> ptr(args, RandomArgs.counterLow) | ((<u64> ptr(args, RandomArgs.counterHigh)) << 32);
@@ -30,15 +42,15 @@ export function random(args: usize, task: i32): void {
     x1 = i32x4.add(x1, k1);
     for (let g = 0; g < 5; g++) {
       if (g & 1) {
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 17), x0);
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 29), x0);
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 16), x0);
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 24), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, ODD_ROTATION_0), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, ODD_ROTATION_1), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, ODD_ROTATION_2), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, ODD_ROTATION_3), x0);
       } else {
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 13), x0);
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 15), x0);
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 26), x0);
-        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, 6), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, EVEN_ROTATION_0), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, EVEN_ROTATION_1), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, EVEN_ROTATION_2), x0);
+        x0 = i32x4.add(x0, x1); x1 = v128.xor(rotl(x1, EVEN_ROTATION_3), x0);
       }
       const a = g % 3 == 0 ? k1 : g % 3 == 1 ? k2 : k0;
       const b = g % 3 == 0 ? k2 : g % 3 == 1 ? k0 : k1;

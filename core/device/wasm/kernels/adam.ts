@@ -1,6 +1,6 @@
 /** Adam's step over every parameter, in place. */
 import { type AdamEntry, AdamStep } from "../../../ops/mod.ts";
-import { ADAM_PIECE_WORDS, AdamArgs, AdamPiece, CHUNK, Kernel } from "../assembly/abi.ts";
+import { ADAM_PIECE_WORDS, AdamPiece, CHUNK, Kernel } from "../assembly/abi.ts";
 import { Float, type Words } from "../pool.ts";
 import type { Context } from "./context.ts";
 
@@ -36,7 +36,7 @@ export function registerAdam(ctx: Context): void {
     const pieces = entries.flatMap((entry) => piecesOf(ctx, entry));
     ctx.temporary(pieces.length * ADAM_PIECE_WORDS, (table) => {
       pieces.forEach((piece, i) => pool.write(table + i * ADAM_PIECE_WORDS * 4, AdamPiece, piece));
-      pool.run(Kernel.adam, pieces.length, AdamArgs, { table });
+      pool.run(Kernel.adam, pieces.length, { table });
     });
     return {};
   });

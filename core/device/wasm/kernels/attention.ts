@@ -1,6 +1,6 @@
 /** Scaled dot-product attention; a task is a head of an image. */
 import { Attention, AttentionGrad } from "../../../ops/mod.ts";
-import { AttentionArgs, AttentionGradArgs, Kernel } from "../assembly/abi.ts";
+import { Kernel } from "../assembly/abi.ts";
 import { Float } from "../pool.ts";
 import type { Context } from "./context.ts";
 
@@ -10,7 +10,7 @@ export function registerAttention(ctx: Context): void {
   ctx.kernel(Attention, ({ q, k, v }, { heads, scale }) => {
     const [images, tokens, channels] = q.shape;
     const y = ctx.output(q.shape), stats = ctx.output([images, heads, tokens, 2]);
-    pool.run(Kernel.attention, images * heads, AttentionArgs, {
+    pool.run(Kernel.attention, images * heads, {
       q,
       k,
       v,
@@ -26,7 +26,7 @@ export function registerAttention(ctx: Context): void {
   ctx.kernel(AttentionGrad, ({ q, k, v, y, stats, dy }, { heads, scale }) => {
     const [images, tokens, channels] = q.shape;
     const [dq, dk, dv] = [q, k, v].map((x) => ctx.output(x.shape));
-    pool.run(Kernel.attentionGrad, images * heads, AttentionGradArgs, {
+    pool.run(Kernel.attentionGrad, images * heads, {
       q,
       k,
       v,

@@ -1,13 +1,7 @@
 /** Batch normalisation over all axes but the last. */
 import { BatchNorm, BatchNormGrad, ChannelAffine } from "../../../ops/mod.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import {
-  BatchNormGradStatsArgs,
-  BatchNormStatsArgs,
-  ChannelAffineArgs,
-  ChannelSumsArgs,
-  Kernel,
-} from "../assembly/abi.ts";
+import { Kernel } from "../assembly/abi.ts";
 import { Float, type Word } from "../pool.ts";
 import { type Context, share, size } from "./context.ts";
 
@@ -29,7 +23,7 @@ function withSums(
 ): void {
   const { channels, rows, per, tasks } = rowsOf(x);
   ctx.temporary(tasks * 2 * channels, (parts) => {
-    ctx.pool.run(Kernel.channelSums, tasks, ChannelSumsArgs, {
+    ctx.pool.run(Kernel.channelSums, tasks, {
       x,
       dy,
       rows,
@@ -51,7 +45,7 @@ function affine(
 ): void {
   const { channels, rows, per, tasks } = rowsOf(u);
   const { uScale, xScale, shift } = coefficients;
-  ctx.pool.run(Kernel.channelAffine, tasks, ChannelAffineArgs, {
+  ctx.pool.run(Kernel.channelAffine, tasks, {
     u,
     x,
     rows,
@@ -78,7 +72,7 @@ export function registerBatchNorm(ctx: Context): void {
         x,
         undefined,
         (parts, partCount) =>
-          pool.run(Kernel.batchNormStats, 1, BatchNormStatsArgs, {
+          pool.run(Kernel.batchNormStats, 1, {
             parts,
             partCount,
             rows,
@@ -109,7 +103,7 @@ export function registerBatchNorm(ctx: Context): void {
         x,
         dy,
         (parts, partCount) =>
-          pool.run(Kernel.batchNormGradStats, 1, BatchNormGradStatsArgs, {
+          pool.run(Kernel.batchNormGradStats, 1, {
             parts,
             partCount,
             rows,

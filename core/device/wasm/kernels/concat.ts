@@ -1,7 +1,7 @@
 /** tfjs's kernels that move data: Concat, SplitV, Identity and GatherV2. */
 
 import { tf } from "../../../tf.ts";
-import { CopyColumnsArgs, Kernel } from "../assembly/abi.ts";
+import { Kernel } from "../assembly/abi.ts";
 import { areFloat, type Context, share, size } from "./context.ts";
 
 /** Copies `width` floats of each of `rows` rows between two addresses; steps are from row to row. */
@@ -10,7 +10,7 @@ function copyColumns(
   copy: { from: number; fromStep: number; to: number; toStep: number; width: number; rows: number },
 ): void {
   const { per, tasks } = share(copy.rows, Math.max(1, Math.ceil(4096 / copy.width)));
-  pool.run(Kernel.copyColumns, tasks, CopyColumnsArgs, { ...copy, rowsPerTask: per });
+  pool.run(Kernel.copyColumns, tasks, { ...copy, rowsPerTask: per });
 }
 
 /** Registers them. */

@@ -2,7 +2,7 @@
 import { Conv2d, Conv2dFilterGrad, Conv2dInputGrad, convShape } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { ConvArgs, ConvFilterGradArgs, FilterArgs, Kernel, NR } from "../assembly/abi.ts";
+import { Kernel, NR } from "../assembly/abi.ts";
 import { areFloat, type Context, MAX_GROUPS, size } from "./context.ts";
 import { runSmall, smallFilterGrad, smallFits } from "./conv_small.ts";
 import { type ConvKernels, thinKernels } from "./conv_thin.ts";
@@ -79,7 +79,7 @@ function convolve(ctx: Context, filter: Filter, c: ConvCall): void {
   const kernels = thin ?? PLAIN;
   const panels = Math.ceil(c.outChannels / NR);
   ctx.temporary(taps.length * c.channels * panels * NR, (packed) => {
-    ctx.pool.run(kernels.pack, kernels.pack === Kernel.packRun ? c.outChannels : panels, FilterArgs, {
+    ctx.pool.run(kernels.pack, kernels.pack === Kernel.packRun ? c.outChannels : panels, {
       filter: tensor,
       channels: tensor.shape[2],
       outChannels: tensor.shape[3],
@@ -91,7 +91,7 @@ function convolve(ctx: Context, filter: Filter, c: ConvCall): void {
     if (!thin && smallFits(c)) return runSmall(ctx, packed, c);
     const per = blocks(c.images, c.outHeight, c.outWidth);
     const tasks = Math.ceil(c.images / per.images) * Math.ceil(c.outHeight / per.rows);
-    ctx.pool.run(kernels.conv, tasks, ConvArgs, {
+    ctx.pool.run(kernels.conv, tasks, {
       ...c,
       panels: packed,
       imagesPerTask: per.images,
@@ -202,7 +202,7 @@ function filterGrad(
   const groups = Math.ceil(sizes.images / imagesPerGroup), floats = size(shape);
   const per = blocks(imagesPerGroup, sizes.outHeight, sizes.outWidth);
   const run = (parts: number) =>
-    ctx.pool.run((thin ?? PLAIN).filterGrad, groups, ConvFilterGradArgs, {
+    ctx.pool.run((thin ?? PLAIN).filterGrad, groups, {
       ...sizes,
       input,
       dy,

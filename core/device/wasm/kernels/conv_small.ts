@@ -3,7 +3,7 @@
  * multiplied, pixel by pixel over many images.
  */
 import type { TensorInfo } from "../../../tf.ts";
-import { ConvArgs, ConvSmallFilterGradArgs, Kernel, MR, NR, STRIPS } from "../assembly/abi.ts";
+import { Kernel, MR, NR, STRIPS } from "../assembly/abi.ts";
 import type { Context } from "./context.ts";
 import type { ConvCall, ConvSizes } from "./conv.ts";
 
@@ -37,7 +37,7 @@ const imagesOf = (n: number, wish: number) =>
 /** A convolution by the packed filter at an address. */
 export function runSmall({ pool }: Context, panels: number, c: ConvCall): void {
   const imagesPerTask = imagesOf(c.images, TASK_FLOATS / (c.height * c.width * c.channels));
-  pool.run(Kernel.convSmall, Math.ceil(c.images / imagesPerTask), ConvArgs, {
+  pool.run(Kernel.convSmall, Math.ceil(c.images / imagesPerTask), {
     ...c,
     panels,
     imagesPerTask,
@@ -56,7 +56,6 @@ export function smallFilterGrad(
   pool.run(
     Kernel.convSmallFilterGrad,
     c.kernelHeight * c.kernelWidth * Math.ceil(c.channels / STRIPS),
-    ConvSmallFilterGradArgs,
     {
       ...tensors,
       ...c,

@@ -3,9 +3,9 @@ import { Kernel } from "../assembly/abi.ts";
 
 /** The kernels of a convolution by a packed filter: what packs it, what convolves, and what gives its gradient. */
 export interface ConvKernels {
-  pack: Kernel;
-  conv: Kernel;
-  filterGrad: Kernel;
+  pack: Kernel.packFilter | Kernel.packRun;
+  conv: Kernel.conv | Kernel.convFewIn | Kernel.convFewOut;
+  filterGrad: Kernel.convFilterGrad | Kernel.convFilterGradFewIn | Kernel.convFilterGradFewOut;
 }
 
 /** Most input channels and products a pixel with which inputs are gathered; most output channels to be summed one by one. */

@@ -1,14 +1,6 @@
 /** 3×3 and 5×5 convolutions of stride 1 and their filter gradients by Winograd's tiles. */
 import type { TensorInfo } from "../../../tf.ts";
-import {
-  Kernel,
-  NR,
-  WINOGRAD_ELEMENTS,
-  WinogradConvArgs,
-  WinogradFilterArgs,
-  WinogradFilterGradArgs,
-  WinogradFilterGradSumArgs,
-} from "../assembly/abi.ts";
+import { Kernel, NR, WINOGRAD_ELEMENTS } from "../assembly/abi.ts";
 import { type Context, MAX_GROUPS } from "./context.ts";
 import type { ConvCall, ConvSizes, Filter } from "./conv.ts";
 
@@ -47,7 +39,7 @@ export function runWinograd(ctx: Context, filter: Filter, c: ConvCall): void {
   const [th, tw] = tileGrid(c), kernelSize = c.kernelHeight;
   const panels = Math.ceil(c.outChannels / NR);
   ctx.temporary(WINOGRAD_ELEMENTS * panels * NR * c.channels, (transformed) => {
-    ctx.pool.run(Kernel.winogradFilter, panels, WinogradFilterArgs, {
+    ctx.pool.run(Kernel.winogradFilter, panels, {
       filter: filter.tensor,
       channels: filter.tensor.shape[2],
       outChannels: filter.tensor.shape[3],
@@ -57,7 +49,7 @@ export function runWinograd(ctx: Context, filter: Filter, c: ConvCall): void {
       tapNumbers: filter.taps,
     });
     const { per, tasks } = tileBlocks(c.images * th, tw, c.channels, 8);
-    ctx.pool.run(Kernel.winogradConv, tasks, WinogradConvArgs, {
+    ctx.pool.run(Kernel.winogradConv, tasks, {
       input: c.input,
       images: c.images,
       height: c.height,
@@ -95,7 +87,7 @@ export function winogradFilterGrad(
   const enough = Math.ceil(channels * outChannels / (channels + outChannels) / tw);
   const fitting = tileBlocks(perGroup, tw, Math.max(channels, outChannels), 1).per;
   ctx.temporary(groups * WINOGRAD_ELEMENTS * channels * outChannels, (parts) => {
-    ctx.pool.run(Kernel.winogradFilterGrad, groups, WinogradFilterGradArgs, {
+    ctx.pool.run(Kernel.winogradFilterGrad, groups, {
       input,
       images,
       height: c.height,
@@ -112,7 +104,7 @@ export function winogradFilterGrad(
       tileRowsPerBlock: Math.min(perGroup, Math.max(enough, fitting)),
       kernelSize,
     });
-    ctx.pool.run(Kernel.winogradFilterGradSum, channels, WinogradFilterGradSumArgs, {
+    ctx.pool.run(Kernel.winogradFilterGradSum, channels, {
       parts,
       groups,
       channels,

@@ -10,7 +10,7 @@ import {
 } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { Tensor, TensorInfo } from "../../../tf.ts";
-import { AddChannelsArgs, CHUNK, Kernel, MapArgs, MapOp } from "../assembly/abi.ts";
+import { CHUNK, Kernel, MapOp } from "../assembly/abi.ts";
 import { Float } from "../pool.ts";
 import { areFloat, type Context, size } from "./context.ts";
 
@@ -30,7 +30,7 @@ export function runMap(
   out: TensorInfo = ctx.output(a.shape),
 ): TensorInfo {
   const length = size(a.shape);
-  ctx.pool.run(Kernel.map, Math.ceil(length / CHUNK), MapArgs, {
+  ctx.pool.run(Kernel.map, Math.ceil(length / CHUNK), {
     op,
     length,
     out,
@@ -95,7 +95,7 @@ export function registerElementwise(ctx: Context): void {
   ctx.kernel(AddChannels, ({ x, b }) => {
     const [images, channels] = b.shape, pixels = size(x.shape) / images / channels;
     const y = ctx.output(x.shape);
-    ctx.pool.run(Kernel.addChannels, images, AddChannelsArgs, { x, pixels, channels, b, y });
+    ctx.pool.run(Kernel.addChannels, images, { x, pixels, channels, b, y });
     return { y };
   });
 

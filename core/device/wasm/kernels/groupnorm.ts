@@ -1,6 +1,6 @@
 /** Group normalisation, with SiLU after it where asked; a task is an image. */
 import { GroupNorm, GroupNormGrad } from "../../../ops/mod.ts";
-import { GroupNormArgs, GroupNormGradArgs, Kernel } from "../assembly/abi.ts";
+import { Kernel } from "../assembly/abi.ts";
 import { Float } from "../pool.ts";
 import { type Context, size } from "./context.ts";
 import { sumRows } from "./reduce.ts";
@@ -15,7 +15,7 @@ export function registerGroupNorm(ctx: Context): void {
   ctx.kernel(GroupNorm, ({ x, gamma, beta }, { groups, eps, silu }) => {
     const { images, channels, pixels } = sizesOf(x.shape);
     const [y, mean, rstd] = [x.shape, [images, groups], [images, groups]].map((s) => ctx.output(s));
-    pool.run(Kernel.groupNorm, images, GroupNormArgs, {
+    pool.run(Kernel.groupNorm, images, {
       x,
       pixels,
       channels,
@@ -35,7 +35,7 @@ export function registerGroupNorm(ctx: Context): void {
     const [dx, dGamma, dBeta] = [x.shape, [channels], [channels]].map((s) => ctx.output(s));
     ctx.temporary(2 * images * channels, (gammaParts) => {
       const betaParts = gammaParts + images * channels * 4;
-      pool.run(Kernel.groupNormGrad, images, GroupNormGradArgs, {
+      pool.run(Kernel.groupNormGrad, images, {
         x,
         pixels,
         channels,

@@ -1,13 +1,6 @@
 /** Losses, with their gradients. */
 import { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "../../../ops/mod.ts";
-import {
-  CHUNK,
-  CrossEntropyArgs,
-  CrossEntropyGradArgs,
-  Kernel,
-  MapOp,
-  SquaredErrorArgs,
-} from "../assembly/abi.ts";
+import { CHUNK, Kernel, MapOp } from "../assembly/abi.ts";
 import { Float } from "../pool.ts";
 import { type Context, size } from "./context.ts";
 import { runMap } from "./elementwise.ts";
@@ -21,7 +14,7 @@ export function registerLoss(ctx: Context): void {
     const length = size(input.shape), tasks = Math.ceil(length / CHUNK);
     const loss = ctx.output([]);
     ctx.temporary(2 * tasks, (parts) => {
-      pool.run(Kernel.squaredError, tasks, SquaredErrorArgs, { length, a: input, b: target, parts });
+      pool.run(Kernel.squaredError, tasks, { length, a: input, b: target, parts });
       sumTotals(ctx, parts, tasks, 1, loss, length);
     });
     return { loss };
@@ -35,7 +28,7 @@ export function registerLoss(ctx: Context): void {
     const { rows, columns, per, tasks } = rowsOf(logits);
     const loss = ctx.output([]), logSums = ctx.output([rows]);
     ctx.temporary(rows, (losses) => {
-      pool.run(Kernel.crossEntropy, tasks, CrossEntropyArgs, {
+      pool.run(Kernel.crossEntropy, tasks, {
         logits,
         labels,
         rows,
@@ -51,7 +44,7 @@ export function registerLoss(ctx: Context): void {
   ctx.kernel(CrossEntropyGrad, ({ logits, labels, logSums, dy }) => {
     const { rows, columns, per, tasks } = rowsOf(logits);
     const dx = ctx.output(logits.shape);
-    pool.run(Kernel.crossEntropyGrad, tasks, CrossEntropyGradArgs, {
+    pool.run(Kernel.crossEntropyGrad, tasks, {
       logits,
       labels,
       rows,

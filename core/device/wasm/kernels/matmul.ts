@@ -2,7 +2,7 @@
 import { Linear, requireBatches } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { Kernel, MatMulArgs, MR, NR, PackArgs } from "../assembly/abi.ts";
+import { Kernel, MR, NR } from "../assembly/abi.ts";
 import { areFloat, type Context, size } from "./context.ts";
 import { sumRows } from "./reduce.ts";
 
@@ -46,7 +46,7 @@ function multiply(ctx: Context, p: Product): void {
   const share = Math.ceil(m * batch / 8 / MR) * MR;
   const rowsPerTask = Math.max(MIN_ROWS_PER_TASK, Math.min(MAX_ROWS_PER_TASK, share));
   ctx.temporary(packs * panelFloats, (packed) => {
-    ctx.pool.run(Kernel.pack, packs * panels, PackArgs, {
+    ctx.pool.run(Kernel.pack, packs * panels, {
       matrix: p.b,
       batchStep: p.bBatchStep,
       rowStep: p.bRowStep,
@@ -55,7 +55,7 @@ function multiply(ctx: Context, p: Product): void {
       n,
       panels: packed,
     });
-    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rowsPerTask), MatMulArgs, {
+    ctx.pool.run(Kernel.matmul, batch * Math.ceil(m / rowsPerTask), {
       a: p.a,
       aBatchStep: p.aBatchStep,
       aRowStep: p.aRowStep,

@@ -2,7 +2,7 @@
 import { SumPixels } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { Kernel, SumPartsArgs, SumRowsArgs, SumTotalsArgs } from "../assembly/abi.ts";
+import { Kernel } from "../assembly/abi.ts";
 import { areFloat, type Context, size } from "./context.ts";
 
 /** Floats of a task of {@link sumRows}. */
@@ -10,7 +10,7 @@ const LENGTH_PER_TASK = 4096;
 
 /** out[i] = Σ_r parts[r · length + i], the parts at an address. */
 export function sumRows(ctx: Context, parts: number, rows: number, length: number, out: TensorInfo): void {
-  ctx.pool.run(Kernel.sumRows, Math.ceil(length / LENGTH_PER_TASK), SumRowsArgs, {
+  ctx.pool.run(Kernel.sumRows, Math.ceil(length / LENGTH_PER_TASK), {
     parts,
     rows,
     length,
@@ -34,7 +34,7 @@ export function sumTotals(
   divisor: number,
 ): void {
   const length = size(out.shape);
-  ctx.pool.run(Kernel.sumTotals, Math.ceil(length / LENGTH_PER_TASK), SumTotalsArgs, {
+  ctx.pool.run(Kernel.sumTotals, Math.ceil(length / LENGTH_PER_TASK), {
     parts,
     partCount,
     columns,
@@ -63,7 +63,7 @@ export function sum(
   const outerPerTask = partCount === 1 ? Math.ceil(MIN_FLOATS_PER_TASK / floats) : 1;
   const tasks = Math.ceil(outer / outerPerTask) * partCount * chunks;
   ctx.temporary(2 * outer * partCount * columns, (parts) => {
-    ctx.pool.run(Kernel.sumParts, tasks, SumPartsArgs, {
+    ctx.pool.run(Kernel.sumParts, tasks, {
       x,
       outer,
       rows,

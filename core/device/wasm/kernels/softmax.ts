@@ -1,7 +1,7 @@
 /** tfjs's Softmax and LogSoftmax along the last axis, and their gradients. */
 import { LogSoftmaxGrad, SoftmaxGrad } from "../../../ops/mod.ts";
 import type { TensorInfo } from "../../../tf.ts";
-import { Kernel, SoftmaxArgs, SoftmaxKind } from "../assembly/abi.ts";
+import { Kernel, SoftmaxKind } from "../assembly/abi.ts";
 import { areFloat, type Context, share, size } from "./context.ts";
 
 /** The rows along the last axis, and how they are shared between tasks. */
@@ -15,7 +15,7 @@ export function registerSoftmax(ctx: Context): void {
   const run = (kind: SoftmaxKind, x: TensorInfo, dy?: TensorInfo): TensorInfo => {
     const out = ctx.output(x.shape);
     const { rows, columns, per, tasks } = rowsOf(x);
-    ctx.pool.run(Kernel.softmax, tasks, SoftmaxArgs, {
+    ctx.pool.run(Kernel.softmax, tasks, {
       kind,
       x,
       rows,
