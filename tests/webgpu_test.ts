@@ -217,7 +217,7 @@ Deno.test(
       kind: "unet",
       part: "step",
       n: 2,
-      config: { ...TINY, sample_size: 16 },
+      config: { ...TINY, sample_size: 16, attention_head_dim: 8 },
     };
     const [ours, stock] = [await stepCost("ours", c), await stepCost("stock", c)];
     const [a, b] = [whole(ours), whole(stock)];
