@@ -20,8 +20,12 @@ export class Mean {
   #total: Tensor | null = null;
   #weight = 0;
 
-  /** Adds a scalar tensor with a weight. */
+  /**
+   * Adds a scalar tensor with a weight.
+   * @throws Error for a tensor of another shape.
+   */
   add(value: Tensor, weight: number): void {
+    if (value.size !== 1) throw new Error(`Mean.add takes a scalar, not a tensor of shape [${value.shape}]`);
     const before = this.#total;
     this.#total = tf.keep(tf.tidy(() => {
       const part = tf.mul(value, weight);
@@ -57,16 +61,29 @@ export class Mean {
   }
 }
 
-/** Share of rows whose largest logit is the label: preds [N,classes], target [N]. */
+/** Share of rows whose largest logit is the label: preds [N,classes], target [N] or [N,1]. */
 export class Accuracy implements Metric {
   #mean = new Mean();
   /** Forgets what it has seen. */
   reset(): void {
     this.#mean.reset();
   }
-  /** Counts the rows of a batch whose largest logit is the label. */
+  /**
+   * Counts the rows of a batch whose largest logit is the label.
+   * @param preds [N,classes]
+   * @param target [N] or [N,1]
+   * @throws Error for other shapes.
+   */
   update(preds: Tensor, target: Tensor): void {
-    const hits = tf.tidy(() => tf.mean(tf.cast(tf.equal(tf.argMax(preds, -1), target), "float32")));
+    const rows = preds.shape.slice(0, -1);
+    if (!rows.length || ![`${rows}`, `${rows},1`].includes(`${target.shape}`)) {
+      throw new Error(
+        `Accuracy takes logits [N,classes] with labels [N] or [N,1], not [${preds.shape}] with [${target.shape}]`,
+      );
+    }
+    const hits = tf.tidy(() =>
+      tf.mean(tf.cast(tf.equal(tf.argMax(preds, -1), tf.reshape(target, rows)), "float32"))
+    );
     this.#mean.add(hits, preds.shape[0]);
     hits.dispose();
   }

@@ -1,5 +1,5 @@
 /** Mean and Accuracy. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Accuracy, Mean, tf } from "../../mod.ts";
 import "../support.ts";
 
@@ -27,4 +27,18 @@ Deno.test("Accuracy: hits over rows, through batches of other sizes, and from it
   assert(Math.abs(await again.compute() - 0.6) < 1e-6);
   accuracy.reset();
   assert(Number.isNaN(await accuracy.compute()));
+});
+
+Deno.test("Accuracy takes a column of labels as labels, and refuses one-hot ones and other rows; Mean a vector", async () => {
+  const accuracy = new Accuracy(), preds = tf.tensor2d([[1, 0], [0, 1], [0, 1]]);
+  accuracy.update(preds, tf.tensor2d([[0], [1], [0]], [3, 1], "int32"));
+  assert(Math.abs(await accuracy.compute() - 2 / 3) < 1e-6);
+  for (const target of [tf.tensor2d([[1, 0], [0, 1], [1, 0]]), tf.tensor1d([0]), tf.tensor2d([[0, 1, 0]])]) {
+    assertThrows(() => accuracy.update(preds, target), Error, `not [3,2] with [${target.shape}]`);
+  }
+  assertThrows(
+    () => new Mean().add(tf.tensor1d([1, 2]), 2),
+    Error,
+    "Mean.add takes a scalar, not a tensor of shape [2]",
+  );
 });
