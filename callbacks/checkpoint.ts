@@ -15,7 +15,7 @@ import { ORDER } from "./order.ts";
 export interface CheckpointOptions {
   /** The file; it is replaced as a whole. */
   path: string;
-  /** Training batches between saves inside an epoch; default none. Each epoch's end is always saved. */
+  /** Training batches between saves inside an epoch, a positive whole number; default none. Each epoch's end is always saved. */
   everyBatches?: number;
   /** Whether the first fit goes on from the file; default false. */
   resume?: boolean;
@@ -76,9 +76,14 @@ export class CheckpointCB extends Callback {
   /**
    * Saves checkpoints.
    * @param options the file, and when it is written and read
+   * @throws RangeError unless `everyBatches` is a positive whole number.
    */
   constructor(options: CheckpointOptions) {
     super();
+    const { everyBatches } = options;
+    if (everyBatches !== undefined && !(Number.isInteger(everyBatches) && everyBatches > 0)) {
+      throw new RangeError(`CheckpointCB: everyBatches is a positive whole number, not ${everyBatches}`);
+    }
     this.options = options;
     this.#resume = options.resume ?? false;
   }

@@ -9,9 +9,9 @@ export interface EarlyStoppingOptions {
   metric?: string;
   /** Whether lower or higher is better; default `min`. */
   mode?: "min" | "max";
-  /** Epochs without improvement that are forgiven; default 3. */
+  /** Epochs without improvement that are forgiven, a whole number from 0 on; default 3. */
   patience?: number;
-  /** Least change that counts as improvement; default 0. */
+  /** Least change that counts as improvement, at least 0; default 0. */
   minDelta?: number;
 }
 
@@ -54,9 +54,17 @@ export class EarlyStoppingCB extends Callback {
   /**
    * Watches a metric.
    * @param options which metric is to improve, and how long to wait for it
+   * @throws RangeError for another mode, patience or minDelta.
    */
   constructor({ metric = "loss", mode = "min", patience = 3, minDelta = 0 }: EarlyStoppingOptions = {}) {
     super();
+    if (mode !== "min" && mode !== "max") {
+      throw new RangeError(`EarlyStoppingCB: mode is "min" or "max", not ${mode}`);
+    }
+    if (!Number.isInteger(patience) || patience < 0) {
+      throw new RangeError(`EarlyStoppingCB: patience is a whole number from 0 on, not ${patience}`);
+    }
+    if (!(minDelta >= 0)) throw new RangeError(`EarlyStoppingCB: minDelta is at least 0, not ${minDelta}`);
     this.#options = { metric, mode, patience, minDelta };
     this.best = this.#worst;
   }

@@ -49,13 +49,14 @@ export class LRFinderCB extends Callback implements LRFinder {
 
   /**
    * Begins at the rate of the fit.
-   * @throws RangeError unless gamma and maxMult are over 1.
+   * @throws RangeError unless gamma and maxMult are over 1, and gamma is finite.
    */
   constructor({ gamma = 1.3, maxMult = 3 }: LRFinderOptions = {}) {
     super();
     for (const [name, x] of Object.entries({ gamma, maxMult })) {
       if (!(x > 1)) throw new RangeError(`${name} must be over 1, not ${x}`);
     }
+    if (gamma === Infinity) throw new RangeError("gamma must be finite");
     this.#gamma = gamma;
     this.#maxMult = maxMult;
   }
@@ -95,11 +96,18 @@ export class LRFinderCB extends Callback implements LRFinder {
  * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. Schedules and records
  * take no part; afterwards the model, the training loader and the shared generator are as before (miniai keeps what this
  * training did to the model).
+ * @throws RangeError unless startLr is over 0, gamma over 1, and maxEpochs a positive whole number.
  * @throws Error where a fit is training the model.
  */
 export async function lrFind(learn: Learner, options: LRFindOptions = {}): Promise<LRFinderCB> {
   const { startLr = 1e-5, maxEpochs = 10, path, log = console.log } = options;
   const finder = new LRFinderCB(options);
+  if (!(startLr > 0 && startLr < Infinity)) {
+    throw new RangeError(`lrFind: startLr is a finite number over 0, not ${startLr}`);
+  }
+  if (!Number.isInteger(maxEpochs) || maxEpochs < 1) {
+    throw new RangeError(`lrFind: maxEpochs is a positive whole number, not ${maxEpochs}`);
+  }
   const loader = learn.dls.train, order = loader.state?.(), random = defaultGenerator.state;
   const before: StateDict = {};
   for (const [name, x] of Object.entries(learn.model.stateDict())) before[name] = copyOf(x);

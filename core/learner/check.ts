@@ -1,11 +1,24 @@
 /** What is wrong with a fit before it begins. */
+import { requireWhole } from "../ops/check.ts";
 import type { Callback, LearnerPhase } from "./callback.ts";
-import type { Learner } from "./learner.ts";
+import type { FitOptions, Learner } from "./learner.ts";
 
 const PHASES = ["predict", "getLoss", "backward", "step", "zeroGrad"] as const;
 
 /** Whether a callback has a phase. */
 const has = (cb: Callback, phase: LearnerPhase): boolean => cb[phase] !== undefined;
+
+/**
+ * Looks at what a fit is asked for.
+ * @throws RangeError unless `nEpochs` is a whole number from 0 on.
+ * @throws Error where the fit would neither train nor evaluate.
+ */
+export function checkOptions(nEpochs: number, { train = true, valid = true }: FitOptions): void {
+  requireWhole("fit", "nEpochs", nEpochs, 0);
+  if (!train && !valid) {
+    throw new Error("fit: { train: false, valid: false } would do nothing: leave one out");
+  }
+}
 
 /**
  * Looks at the callbacks of a fit that is about to begin.

@@ -10,7 +10,7 @@ import type { OptFunc, Optimizer } from "../optim/optimizer.ts";
 import { SGD } from "../optim/sgd.ts";
 import type { Callback, Done, LearnerEvent, LearnerPhase } from "./callback.ts";
 import { CancelBatchException, CancelEpochException, CancelFitException, firstThrown } from "./cancel.ts";
-import { checkCallbacks } from "./check.ts";
+import { checkCallbacks, checkOptions } from "./check.ts";
 import { Fit, type PhaseBody } from "./fit.ts";
 import type { BatchTransform, LRFinder, LRFindOptions, ShowBatchOptions, SummaryRow } from "./tools.ts";
 
@@ -163,8 +163,8 @@ export class Learner<M extends Module = Module> {
 
   /**
    * Trains and evaluates.
-   * @param nEpochs how often; default 1
-   * @throws Error where a fit of this learner or a training of its model is running, callbacks do not fit the learner,
+   * @param nEpochs how often, a whole number from 0 on; default 1
+   * @throws Error where it is another, options leave nothing to do, a fit of this learner or a training of its model is running, callbacks do not fit the learner,
    * a loader has no batch, or a training loss is not finite; what is thrown in the loop, after cleaning up, with later
    * errors as its `cause`.
    */
@@ -305,6 +305,7 @@ export class Learner<M extends Module = Module> {
 
   /** Makes the fit, or throws before anything is touched. */
   #begin(nEpochs: number, options: FitOptions): Fit {
+    checkOptions(nEpochs, options);
     const { train = true, trial = false, cbs = [], lr = this.lr, finite = !trial } = options;
     const { current: before, model } = this;
     if (before.running && !trial) {

@@ -4,7 +4,7 @@ import type { ShowOptions } from "../vis/show.ts";
 
 /** Options of `LRFinderCB`. */
 export interface LRFinderOptions {
-  /** What the rate is multiplied by after each batch, over 1; default 1.3. */
+  /** What the rate is multiplied by after each batch, over 1 and finite; default 1.3. */
   gamma?: number;
   /** Ends the fit when the loss is over this many times the lowest, over 1; default 3. */
   maxMult?: number;
@@ -12,9 +12,9 @@ export interface LRFinderOptions {
 
 /** Options of `learn.lrFind`. */
 export interface LRFindOptions extends LRFinderOptions {
-  /** The first rate; default 1e-5. */
+  /** The first rate, over 0; default 1e-5. */
   startLr?: number;
-  /** Epochs at most; default 10. */
+  /** Epochs at most, a positive whole number; default 10. */
   maxEpochs?: number;
   /** Where the plot goes; default nowhere. */
   path?: string;

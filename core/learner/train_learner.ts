@@ -45,10 +45,12 @@ export class MomentumLearner<M extends Module = Module> extends TrainLearner<M> 
    * Makes a learner whose gradients fade.
    * @param model what is trained
    * @param dls data to train on and to evaluate on
-   * @param mom share of the gradient that stays; default 0.85
+   * @param mom share of the gradient that stays, in [0, 1); default 0.85
+   * @throws RangeError for another share.
    */
   constructor(model: M, dls: DataLoaders, options: LearnerOptions = {}, mom = 0.85) {
     super(model, dls, options);
+    if (!(mom >= 0 && mom < 1)) throw new RangeError(`MomentumLearner: mom lies in [0, 1), not ${mom}`);
     this.mom = mom;
   }
   /** Multiplies the gradients. */

@@ -1,5 +1,5 @@
 /** CheckpointCB: stopped, killed and resumed fits come to the numbers of unbroken ones. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   AccumulateGradCB,
   Adam,
@@ -159,6 +159,10 @@ Deno.test("nothing to resume from, and a file that is no checkpoint, are named",
   const { learn } = await make(new CheckpointCB({ path: `${dir}/none`, resume: true }));
   await assertRejects(() => learn.fit(1), Error, `no checkpoint to resume from at ${dir}/none`);
   await Deno.writeTextFile(`${dir}/none`, "rubbish, but long enough");
+  for (const everyBatches of [0, -1, 1.5, NaN]) {
+    const error = `everyBatches is a positive whole number, not ${everyBatches}`;
+    assertThrows(() => new CheckpointCB({ path: "none", everyBatches }), RangeError, error);
+  }
   await assertRejects(() => learn.fit(1), Error, "Not a valid safetensors file");
   await Deno.remove(dir, { recursive: true });
 });

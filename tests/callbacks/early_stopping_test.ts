@@ -1,5 +1,5 @@
 /** EarlyStoppingCB. */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EarlyStoppingCB } from "../../mod.ts";
 import { line, quiet } from "./lines.ts";
 
@@ -27,4 +27,18 @@ Deno.test("EarlyStoppingCB: exactly minDelta counts", async () => {
   const stopper = new EarlyStoppingCB({ metric: "step", minDelta: 1, patience: 0 });
   await (await line([metrics, stopper])).fit(9);
   assertEquals([stopper.best, metrics.rows.filter((row) => row.train === "eval").length], [3, 3]);
+});
+
+Deno.test("EarlyStoppingCB refuses another mode, patience or minDelta", () => {
+  const wrong = [{ patience: -1 }, { patience: 1.5 }, { patience: NaN }, { minDelta: -1 }, { minDelta: NaN }];
+  for (const options of wrong) {
+    const [[name, value]] = Object.entries(options);
+    assertThrows(() => new EarlyStoppingCB(options), RangeError, `EarlyStoppingCB: ${name} is`);
+    assertThrows(() => new EarlyStoppingCB(options), RangeError, `not ${value}`);
+  }
+  assertThrows(
+    () => new EarlyStoppingCB({ mode: "mean" as "min" }),
+    RangeError,
+    'mode is "min" or "max", not mean',
+  );
 });

@@ -1,5 +1,5 @@
 /** LRFinderCB and learn.lrFind. */
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { BatchSchedCB, EMACB, LRFinderCB, OneCycleLR } from "../../mod.ts";
 import { line, quiet, weights } from "./lines.ts";
 
@@ -14,6 +14,14 @@ Deno.test("LRFinderCB raises the rate by gamma until the loss explodes, and sugg
   assert(finder.suggestion! > 1e-4 && finder.suggestion! < lrs.at(-1)!);
   assertMatch(await finder.plot(), /^<svg/);
   assertThrows(() => new LRFinderCB({ gamma: 1 }), RangeError, "gamma must be over 1, not 1");
+  assertThrows(() => new LRFinderCB({ gamma: Infinity }), RangeError, "gamma must be finite");
+  for (
+    const [name, value] of [["startLr", 0], ["startLr", NaN], ["maxEpochs", 0], ["maxEpochs", 1.5]] as const
+  ) {
+    const run = () => learn.lrFind({ [name]: value, log: () => {} });
+    await assertRejects(run, RangeError, `lrFind: ${name} is a`);
+    await assertRejects(run, RangeError, `not ${value}`);
+  }
 });
 
 Deno.test("learn.lrFind writes the plot and prints the suggestion", async () => {

@@ -1,5 +1,5 @@
 /** The loop: order of events, cancelling, phases, leaks. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   ArrayDataset,
   Callback,
@@ -252,4 +252,26 @@ Deno.test("a long fit leaves timers and signals their turn", async () => {
   clearInterval(timer);
   learn.dispose();
   assert(turns >= 3, `${turns} turns of a timer in twelve batches of 30 ms`);
+});
+
+Deno.test("fit takes a whole number of epochs from 0 on, and something to do", async () => {
+  const learn = new TrainLearner(new Linear(2, 1), await loaders(), { cbs: [new DeviceCB()] });
+  for (const n of [-1, NaN, 1.5, Infinity, "2" as unknown as number]) {
+    await assertRejects(
+      () => learn.fit(n),
+      RangeError,
+      `fit: nEpochs is a whole number of at least 0, not ${n}`,
+    );
+  }
+  await assertRejects(() => learn.fit(1, { train: false, valid: false }), Error, "would do nothing");
+  await learn.fit(0);
+  await learn.fit(1);
+});
+
+Deno.test("MomentumLearner keeps a share of the gradient in [0, 1)", async () => {
+  const dls = await loaders();
+  for (const mom of [-0.1, 1, NaN]) {
+    const make = () => new MomentumLearner(new Linear(2, 1), dls, {}, mom);
+    assertThrows(make, RangeError, `MomentumLearner: mom lies in [0, 1), not ${mom}`);
+  }
 });
