@@ -2,6 +2,7 @@
 import {
   Callback,
   CancelFitException,
+  copyOf,
   defaultGenerator,
   type Json,
   type Learner,
@@ -22,7 +23,7 @@ export interface CheckpointOptions {
 }
 
 /**
- * Saves everything a fit needs to go on — model, optimiser, random generators, place in the data, and what other
+ * Saves everything a fit needs to go on — model, optimiser, gradients between batches, random generators, place in the data, and what other
  * callbacks ask to keep — and goes on from it, so that a stopped and resumed run gives the same numbers as an unbroken
  * one. Callbacks' states are kept by class; a fit that resumes has callbacks of the same classes.
  *
@@ -148,13 +149,16 @@ export class CheckpointCB extends Callback {
   }
 
   async #load(learn: Learner): Promise<void> {
-    const { record, model, optimizer, callbacks } = await readCheckpoint(this.options.path, learn);
+    const { record, model, optimizer, gradients, callbacks } = await readCheckpoint(this.options.path, learn);
     try {
       learn.model.loadStateDict(model);
       learn.opt!.loadState({ ...record.optimizer, tensors: optimizer });
+      for (const [name, p] of learn.model.namedParameters()) {
+        if (gradients[name]) p.setGrad(copyOf(gradients[name]));
+      }
       for (const { cb, tensors } of callbacks) cb.loadTensors?.(tensors, learn);
     } finally {
-      tf.dispose([model, optimizer, callbacks.map(({ tensors }) => tensors)]);
+      tf.dispose([model, optimizer, gradients, callbacks.map(({ tensors }) => tensors)]);
     }
     learn.epochs = learn.epochs.filter((e) => e >= record.epoch);
     learn.current.batchesDone = record.iter;

@@ -33,7 +33,11 @@ interface CheckpointRecord {
   callbacks: Record<string, Json> | Json[];
 }
 
-const MODEL = "model.", OPTIMIZER = "optimizer.", CALLBACK = "callback.", KEY = "denoise.checkpoint";
+const MODEL = "model.",
+  OPTIMIZER = "optimizer.",
+  CALLBACK = "callback.",
+  GRADIENT = "gradient.",
+  KEY = "denoise.checkpoint";
 
 /** The callbacks that have a state, by class name; a second of a class is called "Name 2". */
 function nameCallbacks(cbs: readonly Callback[]): Map<string, Callback> {
@@ -62,6 +66,10 @@ export async function writeCheckpoint(
   keep(OPTIMIZER, tensors);
   const named = nameCallbacks(learn.current.cbs);
   for (const [name, cb] of named) keep(`${CALLBACK}${name}.`, cb.stateTensors?.(learn) ?? {});
+  const held = new Set(Object.values(kept));
+  for (const [name, { grad }] of learn.model.namedParameters()) {
+    if (grad && !held.has(grad)) kept[GRADIENT + name] = grad;
+  }
   const [model, rest] = await Promise.all([toTorch(learn.model.stateDict()), HostArray.fromAll(kept)]);
   const arrays: Record<string, HostArray> = {};
   for (const [name, x] of Object.entries(model)) arrays[MODEL + name] = x;
@@ -83,6 +91,8 @@ export interface Checkpoint {
   model: Record<string, Tensor>;
   /** The optimiser's tensors. */
   optimizer: Record<string, Tensor>;
+  /** Gradients that stood between batches, by the parameter's name. */
+  gradients: Record<string, Tensor>;
   /** States and tensors of each callback. */
   callbacks: { cb: Callback; state: Json; tensors: Record<string, Tensor> }[];
 }
@@ -117,6 +127,7 @@ export async function readCheckpoint(path: string, learn: Learner): Promise<Chec
     record,
     model: fromTorch(named(MODEL)),
     optimizer: tensorsOf(OPTIMIZER),
+    gradients: tensorsOf(GRADIENT),
     callbacks: prefixes.map(({ cb, state, key }) => ({
       cb,
       state,

@@ -15,6 +15,7 @@ import {
   type Learner,
   Linear,
   Mean,
+  MomentumLearner,
   OneCycleLR,
   RecorderCB,
   Sequential,
@@ -242,3 +243,22 @@ Deno.test("a metric that was NaN, or infinite, is so after resuming", async () =
   assertEquals(await run(2, [1, 2], true), [NaN, -Infinity, 1, 2]);
   await Deno.remove(path);
 });
+
+for (const [epoch, iter, train] of [[0, 1, true], [0, 1, false]] as const) {
+  Deno.test(`MomentumLearner stopped after batch ${iter} of ${train ? "training" : "evaluating"} goes on with its gradients`, async () => {
+    const path = await Deno.makeTempFile();
+    const run = async (resume: boolean, stop: boolean) => {
+      setSeed(5);
+      const model = new Linear(3, 1), checkpoint = new CheckpointCB({ path, resume });
+      const learn = new MomentumLearner(model, await points(), {
+        cbs: [new DeviceCB(), checkpoint, ...(stop ? [new StopAt(checkpoint, epoch, iter, train)] : [])],
+      });
+      await learn.fit(2);
+      return [checkpoint.stopped, await numbers(model.weight)];
+    };
+    const [, expected] = await run(false, false);
+    assertEquals((await run(false, true))[0], true);
+    assertEquals(await run(true, false), [false, expected]);
+    await Deno.remove(path);
+  });
+}
