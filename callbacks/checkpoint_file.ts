@@ -9,6 +9,7 @@ import {
   type Json,
   type Learner,
   type OptimizerState,
+  type SafeTensors,
   type Tensor,
   toTorch,
   writeFile,
@@ -97,6 +98,15 @@ export interface Checkpoint {
   callbacks: { cb: Callback; state: Json; tensors: Record<string, Tensor> }[];
 }
 
+/** @throws Error that names the path, unless the bytes are a file of tensors. */
+function decode(path: string, bytes: Uint8Array): SafeTensors {
+  try {
+    return decodeSafetensors(bytes);
+  } catch (cause) {
+    throw new Error(`${path} is broken. ${(cause as Error).message}`, { cause });
+  }
+}
+
 /**
  * Reads a checkpoint.
  * @throws Error if there is none, the file is of another kind, or its optimiser or callbacks are not those of the fit.
@@ -105,7 +115,7 @@ export async function readCheckpoint(path: string, learn: Learner): Promise<Chec
   const bytes = await Deno.readFile(path).catch((cause) => {
     throw new Error(`There is no checkpoint to resume from at ${path}`, { cause });
   });
-  const { tensors, metadata } = decodeSafetensors(bytes);
+  const { tensors, metadata } = decode(path, bytes);
   if (!metadata[KEY]) throw new Error(`${path} is no checkpoint of a fit`);
   const record: CheckpointRecord = parseJson(metadata[KEY]);
   const mine = learn.opt!.constructor.name, { optimizerClass = mine } = record;

@@ -36,11 +36,11 @@ export function makeSchedule({ steps, betaMin, betaMax, variance }: TrainConfig)
 /** A run's trained network. */
 async function loadModel(runs: string, name: string, config: TrainConfig): Promise<UNet> {
   const { weights } = runFiles(runs, name);
-  const bytes = await Deno.readFile(weights).catch(() => {
+  const model = makeUnet(config);
+  await loadWeights(model, weights).catch((error) => {
+    if (!(error.cause instanceof Deno.errors.NotFound)) throw error;
     throw new UserError(`The run ${name} has no ${weights}: its training has not finished an epoch yet`);
   });
-  const model = makeUnet(config);
-  await loadWeights(model, bytes);
   return model;
 }
 

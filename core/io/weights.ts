@@ -72,14 +72,23 @@ export async function saveWeights(
  * @param source the path, or the bytes
  * @param strict whether missing and unknown tensors are errors; default true
  * @returns what was missing, unknown or of another shape
- * @throws Error for an unreadable or invalid file, and as {@link Module.loadStateDict} where it does not fit.
+ * @throws Error for an unreadable or invalid file, and as {@link Module.loadStateDict} where it does not fit; it names
+ * the path, with what went wrong as its cause.
  */
 export async function loadWeights(
   model: Module,
   source: string | Uint8Array,
   strict = true,
 ): Promise<LoadReport> {
-  const bytes = typeof source === "string" ? await Deno.readFile(source) : source;
+  if (typeof source !== "string") return loadBytes(model, source, strict);
+  try {
+    return loadBytes(model, await Deno.readFile(source), strict);
+  } catch (cause) {
+    throw new Error(`Could not load ${source}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function loadBytes(model: Module, bytes: Uint8Array, strict: boolean): LoadReport {
   const state = fromTorch(withOurNames(decodeSafetensors(bytes).tensors, model.stateDict()));
   try {
     return model.loadStateDict(state, strict);

@@ -164,7 +164,7 @@ Deno.test("nothing to resume from, and a file that is no checkpoint, are named",
     const error = `everyBatches is a positive whole number, not ${everyBatches}`;
     assertThrows(() => new CheckpointCB({ path: "none", everyBatches }), RangeError, error);
   }
-  await assertRejects(() => learn.fit(1), Error, "Not a valid safetensors file");
+  await assertRejects(() => learn.fit(1), Error, `${dir}/none is broken. Not a valid safetensors file`);
   await Deno.remove(dir, { recursive: true });
 });
 

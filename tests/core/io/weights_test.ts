@@ -1,5 +1,5 @@
 /** Weights as files. */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   BatchNorm2d,
   Conv2d,
@@ -56,4 +56,18 @@ Deno.test("weights: files that PyTorch and newer Diffusers write", async () => {
   assertEquals(renamed, 4 * 8); // an attention down, one in the middle, two up: each four weights and biases
   await loadWeights(b, encodeSafetensors(file));
   assertEquals(await toTorch(b.stateDict()), await toTorch(a.stateDict()));
+});
+
+Deno.test("loadWeights names the path of a file that is missing, broken or of another model", async () => {
+  const path = await Deno.makeTempFile(), model = new Linear(2, 3);
+  const load = () => loadWeights(model, path);
+  try {
+    await assertRejects(load, Error, `Could not load ${path}: Not a valid safetensors file: 0 bytes`);
+    await saveWeights(new Linear(3, 3), path);
+    await assertRejects(load, Error, `Could not load ${path}: The state dict does not fit`);
+  } finally {
+    await Deno.remove(path);
+  }
+  const { cause } = await assertRejects(load, Error, `Could not load ${path}: No such file`);
+  assert(cause instanceof Deno.errors.NotFound);
 });
