@@ -2,6 +2,20 @@
 import { Callback, type Learner, type Tensor, tf } from "../core/mod.ts";
 import { ORDER } from "./order.ts";
 
+/** The largest norm that comes from squares as they are: above, their sum leaves the range of float32. */
+const LARGEST_PLAIN = 1e19;
+/** What larger gradients are divided by before they are squared: a power of two, so that no bit is lost. */
+const SCALE = 2 ** 40;
+
+/** √Σg² over all gradients; finite for every norm that float32 can hold. Nothing is read from the device. */
+function normOf(grads: Tensor[]): Tensor {
+  const root = (xs: Tensor[]) => tf.sqrt(tf.addN(xs.map((x) => tf.sum(tf.square(x)))));
+  return tf.tidy(() => {
+    const plain = root(grads), scaled = root(grads.map((g) => tf.div(g, SCALE)));
+    return tf.where(tf.lessEqual(plain, LARGEST_PLAIN), plain, tf.mul(scaled, SCALE));
+  });
+}
+
 /**
  * Scales the gradients so that their norm over all parameters is at most `maxNorm` (Pascanu et al. 2013).
  *
@@ -68,7 +82,7 @@ export class GradientClipCB extends Callback {
   #clip(learn: Learner): void {
     const parameters = learn.model.parameters().filter((p) => p.grad);
     this.dispose();
-    this.#norm = tf.keep(tf.tidy(() => tf.sqrt(tf.addN(parameters.map((p) => tf.sum(tf.square(p.grad!)))))));
+    this.#norm = tf.keep(normOf(parameters.map((p) => p.grad!)));
     const factor = tf.tidy(() => tf.minimum(tf.div(this.maxNorm, this.#norm!), 1));
     for (const p of parameters) p.scaleGrad(factor);
     factor.dispose();

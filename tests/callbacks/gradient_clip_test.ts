@@ -1,6 +1,6 @@
 /** GradientClipCB. */
 import { assert, assertEquals } from "@std/assert";
-import { GradientClipCB, type Linear } from "../../mod.ts";
+import { Callback, GradientClipCB, type Linear, tf } from "../../mod.ts";
 import { numbers } from "../support.ts";
 import { line, weights } from "./lines.ts";
 
@@ -17,4 +17,22 @@ Deno.test("GradientClipCB: the step has the gradient's direction and at most tha
   await loose.fit(1);
   await free.fit(1);
   assertEquals(await weights(loose), await weights(free));
+});
+
+Deno.test("GradientClipCB: gradients of up to 1e30 have a finite norm and are clipped to it", async () => {
+  for (const size of [1e18, 1e25, 1e30]) {
+    const clip = new GradientClipCB(0.5);
+    const learn = await line([clip], { lr: 1, batchSize: 24 });
+    const before = await weights(learn);
+    class Enlarge extends Callback {
+      override afterBackward(): void {
+        for (const p of learn.model.parameters()) p.setGrad(tf.fill(p.shape, size));
+      }
+    }
+    await learn.fit(1, { valid: false, cbs: [new Enlarge()] });
+    const parts = learn.model.parameterCount();
+    assert(Math.abs(await clip.norm() / (size * Math.sqrt(parts)) - 1) < 1e-5, `${await clip.norm()}`);
+    const change = (await weights(learn)).map((w, i) => before[i] - w);
+    for (const by of change) assert(Math.abs(by - 0.5 / Math.sqrt(parts)) < 1e-5, `a step of ${by}`);
+  }
 });
