@@ -1,14 +1,27 @@
 /** TestTimeDropoutCB. */
-import { Callback, Dropout, type Learner, type Module } from "../core/mod.ts";
+import {
+  Callback,
+  defaultGenerator,
+  Dropout,
+  Generator,
+  type GeneratorState,
+  type Learner,
+  type Module,
+  perFit,
+} from "../core/mod.ts";
 
 /** Whether a module drops things: one of ours, or one whose class is called so. */
 export function isDropout(module: Module): boolean {
   return module instanceof Dropout || /dropout/i.test(module.constructor.name);
 }
 
+/** The generators' place at the last of these passes of a model, and how many there were at it before. */
+const lastPasses = new WeakMap<Module, { place: string; before: number }>();
+
 /**
  * Keeps every dropout layer on in evaluation, and nothing else: batch norm stays as it is there. Each pass then draws
- * another thinned network, whose spread is a measure of confidence (Gal & Ghahramani 2016; lesson notebook 14).
+ * another thinned network, whose spread is a measure of confidence (Gal & Ghahramani 2016; lesson notebook 14). Its draws are
+ * its own: training draws what it would without it.
  *
  * @example
  * ```ts
@@ -36,12 +49,41 @@ export function isDropout(module: Module): boolean {
  * ```
  */
 export class TestTimeDropoutCB extends Callback {
-  /** Switches dropout on around each prediction of an evaluation. */
+  /** Where the draws of the current evaluation stand. */
+  readonly #states = perFit(() => new Map<Generator, GeneratorState>());
+
+  /** Switches dropout on around each prediction of an evaluation, and lends it draws of its own. */
   override beforeFit(learn: Learner): void {
     const dropouts = Array.from(learn.model.namedModules(), ([, m]) => m).filter(isDropout);
     learn.current.wrap("predict", (inner) => () => {
-      if (!learn.training) dropouts.forEach((m) => m.train());
-      return inner();
+      if (learn.training) return inner();
+      dropouts.forEach((m) => m.train());
+      const states = this.#states(learn), before = Array.from(states.keys(), (g) => [g, g.state] as const);
+      for (const [generator, state] of states) generator.state = state;
+      try {
+        return inner();
+      } finally {
+        for (const [generator, state] of before) {
+          states.set(generator, generator.state);
+          generator.state = state;
+        }
+      }
     });
+  }
+
+  /** Begins the draws of an evaluation: other ones than of the evaluations of this model before. */
+  override beforeEpoch(learn: Learner): void {
+    if (learn.training) return;
+    const generators = new Set([defaultGenerator]);
+    for (const [, m] of learn.model.namedModules()) if (m instanceof Dropout) generators.add(m.generator);
+    const place = JSON.stringify(Array.from(generators, (g) => g.state));
+    const last = lastPasses.get(learn.model), before = last?.place === place ? last.before + 1 : 0;
+    lastPasses.set(learn.model, { place, before });
+    for (const generator of generators) {
+      const stream = new Generator();
+      stream.state = generator.state;
+      for (let i = 0; i < before; i++) stream.fork();
+      this.#states(learn).set(generator, stream.fork().state);
+    }
   }
 }

@@ -6,9 +6,11 @@ import {
   DeviceCB,
   Dropout,
   F,
+  Generator,
   Linear,
   Module,
   Sequential,
+  setSeed,
   type Tensor,
   TestTimeDropoutCB,
   tf,
@@ -35,5 +37,22 @@ Deno.test("TestTimeDropoutCB: every kind of dropout is on in evaluation, batch n
     assertEquals(await numbers(norm.running_mean.value), [0, 0, 0]);
     assert(layer.training && norm.training, "the mode is another one after the fit");
     assertEquals(await pass([]), await pass([]));
+  }
+});
+
+Deno.test("TestTimeDropoutCB: training draws the same whether it is evaluated or not", async () => {
+  for (const own of [false, true]) {
+    const train = async (valid: boolean) => {
+      setSeed(7);
+      const model = new Sequential(
+        new Linear(3, 8),
+        own ? new Dropout(0.5, new Generator(2)) : new Dropout(0.5),
+        new Linear(8, 1),
+      );
+      const cbs = [new DeviceCB(), new TestTimeDropoutCB()];
+      await new TrainLearner(model, await sums(), { cbs }).fit(3, { valid });
+      return await numbers(model.parameters()[0]);
+    };
+    assertEquals(await train(true), await train(false));
   }
 });
