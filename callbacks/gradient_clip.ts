@@ -5,7 +5,7 @@ import { ORDER } from "./order.ts";
 /** The largest norm that comes from squares as they are: above, their sum leaves the range of float32. */
 const LARGEST_PLAIN = 1e19;
 /** What larger gradients are divided by before they are squared: a power of two, so that no bit is lost. */
-const SCALE = 2 ** 40;
+const SCALE = 2 ** 64;
 
 /** √Σg² over all gradients; finite for every norm that float32 can hold. Nothing is read from the device. */
 function normOf(grads: Tensor[]): Tensor {

@@ -19,8 +19,8 @@ Deno.test("GradientClipCB: the step has the gradient's direction and at most tha
   assertEquals(await weights(loose), await weights(free));
 });
 
-Deno.test("GradientClipCB: gradients of up to 1e30 have a finite norm and are clipped to it", async () => {
-  for (const size of [1e18, 1e25, 1e30]) {
+Deno.test("GradientClipCB: gradients of up to 1e37 have a finite norm and are clipped to it", async () => {
+  for (const size of [1e18, 1e25, 1e37]) {
     const clip = new GradientClipCB(0.5);
     const learn = await line([clip], { lr: 1, batchSize: 24 });
     const before = await weights(learn);
