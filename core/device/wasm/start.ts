@@ -1,4 +1,5 @@
 /** Starts the WASM device: tfjs's backend over a shared memory, our kernels and their threads beside it. */
+import { castInputs } from "../../ops/dtypes.ts";
 import type { TensorInfo } from "../../tf.ts";
 import { bootWasm } from "./boot.ts";
 import { registerAdam } from "./kernels/adam.ts";
@@ -54,5 +55,6 @@ async function start(threads: number, shared: boolean): Promise<Context> {
   const pool = await KernelPool.start({ memory, malloc: module, addressOf, threads });
   const context = new Context(backend, module, pool);
   for (const register of REGISTER) register(context);
+  castInputs("wasm");
   return context;
 }

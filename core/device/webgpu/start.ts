@@ -1,4 +1,5 @@
 /** Starts the WebGPU device: tfjs's backend on an adapter of ours, with our kernels. */
+import { castInputs } from "../../ops/dtypes.ts";
 import { loadWebGPUBackend, tf } from "../../tf.ts";
 import { registerAdam } from "./adam.ts";
 import { registerAttention } from "./attention.ts";
@@ -83,5 +84,6 @@ export async function startWebGPU({ adapter }: Found, debug: boolean): Promise<G
   tf.removeBackend("webgpu"); // the package's own, which asks for an adapter of its own
   tf.registerBackend("webgpu", () => backend, 3);
   for (const register of REGISTER) register(gpu);
+  castInputs("webgpu");
   return gpu;
 }

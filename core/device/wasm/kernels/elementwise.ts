@@ -78,6 +78,16 @@ function clamp(
   });
 }
 
+/** A tfjs kernel of whole numbers, which tfjs's own would round to float32. */
+function ofWhole(ctx: Context, name: string, f: (x: number) => number): void {
+  ctx.replace(name, (original) => ({ x }, attrs) => {
+    if (x.dtype !== "int32") return original({ x }, attrs);
+    const out = ctx.output(x.shape, "int32");
+    ctx.values(out).set(ctx.values(x).map(f));
+    return out;
+  });
+}
+
 /** Registers them. */
 export function registerElementwise(ctx: Context): void {
   ctx.kernel(Silu, ({ x }) => ({ y: runMap(ctx, MapOp.silu, x) }));
@@ -111,6 +121,8 @@ export function registerElementwise(ctx: Context): void {
   extreme(ctx, "Maximum", MapOp.maximum);
   extreme(ctx, "Minimum", MapOp.minimum);
 
+  ofWhole(ctx, "Abs", Math.abs);
+  ofWhole(ctx, "Neg", (x) => -x);
   clamp(ctx, "Relu", () => [0, Infinity]);
   clamp(ctx, "Relu6", () => [0, 6]);
   clamp(ctx, "ClipByValue", ({ clipValueMin, clipValueMax }) => [clipValueMin, clipValueMax]);
