@@ -25,6 +25,7 @@ const IN_FLOAT32 = [
   "Log",
   "Log1p",
   "LogSoftmax",
+  "Mean",
   "Prelu",
   "RealDiv",
   "Reciprocal",
@@ -65,6 +66,7 @@ const IN_INT32 = [
   "Square",
   "SquaredDifference",
   "Sub",
+  "Sum",
 ];
 
 /** Kernels that move elements and do not compute: bool goes through them as int32, and comes out as bool. */

@@ -1,5 +1,5 @@
 /** tfjs's ops of one and two tensors, of every dtype, against plain numbers. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { type DataType, type Tensor, tf } from "../../../mod.ts";
 import { numbers, wasmOnly } from "../../support.ts";
 
@@ -173,4 +173,23 @@ test("whole numbers above 2²⁴ stay whole", wasmOnly, async () => {
   assertEquals(await numbers(tf.round(x)), values);
   assertEquals(await numbers(tf.maximum(x, tf.scalar(0, "int32"))), values.map((v) => Math.max(v, 0)));
   assertEquals(await numbers(tf.sub(x, tf.scalar(1, "int32"))), values.map((v) => v - 1));
+});
+
+test("sums and means of large whole numbers are right, or refused", async () => {
+  const x = tf.fill([2, 300], 1e7, "int32");
+  assertEquals(await numbers(tf.mean(x, 1)), [1e7, 1e7]);
+  assertEquals(await numbers(tf.mean(x)), [1e7]);
+  assertEquals(await numbers(tf.sum(tf.slice(x, [0, 0], [2, 100]), [1], true)), [1e9, 1e9]);
+});
+
+test("a sum past 2³¹ is refused where its numbers are at hand", wasmOnly, async () => {
+  const x = tf.fill([300, 2], 1e7, "int32");
+  assertThrows(
+    () => tf.sum(x, 0),
+    RangeError,
+    "sum: 3000000000 is more than int32 holds; cast x to float32 first",
+  );
+  assertThrows(() => tf.sum(x), RangeError, "more than int32 holds");
+  assertEquals(await numbers(tf.sum(tf.cast(x, "float32"), 0)), [3e9, 3e9]);
+  assertEquals(await numbers(tf.sum(tf.tensor([16777217, 2, 2, 2], [2, 2], "int32"), 0)), [16777219, 4]);
 });

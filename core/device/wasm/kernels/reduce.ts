@@ -19,6 +19,9 @@ export function sumRows(ctx: Context, parts: number, rows: number, length: numbe
   });
 }
 
+/** How items lie in memory. */
+type Items = [outer: number, rows: number, columns: number];
+
 /** Floats of a task of {@link sum}, at least, and columns at most. */
 const MIN_FLOATS_PER_TASK = 8192, MAX_COLUMNS_PER_TASK = 4096;
 /** Into how many tasks a sum is divided if it is long enough. */
@@ -52,7 +55,7 @@ export function sumTotals(
 export function sum(
   ctx: Context,
   x: TensorInfo | number,
-  [outer, rows, columns]: [outer: number, rows: number, columns: number],
+  [outer, rows, columns]: Items,
   out: TensorInfo,
   divisor = 1,
 ): void {
@@ -77,7 +80,29 @@ export function sum(
   });
 }
 
-/** Σ or the mean of float32 x over axes, a run of neighbouring ones at a time. */
+/**
+ * out[o, c] = Σ_r x[o, r, c] of int32.
+ * @throws RangeError for a sum that int32 does not hold
+ */
+function sumWhole(
+  ctx: Context,
+  x: TensorInfo,
+  [outer, rows, columns]: Items,
+  out: TensorInfo,
+): void {
+  const totals = new Float64Array(outer * columns), values = ctx.values(x);
+  for (let row = 0; row < outer * rows; row++) {
+    const to = Math.floor(row / rows) * columns, from = row * columns;
+    for (let c = 0; c < columns; c++) totals[to + c] += values[from + c];
+  }
+  const past = totals.find((total) => total !== (total | 0));
+  if (past !== undefined) {
+    throw new RangeError(`sum: ${past} is more than int32 holds; cast x to float32 first`);
+  }
+  ctx.values(out).set(totals);
+}
+
+/** Σ or the mean of float32 x, or Σ of int32, over axes, a run of neighbouring ones at a time. */
 function reduce(ctx: Context, x: TensorInfo, axes: number[], mean: boolean): TensorInfo {
   let shape = x.shape.slice(), current = x;
   for (let last = axes.length - 1; last >= 0;) {
@@ -86,8 +111,10 @@ function reduce(ctx: Context, x: TensorInfo, axes: number[], mean: boolean): Ten
     const from = axes[first], to = axes[last] + 1;
     const rows = size(shape.slice(from, to));
     const kept = [...shape.slice(0, from), ...shape.slice(to)];
-    const out = ctx.output(kept);
-    sum(ctx, current, [size(shape.slice(0, from)), rows, size(shape.slice(to))], out, mean ? rows : 1);
+    const out = ctx.output(kept, x.dtype);
+    const items: Items = [size(shape.slice(0, from)), rows, size(shape.slice(to))];
+    if (x.dtype === "int32") sumWhole(ctx, current, items, out);
+    else sum(ctx, current, items, out, mean ? rows : 1);
     if (current !== x) ctx.backend.disposeData(current.dataId);
     [current, shape, last] = [out, kept, first - 1];
   }
@@ -99,7 +126,8 @@ function replaceReduction(ctx: Context, name: "Sum" | "Mean"): void {
   ctx.replace(name, (original) => (inputs, attrs) => {
     const { x } = inputs;
     const axes = [...new Set(tf.util.parseAxisParam(attrs.axis, x.shape))].sort((a, b) => a - b);
-    if (!areFloat(x) || axes.length === 0 || size(x.shape) === 0) return original(inputs, attrs);
+    const ours = areFloat(x) || (x.dtype === "int32" && name === "Sum");
+    if (!ours || axes.length === 0 || size(x.shape) === 0) return original(inputs, attrs);
     const out = reduce(ctx, x, axes, name === "Mean");
     if (attrs.keepDims) out.shape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
     return out;
