@@ -15,9 +15,14 @@ export interface Metric {
   loadState?(state: Json): void;
 }
 
-/** A weighted mean whose sums stay on the device, so that a batch waits for no read. */
+/**
+ * A weighted mean whose sums stay on the device, so that a batch waits for no read. The total keeps what rounding took
+ * from it (Neumaier 1974), so that many batches lose nothing.
+ */
 export class Mean {
   #total: Tensor | null = null;
+  /** What the total lacks. */
+  #rest: Tensor | null = null;
   #weight = 0;
 
   /**
@@ -26,38 +31,49 @@ export class Mean {
    */
   add(value: Tensor, weight: number): void {
     if (value.size !== 1) throw new Error(`Mean.add takes a scalar, not a tensor of shape [${value.shape}]`);
-    const before = this.#total;
-    this.#total = tf.keep(tf.tidy(() => {
-      const part = tf.mul(value, weight);
-      return before ? tf.add(before, part) : part;
-    }));
-    before?.dispose();
-    this.#weight += weight;
+    const [total, rest] = tf.tidy(() => {
+      const part: Tensor = tf.mul(value, weight);
+      if (!this.#total || !this.#rest) return [part, tf.zerosLike(part)];
+      const sum = tf.add(this.#total, part);
+      const totalIsLarger = tf.greaterEqual(tf.abs(this.#total), tf.abs(part));
+      const larger = tf.where(totalIsLarger, this.#total, part);
+      const smaller = tf.where(totalIsLarger, part, this.#total);
+      return [sum, tf.add(this.#rest, tf.add(tf.sub(larger, sum), smaller))];
+    });
+    this.#set(total, rest, this.#weight + weight);
   }
 
   /** Forgets what it has seen. */
   reset(): void {
+    this.#set(null, null, 0);
+  }
+
+  #set(total: Tensor | null, rest: Tensor | null, weight: number): void {
     this.#total?.dispose();
-    this.#total = null;
-    this.#weight = 0;
-  }
-
-  /** Sum and weight so far. */
-  async state(): Promise<[sum: number, weight: number]> {
-    return [this.#total ? (await this.#total.data())[0] : 0, this.#weight];
-  }
-
-  /** Goes on from {@link state}, with the rounding of a mean that never stopped. */
-  loadState([sum, weight]: [number, number]): void {
-    this.reset();
-    if (weight) this.#total = tf.keep(tf.scalar(sum));
+    this.#rest?.dispose();
+    this.#total = total && tf.keep(total);
+    this.#rest = rest && tf.keep(rest);
     this.#weight = weight;
+  }
+
+  /** Sum and weight so far, and what rounding took from the sum. */
+  async state(): Promise<[sum: number, weight: number, rest: number]> {
+    const [sum, rest] = await Promise.all(
+      [this.#total, this.#rest].map(async (x) => x ? (await x.data())[0] : 0),
+    );
+    return [sum, this.#weight, rest];
+  }
+
+  /** Goes on from {@link state}, with the rounding of a mean that never stopped; versions before kept no rest. */
+  loadState([sum, weight, rest = 0]: number[]): void {
+    this.reset();
+    if (weight) this.#set(tf.scalar(sum), tf.scalar(rest), weight);
   }
 
   /** Sum / weight; NaN before the first {@link add}. */
   async compute(): Promise<number> {
-    const [sum, weight] = await this.state();
-    return sum / weight;
+    const [sum, weight, rest] = await this.state();
+    return (sum + rest) / weight;
   }
 }
 
@@ -97,6 +113,6 @@ export class Accuracy implements Metric {
   }
   /** Goes on from {@link state}. */
   loadState(state: Json): void {
-    this.#mean.loadState(state as [number, number]);
+    this.#mean.loadState(state as number[]);
   }
 }
