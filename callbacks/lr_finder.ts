@@ -4,7 +4,6 @@ import {
   CancelEpochException,
   CancelFitException,
   copyOf,
-  defaultGenerator,
   type Learner,
   linePlot,
   type LRFinder,
@@ -14,6 +13,7 @@ import {
   tf,
   writeFile,
 } from "../core/mod.ts";
+import { noteDraws } from "./draws.ts";
 
 /**
  * Raises the learning rate batch by batch until the loss explodes. Source: miniai 09_learner.
@@ -94,7 +94,7 @@ export class LRFinderCB extends Callback implements LRFinder {
 
 /**
  * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. Schedules and records
- * take no part; afterwards the model, the training loader and the shared generator are as before (miniai keeps what this
+ * take no part; afterwards the model, the training loader and the generators are as before (miniai keeps what this
  * training did to the model).
  * @throws RangeError unless startLr is over 0, gamma over 1, and maxEpochs a positive whole number.
  * @throws Error where a fit is training the model.
@@ -108,14 +108,12 @@ export async function lrFind(learn: Learner, options: LRFindOptions = {}): Promi
   if (!Number.isInteger(maxEpochs) || maxEpochs < 1) {
     throw new RangeError(`lrFind: maxEpochs is a positive whole number, not ${maxEpochs}`);
   }
-  const loader = learn.dls.train, order = loader.state?.(), random = defaultGenerator.state;
-  const before: StateDict = {};
+  const putBack = noteDraws(learn), before: StateDict = {};
   for (const [name, x] of Object.entries(learn.model.stateDict())) before[name] = copyOf(x);
   try {
     await learn.fit(maxEpochs, { lr: startLr, valid: false, trial: true, cbs: [finder] });
     learn.model.loadStateDict(before);
-    if (order !== undefined) loader.loadState?.(order);
-    defaultGenerator.state = random;
+    putBack();
   } finally {
     tf.dispose(before);
   }

@@ -11,6 +11,7 @@ import {
   tensorsIn,
   tf,
 } from "../core/mod.ts";
+import { noteDraws } from "./draws.ts";
 import { ORDER } from "./order.ts";
 
 /** Draws a batch, and ends the fit before the model sees it. */
@@ -20,15 +21,21 @@ class ShowBatchCB extends Callback {
   /** The SVG document. */
   svg = "";
   readonly #options: ShowBatchOptions;
+  readonly #putBack: () => void;
 
-  constructor(options: ShowBatchOptions) {
+  constructor(options: ShowBatchOptions, putBack: () => void) {
     super();
     this.#options = options;
+    this.#putBack = putBack;
   }
 
   override async beforeBatch(learn: Learner): Promise<void> {
     this.svg = await draw(learn.batch, this.#options);
     throw new CancelFitException();
+  }
+
+  override cleanupFit(): void {
+    this.#putBack();
   }
 }
 
@@ -47,11 +54,11 @@ async function draw(batch: Batch, { n = 16, classes, ...rest }: ShowBatchOptions
 
 /**
  * The first images of a training batch as the model would see them, with their labels if it has any. The model is not
- * run. Source: miniai 14_augment.
+ * run, and all stays as it is, also inside a fit. Source: miniai 14_augment.
  * @returns an SVG document
  */
 export async function showImageBatch(learn: Learner, options: ShowBatchOptions = {}): Promise<string> {
-  const show = new ShowBatchCB(options);
-  await learn.fit(1, { valid: false, trial: true, cbs: [show] });
+  const show = new ShowBatchCB(options, noteDraws(learn));
+  await learn.fit(1, { valid: false, trial: true, runModel: false, cbs: [show] });
   return show.svg;
 }

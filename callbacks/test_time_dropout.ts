@@ -1,7 +1,6 @@
 /** TestTimeDropoutCB. */
 import {
   Callback,
-  defaultGenerator,
   Dropout,
   Generator,
   type GeneratorState,
@@ -9,6 +8,7 @@ import {
   type Module,
   perFit,
 } from "../core/mod.ts";
+import { generatorsOf } from "./draws.ts";
 
 /** Whether a module drops things: one of ours, or one whose class is called so. */
 export function isDropout(module: Module): boolean {
@@ -74,8 +74,7 @@ export class TestTimeDropoutCB extends Callback {
   /** Begins the draws of an evaluation: other ones than of the evaluations of this model before. */
   override beforeEpoch(learn: Learner): void {
     if (learn.training) return;
-    const generators = new Set([defaultGenerator]);
-    for (const [, m] of learn.model.namedModules()) if (m instanceof Dropout) generators.add(m.generator);
+    const generators = generatorsOf(learn.model);
     const place = JSON.stringify(Array.from(generators, (g) => g.state));
     const last = lastPasses.get(learn.model), before = last?.place === place ? last.before + 1 : 0;
     lastPasses.set(learn.model, { place, before });

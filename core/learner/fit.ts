@@ -22,6 +22,8 @@ export class Fit {
   readonly train: boolean;
   /** Whether it only tries something, see `FitOptions.trial`. */
   readonly trial: boolean;
+  /** Whether the model is run, see `FitOptions.runModel`. */
+  readonly runModel: boolean;
   /** Settled when the fit is over. */
   readonly ended: Promise<void>;
   /** Whether it has begun and is not over. */
@@ -68,14 +70,15 @@ export class Fit {
    * @param settings fields that are known at the start, and whether a training loss that is not finite ends it
    */
   constructor(
-    settings: Pick<Fit, "nEpochs" | "cbs" | "train" | "trial" | "opt"> & { finite: boolean },
+    settings: Pick<Fit, "nEpochs" | "cbs" | "train" | "trial" | "runModel" | "opt"> & { finite: boolean },
   ) {
-    const { nEpochs, cbs, train, trial, finite, opt } = settings;
+    const { nEpochs, cbs, train, trial, runModel, finite, opt } = settings;
     this.nEpochs = nEpochs;
     this.epochs = Array.from({ length: nEpochs }, (_, i) => i);
     this.cbs = cbs;
     this.train = train;
     this.trial = trial;
+    this.runModel = runModel;
     this.#losses = finite ? new FiniteCheck() : null;
     this.opt = opt;
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -48,6 +48,11 @@ export interface FitOptions {
    * which waits until it is over; it stays out itself (`inTrials`).
    */
   trial?: boolean;
+  /**
+   * Whether the model is run; default true. Else callbacks get each batch as it would go to the model, in `beforeBatch`,
+   * and nothing is trained.
+   */
+  runModel?: boolean;
 }
 
 const CANCEL = {
@@ -77,7 +82,15 @@ export class Learner<M extends Module = Module> {
   /** Makes the optimiser of a fit. */
   optFunc: OptFunc | null;
   /** Everything of the current or last fit. */
-  current: Fit = new Fit({ nEpochs: 0, cbs: [], train: false, trial: false, finite: false, opt: null });
+  current: Fit = new Fit({
+    nEpochs: 0,
+    cbs: [],
+    train: false,
+    trial: false,
+    runModel: true,
+    finite: false,
+    opt: null,
+  });
   /** The last fit, and the trials that are running inside or beside it, in the order in which they began. */
   #fits: Fit[] = [this.current];
 
@@ -190,7 +203,7 @@ export class Learner<M extends Module = Module> {
     const fit = this.current;
     fit.training = train;
     fit.dl = train ? this.dls.train : this.dls.valid;
-    if (fit.train) this.model.train(train);
+    if (fit.train && !fit.trial) this.model.train(train);
     await this.#within(fit, "Epoch", async () => {
       fit.beginPass();
       for await (const batch of fit.dl.batches(fit.iter)) {
@@ -206,6 +219,7 @@ export class Learner<M extends Module = Module> {
   /** The phases of one batch. */
   async oneBatch(): Promise<void> {
     const fit = this.current;
+    if (!fit.runModel) throw new CancelBatchException();
     const phase = (name: LearnerPhase) => this.#piece(fit, () => this.within(name, () => this[name]()));
     const event = (name: LearnerEvent) => this.#piece(fit, () => this.callback(name));
     await phase("predict");
@@ -306,7 +320,8 @@ export class Learner<M extends Module = Module> {
   /** Makes the fit, or throws before anything is touched. */
   #begin(nEpochs: number, options: FitOptions): Fit {
     checkOptions(nEpochs, options);
-    const { train = true, trial = false, cbs = [], lr = this.lr, finite = !trial } = options;
+    const { trial = false, cbs = [], lr = this.lr, finite = !trial, runModel = true } = options;
+    const train = (options.train ?? true) && runModel;
     const { current: before, model } = this;
     if (before.running && !trial) {
       throw new Error(
@@ -316,7 +331,7 @@ export class Learner<M extends Module = Module> {
     if (train && inTraining.has(model)) {
       throw new Error("fit: another fit is training this model. Wait for it");
     }
-    const taking = this.cbs.filter((cb) => !trial || cb.inTrials(train)).concat(cbs);
+    const taking = this.cbs.filter((cb) => !trial || cb.inTrials(options.train ?? true)).concat(cbs);
     const sorted = Array.from(new Set(taking)).sort((a, b) => a.order - b.order);
     checkCallbacks(this, sorted, train);
     const own = train && this.optFunc ? this.optFunc(model.parameters(), lr) : null;
@@ -326,7 +341,7 @@ export class Learner<M extends Module = Module> {
       this.#fits = [];
     }
     if (train) inTraining.add(model);
-    this.current = new Fit({ nEpochs, cbs: sorted, train, trial, finite, opt: own ?? before.opt });
+    this.current = new Fit({ nEpochs, cbs: sorted, train, trial, runModel, finite, opt: own ?? before.opt });
     this.current.running = true;
     this.#fits.push(this.current);
     return this.current;

@@ -1,7 +1,18 @@
 /** LRFinderCB and learn.lrFind. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { BatchSchedCB, EMACB, LRFinderCB, OneCycleLR } from "../../mod.ts";
-import { line, quiet, weights } from "./lines.ts";
+import {
+  BatchSchedCB,
+  DeviceCB,
+  Dropout,
+  EMACB,
+  Generator,
+  Linear,
+  LRFinderCB,
+  OneCycleLR,
+  Sequential,
+  TrainLearner,
+} from "../../mod.ts";
+import { line, quiet, sums, weights } from "./lines.ts";
 
 Deno.test("LRFinderCB raises the rate by gamma until the loss explodes, and suggests one before that", async () => {
   const finder = new LRFinderCB({ gamma: 2 });
@@ -50,4 +61,13 @@ Deno.test("learn.lrFind leaves schedules, records, weights and the order of the 
   lrs.forEach((lr, i) => assert(Math.abs(lr / (1e-3 * 2 ** i) - 1) < 1e-6, `rate ${i}: ${lr}`));
   assertEquals([await weights(learn), learn.opt, metrics.rows.length], [before, opt, 1]);
   assertEquals(learn.dls.train.state!(), order);
+});
+
+Deno.test("learn.lrFind leaves each module's mode and a dropout's own generator as they were", async () => {
+  const dropout = new Dropout(0.5, new Generator(4)), first = new Linear(3, 3);
+  const model = new Sequential(first, dropout, new Linear(3, 1)), { state } = dropout.generator;
+  first.eval();
+  await new TrainLearner(model, await sums(), { cbs: [new DeviceCB()] }).lrFind({ log: () => {} });
+  assertEquals([model, first, dropout].map((m) => m.training), [true, false, true]);
+  assertEquals(dropout.generator.state, state);
 });

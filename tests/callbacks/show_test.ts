@@ -1,6 +1,20 @@
 /** showImageBatch, and showImages of core. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { DDPMCB, HostArray, type Module, resnet, showImages } from "../../mod.ts";
+import {
+  Callback,
+  DDPMCB,
+  defaultGenerator,
+  Dropout,
+  Flatten,
+  HostArray,
+  type Learner,
+  Linear,
+  type Module,
+  resnet,
+  Sequential,
+  setSeed,
+  showImages,
+} from "../../mod.ts";
 import { numbers } from "../support.ts";
 import { imageLearner } from "../images.ts";
 
@@ -24,4 +38,38 @@ Deno.test("showImages and learn.showImageBatch: an image and a title each; nothi
   assertEquals([noised.match(/<image /g)!.length, noised.includes("<text")], [16, false]);
   const large = new HostArray(Float32Array.from({ length: 400 * 400 }, Math.random), [1, 400, 400, 1]);
   assertMatch(showImages(large), /^<svg/);
+});
+
+Deno.test("learn.showImageBatch inside and beside a fit, and before it: all goes on as without", async () => {
+  const run = async (when: "never" | "before" | "inside" | "beside") => {
+    setSeed(3);
+    class Noise extends Callback {
+      override beforeBatch() {
+        defaultGenerator.uniform([4]);
+      }
+    }
+    const model = new Sequential(new Flatten(), new Dropout(0.2), new Linear(784, 2));
+    const learn = await imageLearner(model, [new Noise()]);
+    class Show extends Callback {
+      override async afterLoss(l: Learner) {
+        if (l.training && l.iter === 0) shown.push(await l.showImageBatch());
+      }
+      override inTrials() {
+        return false;
+      }
+    }
+    const shown: string[] = [];
+    learn.model.eval();
+    if (when === "before") shown.push(await learn.showImageBatch(), await learn.showImageBatch());
+    assert(!learn.model.training);
+    if (when === "inside") learn.cbs.push(new Show());
+    const fit = learn.fit(2);
+    if (when === "beside") shown.push(await learn.showImageBatch());
+    await fit;
+    return [shown.length, learn.dls.train.state!(), defaultGenerator.state, await snapshot(learn.model)];
+  };
+  const [, ...plain] = await run("never");
+  assertEquals(await run("before"), [2, ...plain]);
+  assertEquals(await run("inside"), [2, ...plain]);
+  assertEquals(await run("beside"), [1, ...plain]);
 });
