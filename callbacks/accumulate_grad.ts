@@ -49,6 +49,8 @@ export class AccumulateGradCB extends Callback {
     /** Whether the gradients of the batch are among those that wait. */
     counted: true,
     flushing: false,
+    /** Whether they have made their step, and are not cleared yet. */
+    stepped: false,
   }));
 
   /**
@@ -83,18 +85,25 @@ export class AccumulateGradCB extends Callback {
       }
       if (!due()) return;
       for (const p of model.parameters()) p.scaleGrad(1 / fit.waiting);
+      fit.stepped = true;
       return step();
     });
     current.wrap("zeroGrad", (zeroGrad) => () => {
       if (!due()) return;
       fit.waiting = 0;
+      fit.stepped = false;
       return zeroGrad();
     });
   }
 
-  /** Takes back the gradients of a batch that was cancelled before its step. */
+  /** Takes back the gradients of a batch that was cancelled before its step; after it, clears those that made it. */
   override cleanupBatch(learn: Learner): void {
     const fit = this.#fit(learn);
+    if (fit.stepped) {
+      fit.waiting = 0;
+      fit.stepped = false;
+      learn.model.zeroGrad();
+    }
     if (fit.counted) return;
     learn.model.parameters().forEach((p, i) => {
       p.zeroGrad();

@@ -110,6 +110,11 @@ export class Fit {
     return this.#wraps.reduce((inner, [name, around]) => name === phase ? around(inner) : inner, body);
   }
 
+  /** Whether something was put around a phase. */
+  wraps(phase: LearnerPhase): boolean {
+    return this.#wraps.some(([name]) => name === phase);
+  }
+
   /** Runs the synchronous part of `body` with the tape on. */
   record<T>(body: () => T): T {
     if (this.#recording) return body();

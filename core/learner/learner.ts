@@ -208,7 +208,15 @@ export class Learner<M extends Module = Module> {
       fit.beginPass();
       for await (const batch of fit.dl.batches(fit.iter)) {
         fit.beginBatch(batch);
-        await this.#within(fit, "Batch", () => this.oneBatch()).finally(() => fit.endBatch());
+        const accumulating = !train || fit.wraps("zeroGrad") || this.model.parameters().some((p) => p.grad);
+        let done = false;
+        await this.#within(fit, "Batch", async () => {
+          await this.oneBatch();
+          done = true;
+        }).finally(() => {
+          if (!done && !accumulating) this.model.zeroGrad(); // a cancelled batch leaves the next one nothing
+          fit.endBatch();
+        });
         await this.#piece(fit, breathe);
         fit.checkLosses();
       }

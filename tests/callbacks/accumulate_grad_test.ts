@@ -31,7 +31,7 @@ Deno.test("AccumulateGradCB: two batches of 8 and their rest are one of 16 and o
 
 Deno.test("a cancelled batch is not in the mean; a last one costs no step and leaves no gradient", async () => {
   /** The gradient of each step, where the batch's is its number + 1. */
-  const steps = async (cancel: Partial<Record<"beforeBatch" | "afterBackward", number>>) => {
+  const steps = async (cancel: Partial<Record<"beforeBatch" | "afterBackward" | "afterStep", number>>) => {
     const seen: Tensor[] = [];
     class Look extends Callback {
       override beforeFit(learn: Learner) {
@@ -45,6 +45,9 @@ Deno.test("a cancelled batch is not in the mean; a last one costs no step and le
       }
       override afterBackward({ iter }: Learner) {
         if (iter === cancel.afterBackward) throw new CancelBatchException();
+      }
+      override afterStep({ iter }: Learner) {
+        if (iter === cancel.afterStep) throw new CancelBatchException();
       }
     }
     const { model, dls } = await line([], { batchSize: 6 });
@@ -62,6 +65,8 @@ Deno.test("a cancelled batch is not in the mean; a last one costs no step and le
   assertEquals(await steps({}), [1.5, 3.5]);
   assertEquals(await steps({ afterBackward: 0 }), [2.5, 4]);
   assertEquals(await steps({ afterBackward: 1 }), [2, 4]);
+  assertEquals(await steps({ afterStep: 0 }), [1.5, 3.5]);
+  assertEquals(await steps({ afterStep: 1 }), [1.5, 3.5]);
   assertEquals(await steps({ beforeBatch: 1 }), [2, 4]);
   assertEquals(await steps({ beforeBatch: 3 }), [1.5, 3]);
   assertEquals(await steps({ afterBackward: 3 }), [1.5, 3]);

@@ -275,3 +275,27 @@ Deno.test("MomentumLearner keeps a share of the gradient in [0, 1)", async () =>
     assertThrows(make, RangeError, `MomentumLearner: mom lies in [0, 1), not ${mom}`);
   }
 });
+
+Deno.test("the gradients of a batch that was cancelled do not enter the next", async () => {
+  const step = async (event?: "afterBackward" | "afterStep") => {
+    const model = new Linear(2, 1), seen: number[][] = [];
+    model.weight.assign(tf.tensor2d([[1, 2]]));
+    model.bias!.assign(tf.tensor1d([0]));
+    class Cancel extends Callback {
+      override afterBackward(learn: Learner) {
+        if (learn.iter === 1) seen.push(Array.from(model.weight.grad!.dataSync()));
+        if (event === "afterBackward" && learn.iter === 0) throw new CancelBatchException();
+      }
+      override afterStep(learn: Learner) {
+        if (event === "afterStep" && learn.iter === 0) throw new CancelBatchException();
+      }
+    }
+    const learn = new TrainLearner(model, await loaders(), { lr: 0, cbs: [new DeviceCB(), new Cancel()] });
+    await learn.fit(1, { valid: false });
+    return seen;
+  };
+  const plain = await step();
+  assertEquals(plain.length, 1);
+  assertEquals(await step("afterBackward"), plain);
+  assertEquals(await step("afterStep"), plain);
+});
