@@ -31,6 +31,8 @@ import { type Batch, Callback, callModel, type Done, type Learner, optimizerOf }
 export class TrainCB extends Callback {
   /** How many elements of the batch the model takes. */
   readonly nInp: number;
+  /** Two would train twice. */
+  override readonly single: boolean = true;
 
   /**
    * Takes the first elements of each batch as the model's input.

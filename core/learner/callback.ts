@@ -45,6 +45,8 @@ export type LearnerEvent =
 export abstract class Callback {
   /** Callbacks run in ascending order, equal ones as they were given; `ORDER` has those of ours. */
   order = 0;
+  /** Whether a fit takes one of its class alone, as where two would do the same work; default false. */
+  readonly single: boolean = false;
 
   /** Once, before the first pass. The optimiser is made; {@link Fit.wrap} is for here. */
   beforeFit?(learn: Learner): Done;

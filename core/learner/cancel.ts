@@ -29,7 +29,7 @@ export function firstThrown(thrown: readonly unknown[]): unknown {
   for (const error of later) {
     let last = first;
     while (last instanceof Error && last.cause instanceof Error && last !== error) last = last.cause;
-    if (last instanceof Error && last !== error) last.cause = error;
+    if (last instanceof Error && last !== error) Reflect.set(last, "cause", error); // not where it is frozen
   }
   return first;
 }

@@ -1,7 +1,7 @@
 /** What is wrong with a fit before it begins. */
 import { requireWhole } from "../ops/check.ts";
 import type { Callback, LearnerPhase } from "./callback.ts";
-import type { FitOptions, Learner } from "./learner.ts";
+import { type FitOptions, Learner } from "./learner.ts";
 
 const PHASES = ["predict", "getLoss", "backward", "step", "zeroGrad"] as const;
 
@@ -22,7 +22,7 @@ export function checkOptions(nEpochs: number, { train = true, valid = true }: Fi
 
 /**
  * Looks at the callbacks of a fit that is about to begin.
- * @throws Error for a callback whose phase would never be called, and where nothing would train.
+ * @throws Error for a callback whose phase would never be called, and where a phase that is needed is done by none, or twice.
  */
 export function checkCallbacks(learn: Learner, cbs: readonly Callback[], train: boolean): void {
   const left = new Set(learn.callbackPhases), name = learn.constructor.name;
@@ -37,13 +37,22 @@ export function checkCallbacks(learn: Learner, cbs: readonly Callback[], train: 
         `the model belongs into beforeBatch`,
     );
   }
-  const idle = (["backward", "step"] as const)
-    .filter((phase) => left.has(phase) && !cbs.some((cb) => has(cb, phase)));
-  if (train && idle.length) {
+  const singles = cbs.filter((cb) => cb.single);
+  for (const cb of singles) {
+    const twin = singles.find((other) => other !== cb && other instanceof cb.constructor);
+    if (!twin) continue;
     throw new Error(
-      `${name} leaves ${
-        idle.join(" and ")
-      } to callbacks, and none of them does that: nothing would be trained. ` +
+      `A fit takes one ${cb.constructor.name}; there is also a ${twin.constructor.name}: leave one out`,
+    );
+  }
+  const idle = (train ? PHASES : ["predict"] as const)
+    .filter((phase) => left.has(phase) && learn[phase] === Learner.prototype[phase])
+    .filter((phase) => !cbs.some((cb) => has(cb, phase)));
+  if (idle.length) {
+    throw new Error(
+      `${name} leaves ${idle.join(", ")} to callbacks, and none of them does that: nothing would be ${
+        train ? "trained" : "predicted"
+      }. ` +
         `Add TrainCB to the callbacks, or use TrainLearner`,
     );
   }

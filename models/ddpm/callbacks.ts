@@ -30,6 +30,8 @@ const EVALUATION_SEED = 0;
 export class DDPMCB extends Callback {
   /** With the callbacks that change a batch on the device. */
   override order: number = ORDER.batchTransformCB;
+  /** Two would noise twice. */
+  override readonly single: boolean = true;
   /** The schedule that batches are noised by. */
   readonly schedule: Schedule;
   readonly #generator?: Generator;

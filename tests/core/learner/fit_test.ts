@@ -6,6 +6,7 @@ import {
   Callback,
   CancelFitException,
   DataLoaders,
+  DDPMCB,
   DDPMTrainCB,
   DeviceCB,
   Dropout,
@@ -63,10 +64,32 @@ Deno.test("a callback whose phase would never be called is refused before anythi
   await assertRejects(
     () => idle.fit(1),
     Error,
-    "Learner leaves backward and step to callbacks, and none of them does that: nothing would be trained. " +
+    "Learner leaves predict, getLoss, backward, step, zeroGrad to callbacks, and none of them does that: nothing would be trained. " +
       "Add TrainCB to the callbacks, or use TrainLearner",
   );
   assertEquals([ran, learn.opt, idle.opt], [0, null, null]);
+  await assertRejects(
+    () => idle.fit(1, { train: false }),
+    Error,
+    "Learner leaves predict to callbacks, and none of them does that: nothing would be predicted",
+  );
+  class Keeps extends Callback {
+    override predict() {}
+    override getLoss() {}
+    override backward() {}
+    override step() {}
+  }
+  await assertRejects(
+    () => idle.fit(1, { cbs: [new Keeps()] }),
+    Error,
+    "Learner leaves zeroGrad to callbacks",
+  );
+  for (const [one, other] of [[new TrainCB(), new TrainCB()], [new DDPMCB(), new DDPMCB()]]) {
+    const { name } = one.constructor;
+    const twice = () => idle.fit(1, { cbs: [new TrainCB(), one, other] });
+    await assertRejects(twice, Error, `A fit takes one ${name}; there is also a ${name}`);
+  }
+  assertEquals(ran, 0);
   await idle.fit(1, { cbs: [new TrainCB()] });
   assertEquals(ran, 1);
 });
@@ -212,6 +235,9 @@ Deno.test("of several errors the first comes out, the others as its cause; every
   assertEquals(cleaned, ["a", "b"]);
   const [a, b] = [error.cause as Error, (error.cause as Error).cause as Error];
   assertEquals([a.message, b.message, b.cause], ["cleanup of a", "cleanup of b", undefined]);
+  const frozen = Object.freeze(new Error("frozen"));
+  const fails = fail(frozen);
+  await assertRejects(() => learn.fit(1, { cbs: [cb("a", fails)] }), Error, "frozen");
   // To cancel is no error: the cleanup's comes out.
   await assertRejects(
     () => learn.fit(1, { cbs: [cb("a", fail(new CancelFitException()))] }),
