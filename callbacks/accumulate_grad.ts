@@ -123,6 +123,10 @@ export class AccumulateGradCB extends Callback {
     fit.flushing = false;
   }
 
+  /** With the number of batches: others' gradients would be averaged over another. */
+  override get stateName(): string {
+    return `AccumulateGradCB(${this.batches})`;
+  }
   /** The number of batches that wait for a step. */
   override state(learn: Learner): Json {
     return this.#fit(learn).waiting;

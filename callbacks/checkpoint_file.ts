@@ -40,12 +40,15 @@ const MODEL = "model.",
   GRADIENT = "gradient.",
   KEY = "denoise.checkpoint";
 
-/** The callbacks that have a state, by class name; a second of a class is called "Name 2". */
-function nameCallbacks(cbs: readonly Callback[]): Map<string, Callback> {
+/** The callbacks that have a state, by its name; a second of a name is called "Name 2". */
+function nameCallbacks(
+  cbs: readonly Callback[],
+  nameOf = (cb: Callback) => cb.stateName,
+): Map<string, Callback> {
   const named = new Map<string, Callback>();
   for (const cb of cbs) {
     if (!cb.state && !cb.stateTensors) continue;
-    const { name } = cb.constructor;
+    const name = nameOf(cb);
     let unused = name;
     for (let n = 2; named.has(unused); n++) unused = `${name} ${n}`;
     named.set(unused, cb);
@@ -156,8 +159,13 @@ interface Saved {
 const list = (names: Iterable<string>) => [...names].join(", ") || "none";
 
 function byName(path: string, states: Record<string, Json>, learn: Learner): Saved[] {
-  const named = nameCallbacks(learn.current.cbs), saved = Object.keys(states);
-  if (saved.length !== named.size || !saved.every((name) => named.has(name))) {
+  const { cbs } = learn.current, saved = Object.keys(states);
+  const fits = (named: Map<string, Callback>) =>
+    saved.length === named.size && saved.every((name) => named.has(name));
+  let named = nameCallbacks(cbs);
+  const byClass = nameCallbacks(cbs, (cb) => cb.constructor.name); // in files of before
+  if (!fits(named) && fits(byClass)) named = byClass;
+  if (!fits(named)) {
     throw new Error(
       `${path} keeps the states of other callbacks than this fit has: ${list(saved)} there, ` +
         `${list(named.keys())} here`,

@@ -114,6 +114,11 @@ export class EMACB extends Callback {
     for (const [p, average] of this.#average) [p.dataId, average.dataId] = [average.dataId, p.dataId];
   }
 
+  /** With the decay: an average goes on with its own. */
+  override get stateName(): string {
+    return `EMACB(${this.decay})`;
+  }
+
   /** How often the average has moved. */
   override state(): Json {
     return this.#moves;

@@ -224,6 +224,9 @@ export function loaderOf(
   async function* batches(skip = 0): AsyncGenerator<Batch> {
     let i = 0;
     for await (const batch of pass()) if (i++ >= skip) yield batch;
+    if (i < skip) {
+      throw new Error(`loaderOf: the stream ends after ${i} batches; the fit goes on after ${skip}`);
+    }
   }
   return { batches, length, size };
 }

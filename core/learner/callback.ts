@@ -85,6 +85,10 @@ export abstract class Callback {
   /** At the end of the fit in any case; every callback's runs, even where another's throws. */
   cleanupFit?(learn: Learner): Done;
 
+  /** The name of its state in a checkpoint, with options that a resumed fit must share; default its class's. */
+  get stateName(): string {
+    return this.constructor.name;
+  }
   /** What a checkpoint must keep for this callback to go on as if never stopped. */
   state?(learn: Learner): Json | Promise<Json>;
   /** Goes on from what {@link state} gave; called in the `beforeEpoch` of the pass that is resumed. */

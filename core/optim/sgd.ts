@@ -27,12 +27,8 @@ export class SGD extends Optimizer {
     super(params, { lr, momentum, weightDecay });
   }
 
-  /**
-   * Moves each parameter that has a gradient.
-   * @throws Error if one has another shape than its parameter; nothing is moved then.
-   */
+  /** Moves each parameter that has a gradient. */
   override step(): void {
-    this.requireGradients();
     this.steps++;
     for (const { params, lr, momentum = 0, weightDecay = 0 } of this.paramGroups) {
       for (const p of params) {

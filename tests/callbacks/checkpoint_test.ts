@@ -14,6 +14,7 @@ import {
   EMACB,
   type Learner,
   Linear,
+  loaderOf,
   Mean,
   MomentumLearner,
   OneCycleLR,
@@ -208,7 +209,8 @@ Deno.test("callbacks in another order resume; others and another optimiser are r
   await assertRejects(
     () => more.learn.fit(3),
     Error,
-    "EMACB, RecorderCB, MetricsCB, BatchSchedCB there, EMACB, BatchSchedCB, MetricsCB, RecorderCB, AccumulateGradCB here",
+    "EMACB(0.9), RecorderCB, MetricsCB, BatchSchedCB there, " +
+      "EMACB(0.9), BatchSchedCB, MetricsCB, RecorderCB, AccumulateGradCB(2) here",
   );
   const sgd = await make(new CheckpointCB({ path, resume: true }));
   sgd.learn.optFunc = (params, lr) => new SGD(params, { lr });
@@ -262,3 +264,29 @@ for (const [epoch, iter, train] of [[0, 1, true], [0, 1, false]] as const) {
     await Deno.remove(path);
   });
 }
+
+Deno.test("two averages keep their own states in any order, and another decay is refused with both", async () => {
+  const path = await Deno.makeTempFile();
+  const run = async (decays: number[], resume: boolean) => {
+    const cbs = decays.map((decay) => new EMACB(decay));
+    const learn = new TrainLearner(new Linear(3, 1), await points(), {
+      cbs: [new DeviceCB(), ...cbs, new CheckpointCB({ path, resume })],
+    });
+    await learn.fit(1);
+    return await Promise.all(cbs.map((cb) => numbers(cb.stateTensors()["average.0"])));
+  };
+  const averages = await run([0, 0.5], false);
+  assertEquals(await run([0.5, 0], true), averages.toReversed());
+  await assertRejects(
+    () => run([0, 0.7], true),
+    Error,
+    "EMACB(0), EMACB(0.5) there, EMACB(0), EMACB(0.7) here",
+  );
+  await Deno.remove(path);
+});
+
+Deno.test("a stream that ends before the batch to resume at is an error", async () => {
+  const pass = () =>
+    loaderOf(() => [[tf.ones([1, 3]), tf.ones([1, 1])]]).batches(2)[Symbol.asyncIterator]().next();
+  await assertRejects(pass, Error, "the stream ends after 1 batches; the fit goes on after 2");
+});
