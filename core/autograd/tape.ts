@@ -107,8 +107,16 @@ export class Parameter extends tf.Variable {
     this.grad = null;
   }
 
-  /** Replaces the gradient; the old one is freed, the new one kept. */
+  /**
+   * Replaces the gradient; the old one is freed, the new one kept.
+   * @throws Error for another shape than the parameter's.
+   */
   setGrad(grad: Tensor): void {
+    if (!tf.util.arraysEqual(grad.shape, this.shape)) {
+      throw new Error(
+        `Parameter.setGrad: the gradient has shape [${grad.shape}], the parameter [${this.shape}]`,
+      );
+    }
     const kept = tf.keep(grad);
     if (this.grad !== grad) this.grad?.dispose();
     this.grad = kept;

@@ -1,10 +1,10 @@
 /** Operations as functions: what layers call, and what a model may call by itself. Images are NHWC. */
 import "../autograd/gradients.ts";
 import { constant } from "../device/constants.ts";
-import { requireShape } from "../ops/check.ts";
+import { requireIndices, requireShape } from "../ops/check.ts";
 import * as ops from "../ops/mod.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
-import { tf } from "../tf.ts";
+import { hostValues, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 
 export { requireGroups } from "../ops/mod.ts";
@@ -239,10 +239,20 @@ export function mseLoss(input: Tensor, target: Tensor): Tensor {
  * Mean negative log-likelihood of whole-number labels.
  * @param logits [N,classes]
  * @param labels [N], whole numbers in [0, classes)
- * @throws Error for other shapes; RangeError for a label outside of the classes, on WebGPU where the labels were made on
- *   the host.
+ * @throws Error for other shapes; RangeError for a label that is no whole number or outside of the classes, on WebGPU
+ *   where the labels were made on the host.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  const whole = labels.dtype === "int32" ? labels : tf.cast(labels, "int32");
-  return ops.run(ops.CrossEntropy, { logits, labels: whole }, {}).loss;
+  if (labels.dtype === "int32") return ops.run(ops.CrossEntropy, { logits, labels }, {}).loss;
+  const fraction = hostValues(labels)?.find((label) => !Number.isInteger(label));
+  if (fraction !== undefined) {
+    throw new RangeError(`crossEntropy: labels are whole numbers, not ${fraction}`);
+  }
+  requireIndices("crossEntropy", "labels", labels, logits.shape.at(-1)!);
+  const whole = tf.cast(labels, "int32");
+  const { loss } = ops.run(ops.CrossEntropy, { logits, labels: whole }, {});
+  if (hostValues(labels)) return loss;
+  // A GPU has the labels: the loss is NaN where one is no whole number.
+  const wrong = tf.any(tf.notEqual(tf.cast(labels, "float32"), tf.cast(whole, "float32")));
+  return tf.add(loss, tf.where(wrong, tf.scalar(NaN), tf.scalar(0)));
 }

@@ -13,8 +13,14 @@ function fans(shape: number[]): { fanIn: number; fanOut: number } {
   throw new Error(`A weight has 2 or 4 axes, not shape [${shape}]`);
 }
 
+/** @throws RangeError unless an option is a finite number. */
+function requireNumber(what: string, value: number): void {
+  if (!Number.isFinite(value)) throw new RangeError(`init.${what} is a finite number, not ${value}`);
+}
+
 /** All one value. */
 export function constant(shape: number[], value: number): Tensor {
+  requireNumber("constant: value", value);
   return tf.fill(shape, value);
 }
 
@@ -24,6 +30,7 @@ export function uniform(
   bound: number,
   generator: Generator = defaultGenerator,
 ): Tensor {
+  requireNumber("uniform: bound", bound);
   return tf.tidy(() => tf.mul(tf.sub(generator.uniform(shape), 0.5), 2 * bound));
 }
 
@@ -33,6 +40,7 @@ export function normal(
   std: number,
   generator: Generator = defaultGenerator,
 ): Tensor {
+  requireNumber("normal: std", std);
   return tf.tidy(() => tf.mul(generator.normal(shape), std));
 }
 
@@ -42,6 +50,9 @@ export function torchDefault(
   fanIn: number,
   generator: Generator = defaultGenerator,
 ): Tensor {
+  if (!(fanIn >= 1 && Number.isFinite(fanIn))) {
+    throw new RangeError(`init.torchDefault: fanIn is a number of at least 1, not ${fanIn}`);
+  }
   return uniform(shape, 1 / Math.sqrt(fanIn), generator);
 }
 
@@ -51,6 +62,7 @@ export function kaimingNormal(
   a = 0,
   generator: Generator = defaultGenerator,
 ): Tensor {
+  requireNumber("kaimingNormal: a", a);
   return normal(shape, Math.sqrt(2 / ((1 + a * a) * fans(shape).fanIn)), generator);
 }
 
@@ -60,6 +72,7 @@ export function kaimingUniform(
   a = 0,
   generator: Generator = defaultGenerator,
 ): Tensor {
+  requireNumber("kaimingUniform: a", a);
   return uniform(shape, Math.sqrt(6 / ((1 + a * a) * fans(shape).fanIn)), generator);
 }
 
@@ -72,6 +85,7 @@ export function orthogonal(
   gain = 1,
   generator: Generator = defaultGenerator,
 ): Tensor {
+  requireNumber("orthogonal: gain", gain);
   const outs = shape.length === 4 ? shape[3] : shape[0];
   const rest = shape.reduce((a, b) => a * b, 1) / outs;
   const tall = Math.max(outs, rest), wide = Math.min(outs, rest);

@@ -52,6 +52,12 @@ export function withMode<T>(model: Module, training: boolean, body: () => T): T 
   }
 }
 
+/** Whether modules are looked for in a value. */
+function isCollection(x: unknown): x is object {
+  if (typeof x !== "object" || x === null) return false;
+  return Array.isArray(x) || x instanceof Map || Object.getPrototypeOf(x) === Object.prototype;
+}
+
 /** Called after a module's forward; a tensor that it returns takes the output's place. */
 // deno-lint-ignore no-explicit-any
 export type ForwardHook = (module: Module, inputs: any[], output: any) => any;
@@ -68,8 +74,8 @@ export interface LoadReport {
 export type StateDict = Record<string, Tensor>;
 
 /**
- * A part of a model: parameters, buffers and modules are found on its own properties (and in arrays, nested or not),
- * and named by the path to them, as in PyTorch; one that is found twice counts once, under its first name. Subclasses write `forward`; callers use `call`.
+ * A part of a model: parameters, buffers and modules are found on its own properties (and in arrays, plain
+ * objects and maps, nested or not), and named by the path to them, as in PyTorch; one that is found twice counts once, under its first name. Subclasses write `forward`; callers use `call`.
  *
  * @example
  * ```ts
@@ -195,7 +201,9 @@ export abstract class Module<In extends any[] = any[], Out = any> {
     }
     if (problems.length) throw new Error(`The state dict does not fit. ${problems.join("; ")}`);
     for (const [name, p] of this.namedParameters()) if (name in state) p.assign(copyOf(state[name]));
-    for (const [name, b] of this.namedBuffers()) if (name in state) b.value = copyOf(state[name]);
+    for (const [name, b] of this.namedBuffers()) {
+      if (name in state && state[name] !== b.value) b.value = copyOf(state[name]);
+    }
     return { missing, unexpected };
   }
 
@@ -217,9 +225,13 @@ export abstract class Module<In extends any[] = any[], Out = any> {
 
   #members<T>(is: (x: unknown) => boolean): [string, T][] {
     const found: [string, T][] = [];
+    const seen = new Set<unknown>();
     const look = (path: string, value: unknown) => {
       if (is(value)) found.push([path, value as T]);
-      else if (Array.isArray(value)) value.forEach((v, i) => look(`${path}.${i}`, v));
+      if (!isCollection(value) || seen.has(value)) return;
+      seen.add(value);
+      const entries = value instanceof Map ? value : Object.entries(value);
+      for (const [key, v] of entries) look(`${path}.${key}`, v);
     };
     for (const [key, value] of Object.entries(this)) look(key, value);
     return found;

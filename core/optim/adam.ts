@@ -12,7 +12,7 @@ export interface AdamOptions {
   lr?: number;
   /** Decay rates of the two moments, each in [0, 1); default [0.9, 0.999]. */
   betas?: [number, number];
-  /** Added to the denominator, at least 0; default 1e-8. */
+  /** Added to the denominator, above 0; default 1e-8. */
   eps?: number;
   /** At least 0: L2 penalty in Adam (default 0), decoupled decay in AdamW (default 0.01). */
   weightDecay?: number;
@@ -38,8 +38,12 @@ export class Adam extends Optimizer {
     super(params, { lr, betas, eps, weightDecay });
   }
 
-  /** Moves each parameter that has a gradient. */
+  /**
+   * Moves each parameter that has a gradient.
+   * @throws Error if one has another shape than its parameter; nothing is moved then.
+   */
   override step(): void {
+    this.requireGradients();
     this.steps++;
     const entries = this.paramGroups.flatMap(({ params, lr, betas, eps, weightDecay = 0 }) => {
       const [beta1, beta2] = betas!;

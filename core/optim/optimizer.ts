@@ -35,9 +35,12 @@ export type OptFunc = (params: Parameter[], lr: number) => Optimizer;
 
 /** @throws RangeError unless a group's options give a step. */
 function requireRanges({ lr, momentum, betas, eps, weightDecay }: ParamGroup): void {
-  for (const [name, value] of Object.entries({ "a learning rate": lr, momentum, eps, weightDecay })) {
+  for (const [name, value] of Object.entries({ "a learning rate": lr, momentum, weightDecay })) {
     if (value === undefined || (value >= 0 && Number.isFinite(value))) continue;
     throw new RangeError(`${name[0].toUpperCase()}${name.slice(1)} is at least 0, not ${value}`);
+  }
+  if (eps !== undefined && !(Math.fround(eps) > 0 && Number.isFinite(eps))) {
+    throw new RangeError(`Eps is a number above 0, not ${eps}: a gradient of 0 would be divided by 0`);
   }
   if (betas && !(betas.length === 2 && betas.every((beta) => beta >= 0 && beta < 1))) {
     throw new RangeError(`Each of Adam's two betas lies in [0, 1), not ${betas}`);
@@ -147,6 +150,16 @@ export abstract class Optimizer {
     const slots = this.slots();
     all.forEach((p, i) => {
       if (Object.keys(by[i]).length || slots.has(p)) this.restore(p, by[i]);
+    });
+  }
+
+  /** @throws Error, before any parameter is moved, if a gradient has another shape than its parameter. */
+  protected requireGradients(): void {
+    this.#all().forEach(({ grad, shape }, i) => {
+      if (!grad || String(grad.shape) === String(shape)) return;
+      throw new Error(
+        `${this.constructor.name}: the gradient of parameter ${i} has shape [${grad.shape}], the parameter [${shape}]`,
+      );
     });
   }
 

@@ -27,8 +27,12 @@ export class SGD extends Optimizer {
     super(params, { lr, momentum, weightDecay });
   }
 
-  /** Moves each parameter that has a gradient. */
+  /**
+   * Moves each parameter that has a gradient.
+   * @throws Error if one has another shape than its parameter; nothing is moved then.
+   */
   override step(): void {
+    this.requireGradients();
     this.steps++;
     for (const { params, lr, momentum = 0, weightDecay = 0 } of this.paramGroups) {
       for (const p of params) {

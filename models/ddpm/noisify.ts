@@ -41,11 +41,18 @@ function makeTables(ᾱ: ArrayLike<number>, timesteps: Int32Array | undefined): 
   return tensors.map((x) => tf.keep(x));
 }
 
+/** @throws RangeError unless each is a share. */
+function requireShares(ᾱ: ArrayLike<number>): void {
+  const wrong = Array.from(ᾱ).find((share) => !(share >= 0 && share <= 1));
+  if (wrong !== undefined) throw new RangeError(`noisify: each ᾱ lies in [0, 1], not ${wrong}`);
+}
+
 /** The tables of a schedule with these numbers: those of a few schedules used last are kept. */
 function tablesOf(ᾱ: ArrayLike<number>, timesteps: Int32Array | undefined): Tensor[] {
   const backend = tf.getBackend();
   const same = (k: Tables) => k.backend === backend && equal(k.ᾱ, ᾱ) && equal(k.timesteps, timesteps);
   const place = kept.findIndex(same);
+  if (place < 0) requireShares(ᾱ);
   const tables = place >= 0 ? kept.splice(place, 1)[0] : {
     backend,
     ᾱ: Float64Array.from(ᾱ),

@@ -72,7 +72,7 @@ export function ddpmStep({ x, t, schedule: { β, α, ᾱ, σ }, predict, noise, 
  * or sampled beside this.
  * An image depends on the generator's seed and on its index alone, not on how many are drawn.
  * @param size [N,H,W,C]
- * @throws RangeError if `xT`, the model's output or what a step gives has another shape. Error if kept images are not finite.
+ * @throws RangeError if the size has no images, or `xT`, the model's output or what a step gives has another shape. Error if kept images are not finite.
  * @returns the kept images on the host, in the order they were made; the last one is x₀
  *
  * @example
@@ -98,6 +98,9 @@ export async function sample(
   options: SampleOptions,
 ): Promise<HostArray[]> {
   const { schedule, step = ddpmStep, generator = defaultGenerator, xT, keep = () => true } = options;
+  if (size.length !== 4 || !size.every((n) => Number.isInteger(n) && n >= 1)) {
+    throw new RangeError(`sample: size is [N,H,W,C], each a whole number of at least 1, not [${size}]`);
+  }
   // A stream for each draw, in which an image's noise has its place: the others do not change it.
   const draw = () => generator.fork().normal(size);
   const { noise = draw, clip: [low, high] = [-1, 1], onStep } = options;

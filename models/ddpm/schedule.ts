@@ -53,6 +53,7 @@ function fromBetas(β: Float64Array, timesteps: Int32Array, variance: Variance):
   const α = β.map((b) => 1 - b);
   let product = 1;
   const ᾱ = α.map((a) => product = Math.max(LEAST_ALPHABAR, product * a));
+  if (!(ᾱ[0] < 1)) throw new RangeError(`β of the first step, ${β[0]}, is too small: 1 − β is 1 in float64`);
   const σ = β.map((b, t) => {
     const ᾱ_prev = t > 0 ? ᾱ[t - 1] : 1;
     return Math.sqrt(variance === "fixed_large" ? b : b * (1 - ᾱ_prev) / (1 - ᾱ[t]));

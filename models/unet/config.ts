@@ -107,12 +107,11 @@ function requireValues(config: UNet2DConfig): void {
   for (const field of ["in_channels", "out_channels", "layers_per_block", "norm_num_groups"] as const) {
     requireField(field, config[field], isCount(config[field]), "a positive whole number");
   }
-  const { sample_size, attention_head_dim, freq_shift, norm_eps } = config;
+  const { sample_size, attention_head_dim, norm_eps } = config;
   const square = sample_size === null || [sample_size].flat().every(isCount);
   requireField("sample_size", sample_size, square, "null, or one or two positive whole numbers");
   const head = attention_head_dim === null || isCount(attention_head_dim);
   requireField("attention_head_dim", attention_head_dim, head, "null or a positive whole number");
-  requireField("freq_shift", freq_shift, Number.isFinite(freq_shift), "a number");
   requireField("norm_eps", norm_eps, norm_eps >= 0 && Number.isFinite(norm_eps), "a number of at least 0");
   const scale = config.mid_block_scale_factor;
   requireField("mid_block_scale_factor", scale, scale > 0 && Number.isFinite(scale), "a number above 0");
@@ -127,7 +126,8 @@ function requireValues(config: UNet2DConfig): void {
 }
 
 /** @throws Error for lists that make no network. */
-function requireLevels({ down_block_types, up_block_types, block_out_channels }: UNet2DConfig): void {
+function requireLevels(config: UNet2DConfig): void {
+  const { down_block_types, up_block_types, block_out_channels, freq_shift } = config;
   const levels = block_out_channels.length;
   if (down_block_types.length !== levels || up_block_types.length !== levels || levels === 0) {
     throw new Error(
@@ -137,6 +137,9 @@ function requireLevels({ down_block_types, up_block_types, block_out_channels }:
   }
   const counts = block_out_channels.every(isCount);
   requireField("block_out_channels", block_out_channels, counts, "positive whole numbers");
+  const frequencies = Math.floor(block_out_channels[0] / 2);
+  const shifts = freq_shift >= 0 && freq_shift < frequencies;
+  requireField("freq_shift", freq_shift, shifts, `at least 0 and below the ${frequencies} frequencies`);
   const down: DownBlockType[] = ["DownBlock2D", "AttnDownBlock2D"],
     up: UpBlockType[] = ["UpBlock2D", "AttnUpBlock2D"];
   for (const type of down_block_types) {

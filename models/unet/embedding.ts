@@ -25,7 +25,8 @@ function withoutTurns(angles: Tensor): Tensor {
  * @param t timesteps [N]
  * @param dim numbers for each; the last one of an odd `dim` is 0
  * @returns [N,dim]
- * @throws RangeError unless dim is a whole number with more frequencies (half of it) than freqShift.
+ * @throws RangeError unless dim is a whole number with more frequencies (half of it) than freqShift, which is at least 0,
+ *   maxPeriod is over 0, and t has one axis.
  */
 export function timestepEmbedding(
   t: Tensor,
@@ -33,10 +34,19 @@ export function timestepEmbedding(
   { flipSinToCos = false, freqShift = 1, maxPeriod = 10000 }: TimestepEmbeddingOptions = {},
 ): Tensor {
   const half = Math.floor(dim / 2);
+  if (!(freqShift >= 0)) {
+    throw new RangeError(`timestepEmbedding: freqShift is at least 0, not ${freqShift}`);
+  }
   if (!Number.isInteger(dim) || !(half > freqShift)) {
     throw new RangeError(
       `timestepEmbedding: half of dim must be more than freqShift ${freqShift}, not ${dim} / 2`,
     );
+  }
+  if (!(maxPeriod > 0 && Number.isFinite(maxPeriod))) {
+    throw new RangeError(`timestepEmbedding: maxPeriod is a number above 0, not ${maxPeriod}`);
+  }
+  if (t.shape.length !== 1) {
+    throw new RangeError(`timestepEmbedding: t is [N], not of shape [${t.shape}]`);
   }
   const frequencies = constant(`frequencies ${half} ${freqShift} ${maxPeriod}`, () => {
     const powers = Array.from({ length: half }, (_, i) => -Math.log(maxPeriod) * i / (half - freqShift));

@@ -19,3 +19,15 @@ Deno.test("whole numbers and truth values are numbers where that is meant, and r
   const q = tf.ones([1, 2, 4]);
   assertThrows(() => F.attention(q, q, tf.cast(q, "bool"), 2), TypeError, "Attention: v is of bool");
 });
+
+Deno.test("labels that are no whole numbers, or outside of the classes, are refused by value", async () => {
+  const logits = tf.tensor2d([[1, 2, 3]]);
+  for (const label of [0.5, NaN, Infinity]) {
+    assertThrows(() => F.crossEntropy(logits, tf.tensor1d([label])), RangeError, `not ${label}`);
+  }
+  assertThrows(() => F.crossEntropy(logits, tf.tensor1d([1e10])), RangeError, "not 10000000000 at place 0");
+  assertEquals(
+    await numbers(F.crossEntropy(logits, tf.tensor1d([2]))),
+    await numbers(F.crossEntropy(logits, tf.tensor1d([2], "int32"))),
+  );
+});

@@ -1,5 +1,5 @@
 /** Initial numbers of weights. */
-import { assert } from "@std/assert";
+import { assert, assertThrows } from "@std/assert";
 import { Conv2d, Generator, init, type Tensor, tf } from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
 
@@ -22,4 +22,24 @@ Deno.test("initialisers: bounds, spread, orthogonality", async () => {
   }
   const filter = tf.reshape(init.orthogonal([3, 3, 8, 8], 2, g()), [72, 8]);
   await assertClose(tf.matMul(filter, filter, true), tf.mul(tf.eye(8), 4), 1e-5);
+});
+
+Deno.test("numbers that give no weights are refused by name", () => {
+  for (const wrong of [NaN, Infinity]) {
+    for (
+      const name of [
+        "constant",
+        "uniform",
+        "normal",
+        "kaimingNormal",
+        "kaimingUniform",
+        "orthogonal",
+      ] as const
+    ) {
+      assertThrows(() => init[name]([2, 2], wrong), RangeError, `not ${wrong}`);
+    }
+  }
+  for (const fanIn of [0, -1, NaN]) {
+    assertThrows(() => init.torchDefault([2], fanIn), RangeError, `not ${fanIn}`);
+  }
 });

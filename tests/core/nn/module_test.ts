@@ -95,3 +95,24 @@ Deno.test("modules in nested arrays are found; a shared one is counted, hooked a
   model.apply((m) => visited.push(m));
   assertEquals([visited.length, new Set(visited).size, visited.at(-1)], [4, 4, model]);
 });
+
+Deno.test("a model's own state loads into it, any number of times", () => {
+  const model = new Pair(), state = model.stateDict();
+  for (let i = 0; i < 3; i++) assertEquals(model.loadStateDict(state), { missing: [], unexpected: [] });
+  assertEquals(model.norm.running_mean.value.isDisposed, false);
+});
+
+Deno.test("modules are found in plain objects and maps, by their keys", () => {
+  class Parts extends Module<[Tensor], Tensor> {
+    heads = { first: new Linear(2, 2, { bias: false }), more: [new Linear(2, 2, { bias: false })] };
+    table = new Map([["a", new Linear(2, 2, { bias: false })]]);
+    loop: Record<string, unknown> = {};
+    override forward(x: Tensor): Tensor {
+      return this.heads.first.call(x);
+    }
+  }
+  const parts = new Parts();
+  parts.loop.self = parts.loop;
+  const names = ["heads.first.weight", "heads.more.0.weight", "table.a.weight"];
+  assertEquals(Object.keys(parts.stateDict()), names);
+});

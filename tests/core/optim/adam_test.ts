@@ -48,7 +48,9 @@ Deno.test("Adam: settings that give no step are named, and one left undefined ha
   const p = start();
   refused(() => new Adam([p], { betas: [1, 0.999] }), "lies in [0, 1), not 1,0.999");
   refused(() => new Adam([p], { betas: [0.9, -0.1] }), "lies in [0, 1)");
-  refused(() => new Adam([p], { eps: -1 }), "Eps is at least 0, not -1");
+  refused(() => new Adam([p], { eps: -1 }), "Eps is a number above 0, not -1");
+  refused(() => new Adam([p], { eps: 0 }), "Eps is a number above 0, not 0");
+  refused(() => new Adam([p], { eps: 1e-50 }), "Eps is a number above 0, not 1e-50");
   refused(() => new AdamW([p], { weightDecay: NaN }), "WeightDecay is at least 0, not NaN");
   assertThrows(() => new Adam([start()], { lr: -1 }), RangeError, "not -1");
   const unset = { weightDecay: undefined, betas: undefined, eps: undefined, lr: undefined };

@@ -56,3 +56,16 @@ Deno.test("loading a state replaces all of the own; one of other parameters is r
     assertEquals(opt.state().steps, [3]);
   }
 });
+
+Deno.test("a gradient of another shape is refused with both shapes, and nothing is moved", async () => {
+  const makes = [(p: Parameter[]) => new Adam(p), (p: Parameter[]) => new SGD(p, { lr: 1, momentum: 0.9 })];
+  for (const make of makes) {
+    const a = new Parameter(tf.zeros([2, 3])), b = new Parameter(tf.zeros([2, 3]));
+    const opt = make([a, b]);
+    a.setGrad(tf.ones([2, 3]));
+    b.grad = tf.ones([3]);
+    assertThrows(() => opt.step(), Error, "the gradient of parameter 1 has shape [3], the parameter [2,3]");
+    assertEquals([await numbers(a), opt.state().steps], [[0, 0, 0, 0, 0, 0], [0, 0]]);
+    assertThrows(() => b.setGrad(tf.ones([1])), Error, "has shape [1], the parameter [2,3]");
+  }
+});

@@ -74,3 +74,9 @@ Deno.test("schedules leave a few tables on the device; a changed ᾱ is seen", a
   ᾱ[1] = 0.25;
   await assertClose([await signal()], [0.5], 1e-6);
 });
+
+Deno.test("ᾱ outside [0, 1] is refused", () => {
+  for (const wrong of [-0.1, 1.1, NaN]) {
+    assertThrows(() => noisify(tf.zeros([1, 2, 2, 1]), [0.5, wrong]), RangeError, `not ${wrong}`);
+  }
+});

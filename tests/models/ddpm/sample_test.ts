@@ -241,3 +241,14 @@ Deno.test("a start or a model's output of another shape, and images that are not
   }
   assertEquals(tf.memory().numTensors, before);
 });
+
+Deno.test("a size without images is refused", async () => {
+  const schedule = linearSchedule({ nSteps: 1 });
+  for (const n of [0, -1, 1.5]) {
+    await assertRejects(
+      () => sample(new Dropout(0), [n, 4, 4, 1], { schedule }),
+      RangeError,
+      `not [${n},4,4,1]`,
+    );
+  }
+});

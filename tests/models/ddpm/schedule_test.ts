@@ -71,3 +71,14 @@ Deno.test("every number of every schedule is finite, ᾱ that underflows include
     }
   }
 });
+
+Deno.test("β that leaves ᾱ at 1 is refused", () => {
+  for (const variance of ["fixed_large", "fixed_small"] as Variance[]) {
+    assertThrows(
+      () => linearSchedule({ betaMin: 1e-17, betaMax: 1e-16, variance }),
+      RangeError,
+      "1e-17, is too small",
+    );
+    assert(linearSchedule({ betaMin: 1e-15, betaMax: 1e-15, variance }).σ.every(Number.isFinite));
+  }
+});

@@ -82,3 +82,9 @@ Deno.test("sizes that do not go together are named", () => {
   const none = { block_out_channels: [], down_block_types: [], up_block_types: [] };
   assertThrows(() => make(none), Error, "at least 1");
 });
+
+Deno.test("freq_shift is at least 0 and below the number of frequencies", () => {
+  for (const freq_shift of [-1, NaN, 1e6]) {
+    assertThrows(() => make({ freq_shift }), Error, "freq_shift must be");
+  }
+});

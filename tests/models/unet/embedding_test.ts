@@ -73,3 +73,14 @@ Deno.test("timestepEmbedding refuses sizes without frequencies: their exponent h
   assertThrows(() => timestepEmbedding(t, 7.5), RangeError, "not 7.5 / 2");
   assertEquals(timestepEmbedding(t, 2, { freqShift: 0 }).shape, [1, 2]);
 });
+
+Deno.test("options and timesteps that give no angles are refused", () => {
+  const t = tf.tensor1d([1]);
+  for (const maxPeriod of [0, -1, NaN, Infinity]) {
+    assertThrows(() => timestepEmbedding(t, 8, { maxPeriod }), RangeError, `not ${maxPeriod}`);
+  }
+  for (const freqShift of [-1, NaN, -Infinity]) {
+    assertThrows(() => timestepEmbedding(t, 8, { freqShift }), RangeError, `not ${freqShift}`);
+  }
+  assertThrows(() => timestepEmbedding(tf.zeros([2, 2]), 8), RangeError, "t is [N], not of shape [2,2]");
+});
