@@ -25,7 +25,7 @@ export interface CheckpointOptions {
 /**
  * Saves everything a fit needs to go on — model, optimiser, gradients between batches, random generators, place in the data, and what other
  * callbacks ask to keep — and goes on from it, so that a stopped and resumed run gives the same numbers as an unbroken
- * one. Callbacks' states are kept by class; a fit that resumes has callbacks of the same classes.
+ * one. Callbacks' states are kept by `stateName`; a fit that resumes has callbacks of the same names.
  *
  * @example
  * ```ts

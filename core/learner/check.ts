@@ -1,7 +1,7 @@
 /** What is wrong with a fit before it begins. */
 import { requireWhole } from "../ops/check.ts";
 import type { Callback, LearnerPhase } from "./callback.ts";
-import { type FitOptions, Learner } from "./learner.ts";
+import type { FitOptions, Learner } from "./learner.ts";
 
 const PHASES = ["predict", "getLoss", "backward", "step", "zeroGrad"] as const;
 
@@ -22,9 +22,15 @@ export function checkOptions(nEpochs: number, { train = true, valid = true }: Fi
 
 /**
  * Looks at the callbacks of a fit that is about to begin.
+ * @param plain the prototype of {@link Learner}, whose phases are callbacks' work
  * @throws Error for a callback whose phase would never be called, and where a phase that is needed is done by none, or twice.
  */
-export function checkCallbacks(learn: Learner, cbs: readonly Callback[], train: boolean): void {
+export function checkCallbacks(
+  learn: Learner,
+  cbs: readonly Callback[],
+  train: boolean,
+  plain: Learner,
+): void {
   const left = new Set(learn.callbackPhases), name = learn.constructor.name;
   for (const cb of cbs) {
     const phases = PHASES.filter((phase) => has(cb, phase) && !left.has(phase));
@@ -46,7 +52,7 @@ export function checkCallbacks(learn: Learner, cbs: readonly Callback[], train: 
     );
   }
   const idle = (train ? PHASES : ["predict"] as const)
-    .filter((phase) => left.has(phase) && learn[phase] === Learner.prototype[phase])
+    .filter((phase) => left.has(phase) && learn[phase] === plain[phase])
     .filter((phase) => !cbs.some((cb) => has(cb, phase)));
   if (idle.length) {
     throw new Error(

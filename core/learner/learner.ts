@@ -341,7 +341,7 @@ export class Learner<M extends Module = Module> {
     }
     const taking = this.cbs.filter((cb) => !trial || cb.inTrials(options.train ?? true)).concat(cbs);
     const sorted = Array.from(new Set(taking)).sort((a, b) => a.order - b.order);
-    if (runModel) checkCallbacks(this, sorted, train);
+    if (runModel) checkCallbacks(this, sorted, train, Learner.prototype);
     const own = train && this.optFunc ? this.optFunc(model.parameters(), lr) : null;
     if (!trial) {
       before.freeKept();

@@ -1,0 +1,16 @@
+/** Where the draws of a fit stand. */
+import { assertEquals } from "@std/assert";
+import { defaultGenerator, Dropout, Generator, Linear, Sequential, TrainLearner } from "../../mod.ts";
+import { generatorsOf, noteDraws } from "../../callbacks/draws.ts";
+import { sums } from "./lines.ts";
+
+Deno.test("noteDraws puts the shared generator and a module's own back", async () => {
+  const own = new Generator(3), model = new Sequential(new Linear(3, 1), new Dropout(0.5, own));
+  assertEquals([...generatorsOf(model)], [defaultGenerator, own]);
+  const putBack = noteDraws(new TrainLearner(model, await sums())),
+    before = [own.state, defaultGenerator.state];
+  own.uniformArray(4);
+  defaultGenerator.uniformArray(4);
+  putBack();
+  assertEquals([own.state, defaultGenerator.state], before);
+});
