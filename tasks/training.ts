@@ -37,7 +37,7 @@ export function withTrainingOptions(command: Command, presets: string[]): Comman
     .option("--batch <n>", "batch size", whole(1, 65_536))
     .option("--epochs <n>", "epochs", whole(1, 100_000))
     .option("--lr <x>", "peak of the one-cycle learning rate", number(0, 100))
-    .option("--eps <x>", "Adam's epsilon", number(0, 1))
+    .option("--eps <x>", "Adam's epsilon, over 0", number(1e-38, 1))
     .option("--mixed-precision", "multiply in f16 where the device can, and scale the loss")
     .option("--seed <n>", "fixes every random number", whole(0, MAX_SEED))
     .option("--checkpoint-every <n>", "training batches between checkpoints", whole(1, MAX_ITEMS), 200);
