@@ -153,7 +153,10 @@ export abstract class Optimizer {
     });
   }
 
-  /** @throws Error, before any parameter is moved, if a gradient has another shape than its parameter. */
+  /**
+   * Looks at the gradients before any parameter is moved.
+   * @throws Error if one has another shape than its parameter.
+   */
   protected requireGradients(): void {
     this.#all().forEach(({ grad, shape }, i) => {
       if (!grad || String(grad.shape) === String(shape)) return;

@@ -282,8 +282,8 @@ Deno.test("the gradients of a batch that was cancelled do not enter the next", a
     model.weight.assign(tf.tensor2d([[1, 2]]));
     model.bias!.assign(tf.tensor1d([0]));
     class Cancel extends Callback {
-      override afterBackward(learn: Learner) {
-        if (learn.iter === 1) seen.push(Array.from(model.weight.grad!.dataSync()));
+      override async afterBackward(learn: Learner) {
+        if (learn.iter === 1) seen.push(Array.from(await model.weight.grad!.data()));
         if (event === "afterBackward" && learn.iter === 0) throw new CancelBatchException();
       }
       override afterStep(learn: Learner) {
