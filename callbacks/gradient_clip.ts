@@ -1,5 +1,5 @@
 /** GradientClipCB. */
-import { Callback, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { Callback, constant, type Learner, type Tensor, tf } from "../core/mod.ts";
 import { ORDER } from "./order.ts";
 
 /** The largest norm that comes from squares as they are: above, their sum leaves the range of float32. */
@@ -10,9 +10,10 @@ const SCALE = 2 ** 64;
 /** √Σg² over all gradients; finite for every norm that float32 can hold. Nothing is read from the device. */
 function normOf(grads: Tensor[]): Tensor {
   const root = (xs: Tensor[]) => tf.sqrt(tf.addN(xs.map((x) => tf.sum(tf.square(x)))));
+  const largest = constant("GradientClipCB", () => tf.scalar(LARGEST_PLAIN)); // so that no step uploads it
   return tf.tidy(() => {
     const plain = root(grads), scaled = root(grads.map((g) => tf.div(g, SCALE)));
-    return tf.where(tf.lessEqual(plain, LARGEST_PLAIN), plain, tf.mul(scaled, SCALE));
+    return tf.where(tf.lessEqual(plain, largest), plain, tf.mul(scaled, SCALE));
   });
 }
 
