@@ -254,5 +254,8 @@ export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
   if (hostValues(labels)) return loss;
   // A GPU has the labels: the loss is NaN where one is no whole number.
   const wrong = tf.any(tf.notEqual(tf.cast(labels, "float32"), tf.cast(whole, "float32")));
-  return tf.add(loss, tf.where(wrong, tf.scalar(NaN), tf.scalar(0)));
+  return tf.add(
+    loss,
+    tf.where(wrong, constant("NaN", () => tf.scalar(NaN)), constant("zero", () => tf.scalar(0))),
+  );
 }
