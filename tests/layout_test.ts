@@ -15,6 +15,7 @@ const ARROWS: Record<string, string[]> = {
   "models/resnet": ["core", "datasets", "callbacks"],
   "models/unet": ["core", "datasets", "callbacks"],
   "models/ddpm": ["core", "datasets", "callbacks", "models/unet", "models/resnet"],
+  "models/diffusion": ["core", "datasets", "callbacks", "models/unet", "models/resnet", "models/ddpm"],
 };
 
 /** Where kernels are, and what there is no op or kernel, but used by them. */
