@@ -6,15 +6,15 @@ import { assertClose, numbers, random } from "../../support.ts";
 const { denoiser } = diffusion;
 
 /** A network that is a formula, with dropout that evaluation mode turns off. */
-class Formula extends Module<unknown[], Tensor | { sample: Tensor }> {
+class Formula extends Module<[Tensor, Tensor | number, Tensor?], Tensor | { sample: Tensor }> {
   drop = new Dropout(0.5);
   modes: boolean[] = [];
   constructor(readonly f: (x: Tensor, t: Tensor | number, classes?: Tensor) => Tensor, readonly bare = true) {
     super();
   }
-  override forward(...[x, t, classes]: unknown[]): Tensor | { sample: Tensor } {
+  override forward(x: Tensor, t: Tensor | number, classes?: Tensor): Tensor | { sample: Tensor } {
     this.modes.push(this.drop.training);
-    const y = this.drop.call(this.f(x as Tensor, t as Tensor | number, classes as Tensor));
+    const y = this.drop.call(this.f(x, t, classes));
     return this.bare ? y : { sample: y };
   }
 }
