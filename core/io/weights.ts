@@ -22,10 +22,10 @@ const UNUSED = /(^|\.)num_batches_tracked$/;
 
 /** Arrays by the names that a model has; what no model has is left out. */
 function withOurNames(arrays: Record<string, HostArray>, own: StateDict): Record<string, HostArray> {
-  const named: Record<string, HostArray> = {};
+  const named: Record<string, HostArray> = Object.create(null);
   for (const [name, array] of Object.entries(arrays)) {
     const ours = NEWER_NAMES.reduce((text, [newer, older]) => text.replace(newer, older), name);
-    if (name in own || !UNUSED.test(name)) named[ours in own ? ours : name] = array;
+    if (Object.hasOwn(own, name) || !UNUSED.test(name)) named[Object.hasOwn(own, ours) ? ours : name] = array;
   }
   return named;
 }

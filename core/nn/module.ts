@@ -190,19 +190,21 @@ export abstract class Module<In extends any[] = any[], Out = any> {
    */
   loadStateDict(state: StateDict, strict = true): LoadReport {
     const own = this.stateDict();
-    const missing = Object.keys(own).filter((name) => !(name in state));
-    const unexpected = Object.keys(state).filter((name) => !(name in own));
+    const missing = Object.keys(own).filter((name) => !Object.hasOwn(state, name));
+    const unexpected = Object.keys(state).filter((name) => !Object.hasOwn(own, name));
     const problems = Object.keys(own).filter((name) =>
-      name in state && !tf.util.arraysEqual(own[name].shape, state[name].shape)
+      Object.hasOwn(state, name) && !tf.util.arraysEqual(own[name].shape, state[name].shape)
     ).map((name) => `${name} has shape [${state[name].shape}], the model wants [${own[name].shape}]`);
     if (strict) {
       if (missing.length) problems.push(`missing: ${missing.join(", ")}`);
       if (unexpected.length) problems.push(`not in the model: ${unexpected.join(", ")}`);
     }
     if (problems.length) throw new Error(`The state dict does not fit. ${problems.join("; ")}`);
-    for (const [name, p] of this.namedParameters()) if (name in state) p.assign(copyOf(state[name]));
+    for (const [name, p] of this.namedParameters()) {
+      if (Object.hasOwn(state, name)) p.assign(copyOf(state[name]));
+    }
     for (const [name, b] of this.namedBuffers()) {
-      if (name in state && state[name] !== b.value) b.value = copyOf(state[name]);
+      if (Object.hasOwn(state, name) && state[name] !== b.value) b.value = copyOf(state[name]);
     }
     return { missing, unexpected };
   }

@@ -23,6 +23,7 @@ Deno.test("weights: PyTorch's layout in the file, ours in the model, and a misfi
   await saveWeights(a, `${dir}/a.safetensors`, { made: "here" });
   const { tensors, metadata } = decodeSafetensors(await Deno.readFile(`${dir}/a.safetensors`));
   assertEquals([tensors["0.weight"].shape, tensors["1.weight"].shape, metadata], [[3, 2, 3, 3], [5, 4], {
+    format: "pt",
     made: "here",
   }]);
   const ours = await numbers((a.layers[0] as Conv2d).weight);
@@ -65,6 +66,15 @@ Deno.test("loadWeights names the path of a file that is missing, broken or of an
     await assertRejects(load, Error, `Could not load ${path}: Not a valid safetensors file: 0 bytes`);
     await saveWeights(new Linear(3, 3), path);
     await assertRejects(load, Error, `Could not load ${path}: The state dict does not fit`);
+    // Names that every object of JavaScript answers to are no names of the model's.
+    for (const name of ["toString", "__proto__"]) {
+      const tensors = {
+        ...await toTorch(model.stateDict()),
+        [name]: new HostArray(new Float32Array(1), [1]),
+      };
+      await Deno.writeFile(path, encodeSafetensors(tensors));
+      await assertRejects(load, Error, `not in the model: ${name}`);
+    }
   } finally {
     await Deno.remove(path);
   }
