@@ -7,6 +7,7 @@ import {
   type Json,
   type Learner,
   perFit,
+  sweepTemporaryFiles,
   tf,
 } from "../core/mod.ts";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint_file.ts";
@@ -98,7 +99,9 @@ export class CheckpointCB extends Callback {
   override async beforeFit(learn: Learner): Promise<void> {
     this.stopped = false;
     this.#running = this.#fit(learn);
-    if (!this.#resume || !learn.current.train) return;
+    if (!learn.current.train) return;
+    await sweepTemporaryFiles(this.options.path);
+    if (!this.#resume) return;
     await this.#load(learn);
     this.#resume = false;
   }

@@ -1,5 +1,5 @@
 /** Fashion-MNIST (Xiao et al. 2017): 28×28 grey images of ten kinds of clothes, 60,000 to train on, 10,000 to test. */
-import { ArrayDataset, HostArray, writeFile } from "../core/mod.ts";
+import { ArrayDataset, HostArray, sweepTemporaryFiles, writeFile } from "../core/mod.ts";
 import { cacheDirectory, download, findFile, isGranted } from "./files.ts";
 import { readIdx } from "./idx.ts";
 
@@ -100,6 +100,7 @@ async function downloadInto(dir: string): Promise<void> {
     fetched.push([name, await download(`http://${HOST}/${name}.gz`, hash)]);
   }
   await Deno.mkdir(dir, { recursive: true });
+  await sweepTemporaryFiles(`${dir}/`);
   for (const [name, bytes] of fetched) await writeFile(`${dir}/${name}.gz`, bytes);
 }
 

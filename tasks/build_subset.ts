@@ -1,4 +1,5 @@
 /** Makes the embedded subset of Fashion-MNIST from the full data: `deno task build:subset`. */
+import { writeFile } from "../core/mod.ts";
 import { fashionMnist, Generator, type HostArray } from "../mod.ts";
 
 const OUT = new URL("../datasets/fashion_mnist_subset.gen.ts", import.meta.url);
@@ -41,8 +42,8 @@ for (const [name, { arrays }, per] of [["train", train, 500], ["test", test, 100
   );
 }
 const entries = Object.entries(files).map(([k, v]) => `  ${k}: "${v}",\n`).join("");
-await Deno.writeTextFile(
-  OUT,
+await writeFile(
+  OUT.pathname,
   `// Built by \`deno task build:subset\`. Do not edit.
 // deno-fmt-ignore-file
 /** A stratified subset of Fashion-MNIST (MIT licence, Zalando SE) as gzipped IDX files, base64. */

@@ -1,5 +1,6 @@
 /** Builds the kernel module from AssemblyScript and embeds it: `deno task build:wasm`; `--check` only compares. */
 import asc from "npm:assemblyscript@0.28.20/asc";
+import { writeFile } from "../core/mod.ts";
 
 const ROOT = new URL("../core/device/wasm/", import.meta.url);
 const OUT = new URL("kernels.gen.ts", ROOT);
@@ -61,6 +62,6 @@ if (Deno.args.includes("--check")) {
   }
   console.log("The embedded kernels match their source.");
 } else {
-  await Deno.writeTextFile(OUT, text);
+  await writeFile(OUT.pathname, text);
   console.log(`kernels.gen.ts: ${relaxed.length} bytes relaxed, ${simd.length} bytes plain SIMD`);
 }

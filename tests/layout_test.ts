@@ -234,6 +234,13 @@ rule("nothing waits for a GPU: tensors are read by await, or where their numbers
   return modules.filter((path, i) => path !== "core/tf.ts" && /\.(dataSync|arraySync)\(/.test(sources[i]));
 });
 
+rule("files are written whole or not at all: by writeFile", async () => {
+  const sources = await Promise.all(modules.map(read));
+  return modules.filter((path, i) =>
+    path !== "core/io/files.ts" && /Deno\.(writeFile|writeTextFile|create|copyFile)/.test(sources[i])
+  );
+});
+
 rule("every callback is in docs/callbacks.md", async () => {
   const docs = await read("docs/callbacks.md");
   const callbacks = Object.entries(denoise).filter(([, value]) =>
