@@ -68,6 +68,7 @@ export {
   type Conv2dOptions,
   Dropout,
   Dropout2d,
+  Embedding,
   Flatten,
   type ForwardHook,
   GELU,
@@ -240,6 +241,8 @@ export {
 /** Diffusion past the lesson: schedules, samplers, guidance; its reference is `deno doc models/diffusion/mod.ts`. */
 export * as diffusion from "./models/diffusion/mod.ts";
 export {
+  type ClassEmbedType,
+  type ClassLabels,
   timestepEmbedding,
   type TimestepEmbeddingOptions,
   UNET2D_DEFAULTS,

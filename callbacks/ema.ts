@@ -1,4 +1,4 @@
-/** EMACB. */
+/** Averages of the parameters: AverageCB and EMACB. */
 import {
   Callback,
   copyOf,
@@ -14,42 +14,13 @@ import {
 import { ORDER } from "./order.ts";
 
 /**
- * Keeps an exponential moving average of the parameters and evaluates with it (Polyak averaging; Ho et al. 2020 use
- * decay 0.9999). It moves once a step of the optimiser, by min(decay, (1 + n) / (10 + n)) at the nth from 0, so that it
- * soon leaves the first weights. Training goes on with the parameters themselves; {@link EMACB.apply} puts the average
- * into the model. A fit of another model begins another average.
- *
- * @example
- * ```ts
- * import { assert } from "@std/assert";
- * import {
- *   ArrayDataset,
- *   DataLoaders,
- *   DeviceCB,
- *   EMACB,
- *   HostArray,
- *   Linear,
- *   TrainLearner,
- *   useDevice,
- * } from "../mod.ts";
- * await useDevice("wasm", { log: null });
- * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
- * const dls = DataLoaders.from(line, line, { batchSize: 2 });
- * const model = new Linear(1, 1), ema = new EMACB(0.9);
- * await new TrainLearner(model, dls, { cbs: [new DeviceCB(), ema] }).fit(5);
- * const [last] = await model.weight.data();
- * ema.apply(); // to save or to use the average
- * assert((await model.weight.data())[0] !== last);
- * ema.restore();
- * assert((await model.weight.data())[0] === last);
- * ema.dispose();
- * ```
+ * Keeps an average of the parameters and evaluates with it. It moves once a step of the optimiser; subclasses say by how
+ * much. Training goes on with the parameters themselves; {@link AverageCB.apply} puts the average into the model. A fit
+ * of another model begins another average. Of several averages the one added first is evaluated with.
  */
-export class EMACB extends Callback {
+export abstract class AverageCB extends Callback {
   /** See {@link ORDER}. */
   override order: number = ORDER.emaCB;
-  /** Share of the average that stays at each step. */
-  readonly decay: number;
   /** The model whose average this is. */
   #model: Module | null = null;
   readonly #average = new Map<Parameter, Tensor>();
@@ -58,15 +29,18 @@ export class EMACB extends Callback {
   /** How often the average has moved. */
   #moves = 0;
 
-  /**
-   * Begins an average with the first fit that trains.
-   * @param decay share of the average that stays at each step.
-   * @throws RangeError outside [0, 1).
-   */
-  constructor(decay = 0.999) {
-    super();
-    if (!(decay >= 0 && decay < 1)) throw new RangeError(`An average's decay lies in [0, 1), not ${decay}`);
-    this.decay = decay;
+  /** Share of the average that stays at the nth move, from 0; below 1. */
+  protected abstract decayAt(n: number): number;
+
+  /** How often the average has moved; settable, to go on with an average from elsewhere. */
+  get moves(): number {
+    return this.#moves;
+  }
+  set moves(moves: number) {
+    if (!Number.isInteger(moves) || moves < 0) {
+      throw new RangeError(`${this.stateName}: moves is a whole number of at least 0, not ${moves}`);
+    }
+    this.#moves = moves;
   }
 
   /** Begins the average where there is none, moves it after each step, and lends it to predictions of evaluation. */
@@ -91,7 +65,7 @@ export class EMACB extends Callback {
   }
 
   #move(): void {
-    const n = this.#moves++, decay = Math.min(this.decay, (1 + n) / (10 + n));
+    const decay = this.decayAt(this.#moves++);
     for (const [p, average] of this.#average) {
       const next = noGrad(() => tf.tidy(() => tf.add(tf.mul(average, decay), tf.mul(p, 1 - decay))));
       this.#average.set(p, tf.keep(next));
@@ -112,11 +86,6 @@ export class EMACB extends Callback {
   /** Exchanges what parameters and average hold; nothing is copied. */
   #exchange(): void {
     for (const [p, average] of this.#average) [p.dataId, average.dataId] = [average.dataId, p.dataId];
-  }
-
-  /** With the decay: an average goes on with its own. */
-  override get stateName(): string {
-    return `EMACB(${this.decay})`;
   }
 
   /** How often the average has moved. */
@@ -144,7 +113,7 @@ export class EMACB extends Callback {
     [...this.#average].forEach(([p, average], i) => {
       const saved = tensors[`average.${i}`];
       if (!saved || !tf.util.arraysEqual(saved.shape, p.shape)) {
-        throw new Error("EMACB: the checkpoint holds no average of this model");
+        throw new Error(`${this.stateName}: the checkpoint holds no average of this model`);
       }
       average.dispose();
       this.#average.set(p, tf.keep(copyOf(saved)));
@@ -176,6 +145,64 @@ export class EMACB extends Callback {
     free(this.#own);
     this.#model = null;
     this.#moves = 0;
+  }
+}
+
+/**
+ * Keeps an exponential moving average of the parameters and evaluates with it (Polyak averaging; Ho et al. 2020 use
+ * decay 0.9999). It moves once a step of the optimiser, by min(decay, (1 + n) / (10 + n)) at the nth from 0, so that it
+ * soon leaves the first weights. Training goes on with the parameters themselves; {@link AverageCB.apply} puts the average
+ * into the model. A fit of another model begins another average.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import {
+ *   ArrayDataset,
+ *   DataLoaders,
+ *   DeviceCB,
+ *   EMACB,
+ *   HostArray,
+ *   Linear,
+ *   TrainLearner,
+ *   useDevice,
+ * } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = new HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), line = new ArrayDataset(x, x);
+ * const dls = DataLoaders.from(line, line, { batchSize: 2 });
+ * const model = new Linear(1, 1), ema = new EMACB(0.9);
+ * await new TrainLearner(model, dls, { cbs: [new DeviceCB(), ema] }).fit(5);
+ * const [last] = await model.weight.data();
+ * ema.apply(); // to save or to use the average
+ * assert((await model.weight.data())[0] !== last);
+ * ema.restore();
+ * assert((await model.weight.data())[0] === last);
+ * ema.dispose();
+ * ```
+ */
+export class EMACB extends AverageCB {
+  /** Share of the average that stays at each step. */
+  readonly decay: number;
+
+  /**
+   * Begins an average with the first fit that trains.
+   * @param decay share of the average that stays at each step.
+   * @throws RangeError outside [0, 1).
+   */
+  constructor(decay = 0.999) {
+    super();
+    if (!(decay >= 0 && decay < 1)) throw new RangeError(`An average's decay lies in [0, 1), not ${decay}`);
+    this.decay = decay;
+  }
+
+  /** Less at first, so that the average soon leaves the first weights. */
+  protected override decayAt(n: number): number {
+    return Math.min(this.decay, (1 + n) / (10 + n));
+  }
+
+  /** With the decay: an average goes on with its own. */
+  override get stateName(): string {
+    return `EMACB(${this.decay})`;
   }
 }
 

@@ -29,6 +29,7 @@ export {
   type Conv2dOptions,
   Dropout,
   Dropout2d,
+  Embedding,
   F,
   Flatten,
   type ForwardHook,

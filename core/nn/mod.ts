@@ -23,6 +23,7 @@ export {
   SiLU,
   Upsample,
 } from "./layers.ts";
+export { Embedding } from "./embedding.ts";
 export { initWeights, lsuvInit, type LsuvOptions } from "./init_model.ts";
 /** Initial numbers of weights. */
 export * as init from "./init.ts";

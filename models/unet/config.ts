@@ -4,6 +4,8 @@
 export type DownBlockType = "DownBlock2D" | "AttnDownBlock2D";
 /** A block on the way up: residual blocks, with or without attention. */
 export type UpBlockType = "UpBlock2D" | "AttnUpBlock2D";
+/** How classes are told beside the timestep where it is no table: embedded as a timestep is, or as they are given. */
+export type ClassEmbedType = "timestep" | "identity";
 
 /** The fields of Diffusers' `config.json`. */
 export interface UNet2DConfig {
@@ -41,6 +43,13 @@ export interface UNet2DConfig {
   norm_eps: number;
   /** Whether the middle has attention; default true. */
   add_attention: boolean;
+  /**
+   * How the network is told the class: `"timestep"`, a number embedded as the timestep is; `"identity"`, an embedding
+   * that comes with the call; null, by the table of `num_class_embeds` if there is one. Default null.
+   */
+  class_embed_type: ClassEmbedType | null;
+  /** Rows of the table of class embeddings, one for each class that the network is told; null for none. Default null. */
+  num_class_embeds: number | null;
 }
 
 /** Diffusers' defaults. */
@@ -62,6 +71,8 @@ export const UNET2D_DEFAULTS: Readonly<UNet2DConfig> = {
   norm_num_groups: 32,
   norm_eps: 1e-5,
   add_attention: true,
+  class_embed_type: null,
+  num_class_embeds: null,
 };
 
 /** Fields of other networks of Diffusers, with the only values that change nothing here. */
@@ -74,8 +85,6 @@ const UNSUPPORTED: Readonly<Record<string, unknown>> = {
   dropout: 0,
   attn_norm_num_groups: null,
   resnet_time_scale_shift: "default",
-  class_embed_type: null,
-  num_class_embeds: null,
 };
 /** Fields that say nothing about a network with sinusoidal embeddings. */
 const WITHOUT_EFFECT = ["num_train_timesteps"];
@@ -123,6 +132,15 @@ function requireValues(config: UNet2DConfig): void {
   requireField("act_fn", config.act_fn, config.act_fn === "silu", '"silu", all that is supported');
   const time = config.time_embedding_type;
   requireField("time_embedding_type", time, time === "positional", '"positional", all that is supported');
+  const type = config.class_embed_type, types: unknown[] = [null, "timestep", "identity"];
+  requireField("class_embed_type", type, types.includes(type), 'null, "timestep" or "identity"');
+  const classes = config.num_class_embeds;
+  requireField(
+    "num_class_embeds",
+    classes,
+    classes === null || (isCount(classes) && type === null),
+    type === null ? "null or a positive whole number" : `null where class_embed_type is "${type}"`,
+  );
 }
 
 /** @throws Error for lists that make no network. */

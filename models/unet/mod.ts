@@ -15,6 +15,13 @@ export {
   type UpBlockOptions,
   Upsample2D,
 } from "./blocks.ts";
-export { type DownBlockType, UNET2D_DEFAULTS, type UNet2DConfig, type UpBlockType } from "./config.ts";
+export {
+  type ClassEmbedType,
+  type DownBlockType,
+  UNET2D_DEFAULTS,
+  type UNet2DConfig,
+  type UpBlockType,
+} from "./config.ts";
 export { TimestepEmbedding, timestepEmbedding, type TimestepEmbeddingOptions } from "./embedding.ts";
-export { UNet2D, UNet2DModel } from "./unet.ts";
+export { fromPatches, PatchUNet, type PatchUNetConfig, toPatches } from "./patch_unet.ts";
+export { type ClassLabels, UNet2D, UNet2DModel } from "./unet.ts";

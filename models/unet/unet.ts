@@ -1,16 +1,20 @@
 /** UNet2DModel. */
-import { Conv2d, F, GroupNorm, Module, type Tensor, tf } from "../../core/mod.ts";
+import { Conv2d, Embedding, F, GroupNorm, Module, type Tensor, tf } from "../../core/mod.ts";
 import { DownBlock, UNetMidBlock2D, UpBlock } from "./blocks.ts";
 import { completeConfig, type UNet2DConfig } from "./config.ts";
 import { TimestepEmbedding, timestepEmbedding } from "./embedding.ts";
 
-/** A timestep for each of n images: of one for all, or of n. */
-function stepsOf(t: Tensor | number, n: number): Tensor {
-  if (typeof t === "number") return tf.fill([n], t);
-  if (t.size === 1) return tf.tile(tf.reshape(t, [1]), [n]);
-  if (t.shape.length === 1 && t.size === n) return t;
-  throw new Error(`UNet2DModel: t has the shape [${t.shape}]; ${n} images take one timestep, or [${n}]`);
+/** A number for each of n images: of one for all, or of n. */
+function perImage(name: "t" | "classes", x: Tensor | number, n: number): Tensor {
+  if (typeof x === "number") return tf.fill([n], x);
+  if (x.size === 1) return tf.tile(tf.reshape(x, [1]), [n]);
+  if (x.shape.length === 1 && x.size === n) return x;
+  const one = name === "t" ? "one timestep" : "one class";
+  throw new Error(`UNet2DModel: ${name} has the shape [${x.shape}]; ${n} images take ${one}, or [${n}]`);
 }
+
+/** Classes of images: one for all, a class for each [N], or with `class_embed_type: "identity"` embeddings [N,E]. */
+export type ClassLabels = Tensor | number;
 
 /**
  * The network behind {@link UNet2DModel}, without a forward of its own: subclasses decide how inputs come and outputs go.
@@ -21,6 +25,8 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
   conv_in: Conv2d;
   /** What the blocks are told of the timestep. */
   time_embedding: TimestepEmbedding;
+  /** What the blocks are told of the class: a table, or what embeds a number; null where that is nothing. */
+  class_embedding: Embedding | TimestepEmbedding | null;
   /** The way down, the largest images first. */
   down_blocks: DownBlock[];
   /** The smallest images. */
@@ -49,6 +55,11 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
     };
     this.conv_in = new Conv2d(c.in_channels, channels[0], 3, { padding: 1 });
     this.time_embedding = new TimestepEmbedding(channels[0], shared.tembChannels);
+    this.class_embedding = c.num_class_embeds !== null
+      ? new Embedding(c.num_class_embeds, shared.tembChannels)
+      : c.class_embed_type === "timestep"
+      ? new TimestepEmbedding(channels[0], shared.tembChannels)
+      : null;
     this.down_blocks = channels.map((outChannels, i) =>
       new DownBlock({
         ...shared,
@@ -87,14 +98,49 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
     return this.#config;
   }
 
+  /** What the network is told of numbers [N], before its layers. */
+  #sinusoids(numbers: Tensor): Tensor {
+    const c = this.#config;
+    return timestepEmbedding(numbers, c.block_out_channels[0], {
+      flipSinToCos: c.flip_sin_to_cos,
+      freqShift: c.freq_shift,
+    });
+  }
+
+  /** What the blocks are told of the images' classes; nothing where the network knows of none. */
+  #embedClasses(classes: ClassLabels | undefined, n: number): Tensor | undefined {
+    const { class_embed_type, num_class_embeds, block_out_channels } = this.#config;
+    if (class_embed_type === null && num_class_embeds === null) {
+      if (classes === undefined) return undefined;
+      throw new Error(
+        "UNet2DModel: classes are given to a network without num_class_embeds or class_embed_type",
+      );
+    }
+    if (classes === undefined) {
+      throw new Error("UNet2DModel: a network with num_class_embeds or class_embed_type takes classes");
+    }
+    if (class_embed_type === "identity") {
+      const shape = [n, 4 * block_out_channels[0]];
+      if (typeof classes !== "number" && String(classes.shape) === String(shape)) return classes;
+      const given = typeof classes === "number" ? classes : `[${classes.shape}]`;
+      throw new Error(`UNet2DModel: with class_embed_type "identity" classes are [${shape}], not ${given}`);
+    }
+    const each = perImage("classes", classes, n);
+    return this.class_embedding instanceof Embedding
+      ? this.class_embedding.call(each)
+      : this.class_embedding!.call(this.#sinusoids(each));
+  }
+
   /**
    * The predicted noise.
    * @param x noisy images [N,H,W,in_channels]
    * @param t timesteps [N], or one for all
+   * @param classes of the images, where the config has `num_class_embeds` or `class_embed_type`
    * @returns [N,H,W,out_channels]
-   * @throws Error if x is of other channels, the downsamplers do not divide it, or there are not as many timesteps.
+   * @throws Error if x is of other channels, the downsamplers do not divide it, there are not as many timesteps or
+   *   classes, or classes where there should be none or the other way round.
    */
-  protected predict(x: Tensor, t: Tensor | number): Tensor {
+  protected predict(x: Tensor, t: Tensor | number, classes?: ClassLabels): Tensor {
     const c = this.#config;
     if (x.shape.length !== 4 || x.shape[3] !== c.in_channels) {
       throw new Error(`UNet2DModel takes images [N,H,W,${c.in_channels}], not [${x.shape}]`);
@@ -105,11 +151,10 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
         `An image of ${h}×${w} does not halve ${Math.log2(factor)} times: pad it to a multiple of ${factor}`,
       );
     }
-    const embedded = timestepEmbedding(stepsOf(t, n), c.block_out_channels[0], {
-      flipSinToCos: c.flip_sin_to_cos,
-      freqShift: c.freq_shift,
-    });
-    const temb = F.silu(this.time_embedding.call(embedded)); // every block begins with this SiLU
+    let told = this.time_embedding.call(this.#sinusoids(perImage("t", t, n)));
+    const ofClasses = this.#embedClasses(classes, n);
+    if (ofClasses) told = tf.add(told, ofClasses);
+    const temb = F.silu(told); // every block begins with this SiLU
 
     let y = this.conv_in.call(x);
     const skips = [y];
@@ -144,14 +189,15 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
  * assert(sample.shape.join() === "2,32,32,1");
  * ```
  */
-export class UNet2DModel extends UNet2D<[Tensor, Tensor | number], { sample: Tensor }> {
+export class UNet2DModel extends UNet2D<[Tensor, Tensor | number, ClassLabels?], { sample: Tensor }> {
   /**
    * The predicted noise.
    * @param x noisy images [N,H,W,in_channels]
    * @param t timesteps [N], or one for all
+   * @param classes of the images, where the config has `num_class_embeds` or `class_embed_type`; Diffusers' `class_labels`
    * @returns [N,H,W,out_channels] as `sample`
    */
-  override forward(x: Tensor, t: Tensor | number): { sample: Tensor } {
-    return { sample: this.predict(x, t) };
+  override forward(x: Tensor, t: Tensor | number, classes?: ClassLabels): { sample: Tensor } {
+    return { sample: this.predict(x, t, classes) };
   }
 }
