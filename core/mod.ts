@@ -60,6 +60,8 @@ export {
   Adam,
   type AdamOptions,
   AdamW,
+  InverseSqrtLR,
+  type InverseSqrtOptions,
   OneCycleLR,
   type OneCycleOptions,
   type OptFunc,

@@ -8,6 +8,14 @@ export {
   ofClasses,
 } from "./denoiser.ts";
 export {
+  type ClassOptions,
+  dropClasses,
+  EDMCB,
+  type EDMOptions,
+  type LogNormalOptions,
+  logNormalSigmas,
+} from "./edm.ts";
+export {
   flowOfSample,
   type Mix,
   mix,
