@@ -251,6 +251,8 @@ export * as diffusion from "./models/diffusion/mod.ts";
 export {
   type ClassEmbedType,
   type ClassLabels,
+  PatchUNet,
+  type PatchUNetConfig,
   timestepEmbedding,
   type TimestepEmbeddingOptions,
   UNET2D_DEFAULTS,

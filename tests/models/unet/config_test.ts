@@ -47,8 +47,8 @@ for (
     dropout: 0.1,
     attn_norm_num_groups: 8,
     resnet_time_scale_shift: "scale_shift",
-    class_embed_type: "timestep",
-    num_class_embeds: 10,
+    class_embed_type: "projection",
+    num_class_embeds: 0,
     norm_group: 4,
     toString: 1,
     in_channels: 0,
@@ -87,4 +87,14 @@ Deno.test("freq_shift is at least 0 and below the number of frequencies", () => 
   for (const freq_shift of [-1, NaN, 1e6]) {
     assertThrows(() => make({ freq_shift }), Error, "freq_shift must be");
   }
+});
+
+Deno.test("classes come by a table or by an embedding, not both", () => {
+  assertEquals(make({ num_class_embeds: 10 }).config.num_class_embeds, 10);
+  assertEquals(make({ class_embed_type: "identity" }).config.class_embed_type, "identity");
+  assertThrows(
+    () => make({ num_class_embeds: 10, class_embed_type: "timestep" }),
+    Error,
+    'num_class_embeds must be null where class_embed_type is "timestep", not 10',
+  );
 });
