@@ -244,6 +244,7 @@ export {
   type Schedule,
   type StepInputs,
   UNet,
+  type UNetInput,
   type Variance,
 } from "./models/ddpm/mod.ts";
 /** Diffusion past the lesson: schedules, samplers, guidance; its reference is `deno doc models/diffusion/mod.ts`. */
@@ -253,6 +254,7 @@ export {
   type ClassLabels,
   PatchUNet,
   type PatchUNetConfig,
+  type PatchUNetInput,
   timestepEmbedding,
   type TimestepEmbeddingOptions,
   UNET2D_DEFAULTS,

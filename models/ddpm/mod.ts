@@ -8,7 +8,7 @@ export {
   type Variance,
 } from "./schedule.ts";
 export { type Noised, type NoiseDraw, noisify } from "./noisify.ts";
-export { initDdpm, UNet } from "./model.ts";
+export { initDdpm, UNet, type UNetInput } from "./model.ts";
 export { DDPMCB, type DDPMOptions, DDPMTrainCB } from "./callbacks.ts";
 export {
   ddpmStep,

@@ -3,7 +3,7 @@ import { init, type Parameter, type Tensor } from "../../core/mod.ts";
 import { type ClassLabels, UNet2D } from "../unet/mod.ts";
 
 /** What {@link UNet} takes as one argument: xₜ alone, or with its t, or with t and classes. */
-type Input = Tensor | [xt: Tensor, t: Tensor | number, classes?: ClassLabels];
+export type UNetInput = Tensor | [xt: Tensor, t: Tensor | number, classes?: ClassLabels];
 
 /**
  * A UNet2DModel whose forward spreads the pair (xₜ, t) and gives the bare noise, with the same parameter names.
@@ -24,7 +24,7 @@ type Input = Tensor | [xt: Tensor, t: Tensor | number, classes?: ClassLabels];
  * assert(ε.shape.join() === "1,32,32,1");
  * ```
  */
-export class UNet extends UNet2D<[Input, (Tensor | number)?, ClassLabels?], Tensor> {
+export class UNet extends UNet2D<[UNetInput, (Tensor | number)?, ClassLabels?], Tensor> {
   /**
    * The noise in images.
    * @param input xₜ [N,H,W,C], or the pair of it and t, or the three of it, t and classes
@@ -32,7 +32,7 @@ export class UNet extends UNet2D<[Input, (Tensor | number)?, ClassLabels?], Tens
    * @param classes of the images, where the input is xₜ alone and the config has `num_class_embeds`
    * @throws Error if there is no t.
    */
-  override forward(input: Input, t?: Tensor | number, classes?: ClassLabels): Tensor {
+  override forward(input: UNetInput, t?: Tensor | number, classes?: ClassLabels): Tensor {
     if (Array.isArray(input)) return this.predict(...input);
     if (t === undefined) throw new Error("UNet takes the pair (x, t), or both: there is no t");
     return this.predict(input, t, classes);

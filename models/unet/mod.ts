@@ -23,5 +23,11 @@ export {
   type UpBlockType,
 } from "./config.ts";
 export { TimestepEmbedding, timestepEmbedding, type TimestepEmbeddingOptions } from "./embedding.ts";
-export { fromPatches, PatchUNet, type PatchUNetConfig, toPatches } from "./patch_unet.ts";
+export {
+  fromPatches,
+  PatchUNet,
+  type PatchUNetConfig,
+  type PatchUNetInput,
+  toPatches,
+} from "./patch_unet.ts";
 export { type ClassLabels, UNet2D, UNet2DModel } from "./unet.ts";

@@ -35,7 +35,7 @@ export function fromPatches(x: Tensor, p: number): Tensor {
 }
 
 /** What {@link PatchUNet} takes as one argument: x alone, or with its t, or with t and classes. */
-type Input = Tensor | [x: Tensor, t: Tensor | number, classes?: ClassLabels];
+export type PatchUNetInput = Tensor | [x: Tensor, t: Tensor | number, classes?: ClassLabels];
 
 /**
  * A UNet2DModel over patches of pixels in place of pixels (Shi et al. 2016, the pixel shuffle; Dosovitskiy et al. 2021):
@@ -61,7 +61,7 @@ type Input = Tensor | [x: Tensor, t: Tensor | number, classes?: ClassLabels];
  * assert(y.shape.join() === "2,28,28,1");
  * ```
  */
-export class PatchUNet extends UNet2D<[Input, (Tensor | number)?, ClassLabels?], Tensor> {
+export class PatchUNet extends UNet2D<[PatchUNetInput, (Tensor | number)?, ClassLabels?], Tensor> {
   /** Height and width of a patch. */
   readonly patchSize: number;
 
@@ -99,7 +99,7 @@ export class PatchUNet extends UNet2D<[Input, (Tensor | number)?, ClassLabels?],
    * @returns [N,H,W,out_channels]
    * @throws Error if there is no t; RangeError unless the patches divide the images.
    */
-  override forward(input: Input, t?: Tensor | number, classes?: ClassLabels): Tensor {
+  override forward(input: PatchUNetInput, t?: Tensor | number, classes?: ClassLabels): Tensor {
     const [x, step, labels] = Array.isArray(input) ? input : [input, t, classes];
     if (step === undefined) throw new Error("PatchUNet takes the pair (x, t), or both: there is no t");
     const y = this.predict(toPatches(x, this.patchSize), step, labels);
