@@ -252,6 +252,12 @@ export * as diffusion from "./models/diffusion/mod.ts";
 export {
   type ClassEmbedType,
   type ClassLabels,
+  type CondUNetInput,
+  CondUNetModel,
+  type CondUNetOptions,
+  type EmbUNetInput,
+  EmbUNetModel,
+  type EmbUNetOptions,
   PatchUNet,
   type PatchUNetConfig,
   type PatchUNetInput,

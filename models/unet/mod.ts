@@ -22,6 +22,24 @@ export {
   type UNet2DConfig,
   type UpBlockType,
 } from "./config.ts";
+export {
+  EmbDownBlock,
+  EmbResBlock,
+  EmbUpBlock,
+  preConv,
+  type PreConvOptions,
+  SelfAttention,
+  SelfAttention2D,
+} from "./emb_blocks.ts";
+export {
+  type CondUNetInput,
+  CondUNetModel,
+  type CondUNetOptions,
+  EmbUNet,
+  type EmbUNetInput,
+  EmbUNetModel,
+  type EmbUNetOptions,
+} from "./emb_unet.ts";
 export { TimestepEmbedding, timestepEmbedding, type TimestepEmbeddingOptions } from "./embedding.ts";
 export {
   fromPatches,
