@@ -223,6 +223,8 @@ export {
 
 // Diffusion
 export {
+  betaSchedule,
+  type BetaScheduleOptions,
   DDPMCB,
   type DDPMOptions,
   ddpmStep,

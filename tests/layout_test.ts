@@ -271,6 +271,15 @@ const TESTED_IN: Record<string, string> = {
   "core/ops/reduce": "core/ops/table_test",
   "core/tf": "device_test",
   "core/vis/progress": "callbacks/progress_test",
+  "models/diffusion/samplers/coordinates": "models/diffusion/samplers/convergence_test",
+  "models/diffusion/samplers/ddim": "models/diffusion/samplers/golden_test",
+  "models/diffusion/samplers/dpm_solver": "models/diffusion/samplers/golden_test",
+  "models/diffusion/samplers/euler": "models/diffusion/samplers/golden_test",
+  "models/diffusion/samplers/heun": "models/diffusion/samplers/golden_test",
+  "models/diffusion/samplers/lms": "models/diffusion/samplers/golden_test",
+  "models/diffusion/samplers/midpoint": "models/diffusion/samplers/convergence_test",
+  "models/diffusion/samplers/pndm": "models/diffusion/samplers/golden_test",
+  "models/diffusion/samplers/unipc": "models/diffusion/samplers/golden_test",
   "datasets/fashion_mnist_subset.gen": "datasets/fashion_mnist_test",
 };
 

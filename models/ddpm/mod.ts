@@ -1,5 +1,7 @@
 /** Denoising diffusion: schedules, noising, training callbacks, samplers. */
 export {
+  betaSchedule,
+  type BetaScheduleOptions,
   linearSchedule,
   type LinearScheduleOptions,
   respace,

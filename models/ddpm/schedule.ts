@@ -46,6 +46,30 @@ export interface RespaceOptions {
 /** ᾱ does not fall below this, so that float32 holds 1/√ᾱ. */
 const LEAST_ALPHABAR = 1e-60;
 
+/** Options of {@link betaSchedule}. */
+export interface BetaScheduleOptions {
+  /** What the model is told at each step; default the number of the step. */
+  timesteps?: Int32Array;
+  /** Default `fixed_large`. */
+  variance?: Variance;
+}
+
+/**
+ * The schedule whose variance grows by these β.
+ * @param β of each step, over 0 and at most 1; a β of 1 leaves nothing of the image, ᾱ is then 1e-60
+ * @throws RangeError for another β, none at all, or as many timesteps as there are not steps.
+ */
+export function betaSchedule(β: Float64Array, options: BetaScheduleOptions = {}): Schedule {
+  const { timesteps = Int32Array.from(β.keys()), variance = "fixed_large" } = options;
+  const wrong = β.find((b) => !(b > 0 && b <= 1));
+  if (wrong !== undefined) throw new RangeError(`betaSchedule: each β is over 0 and at most 1, not ${wrong}`);
+  if (β.length === 0) throw new RangeError("betaSchedule: a schedule has at least one step, and so one β");
+  if (timesteps.length !== β.length) {
+    throw new RangeError(`betaSchedule: ${timesteps.length} timesteps for ${β.length} steps`);
+  }
+  return fromBetas(β, timesteps, variance);
+}
+
 function fromBetas(β: Float64Array, timesteps: Int32Array, variance: Variance): Schedule {
   if (variance !== "fixed_large" && variance !== "fixed_small") {
     throw new RangeError(`A schedule's variance is fixed_large or fixed_small, not ${variance}`);

@@ -33,7 +33,7 @@ export interface DenoiserOptions {
  * x̂₀ by a network. It is called in evaluation mode and its work is not recorded; afterwards each module is in the mode
  * it was.
  * @throws RangeError for an unknown prediction; when called, if the network gives another shape than its input's (with
- *   `learnedRange`, twice the channels).
+ *   `learnedRange`, twice the channels), or at pure noise, of which ε says nothing.
  *
  * @example
  * ```ts
@@ -50,6 +50,9 @@ export function denoiser(model: DiffusionModel, options: DenoiserOptions = {}): 
   const { prediction = "epsilon", sigmaData, learnedRange = false } = options;
   const { input, toSample } = parametrisation(prediction, sigmaData);
   const run = (x: Tensor, at: NoiseLevel, classes?: Tensor): Tensor => {
+    if (at.α === 0 && (prediction === "epsilon" || prediction === "edm")) {
+      throw new RangeError(`denoiser: of pure noise (α 0) a network of ${prediction} says nothing of x₀`);
+    }
     const told = input?.(x, at) ?? [x, at.t];
     const result = model.call(...told, ...(classes ? [classes] : []));
     const output: Tensor = result.sample ?? result;

@@ -1,21 +1,5 @@
 /** Diffusion past the lesson: levels of noise, what networks say of them, samplers, and what wraps a denoiser. */
 export {
-  type ClassDenoise,
-  type Denoise,
-  denoiser,
-  type DenoiserOptions,
-  type DiffusionModel,
-  ofClasses,
-} from "./denoiser.ts";
-export {
-  type ClassOptions,
-  dropClasses,
-  EDMCB,
-  type EDMOptions,
-  type LogNormalOptions,
-  logNormalSigmas,
-} from "./edm.ts";
-export {
   flowOfSample,
   type Mix,
   mix,
@@ -33,3 +17,79 @@ export {
   SIGMA_DATA,
   vOfSample,
 } from "./parametrisation.ts";
+export {
+  type ClassDenoise,
+  type Denoise,
+  denoiser,
+  type DenoiserOptions,
+  type DiffusionModel,
+  ofClasses,
+} from "./denoiser.ts";
+export {
+  cosineSchedule,
+  type CosineScheduleOptions,
+  scaledLinearSchedule,
+  sigmoidSchedule,
+  zeroTerminalSnr,
+} from "./schedules.ts";
+export {
+  type BatchLevel,
+  cosine,
+  flow,
+  levelOf,
+  type Process,
+  rescaled,
+  type TimeOptions,
+  ve,
+  type VeOptions,
+  vp,
+} from "./process.ts";
+export { levels, type LevelsOptions, type Spacing } from "./levels.ts";
+export { plotSchedule } from "./plot.ts";
+export {
+  type LogitNormalOptions,
+  logitNormalTimes,
+  type MinSnrOptions,
+  minSnrWeights,
+  type TrainingBatch,
+  trainingBatch,
+  type TrainingBatchOptions,
+  uniformTimes,
+} from "./training.ts";
+export {
+  type ClassOptions,
+  dropClasses,
+  EDMCB,
+  type EDMOptions,
+  type LogNormalOptions,
+  logNormalSigmas,
+} from "./edm.ts";
+export {
+  type DiffusionSampleOptions,
+  sample,
+  type Sampler,
+  type StepInputs,
+  type Stepped,
+  walk,
+  type Walked,
+  type WalkOptions,
+} from "./sampling.ts";
+export { ddim, type DdimOptions } from "./samplers/ddim.ts";
+export { ddpm, type DdpmOptions } from "./samplers/ddpm.ts";
+export { dpmSolver, type DpmSolverOptions, dpmSolverSde, type Estimate } from "./samplers/dpm_solver.ts";
+export { euler, eulerAncestral, type EulerAncestralOptions } from "./samplers/euler.ts";
+export type { Along } from "./samplers/coordinates.ts";
+export { heun, type HeunOptions } from "./samplers/heun.ts";
+export { lms, type LmsOptions } from "./samplers/lms.ts";
+export { midpoint, type MidpointOptions } from "./samplers/midpoint.ts";
+export { pndm, type PndmOptions } from "./samplers/pndm.ts";
+export { uniPc, type UniPcOptions } from "./samplers/unipc.ts";
+export { type GuidanceOptions, guided } from "./guidance.ts";
+export {
+  fromImages,
+  type FromImagesOptions,
+  inpainting,
+  type InpaintingOptions,
+  slerp,
+  type Start,
+} from "./edit.ts";

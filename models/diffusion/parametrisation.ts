@@ -1,5 +1,5 @@
 /** What a network may be asked to say of xₜ = α·x₀ + σ·ε, and how x₀ follows from it. */
-import { type Tensor, tf } from "../../core/mod.ts";
+import { constant, type Tensor, tf } from "../../core/mod.ts";
 
 /** The numbers of xₜ = α·x₀ + σ·ε: one for all images, or tensors that broadcast, as [N,1,1,1]. */
 export interface Mix {
@@ -17,6 +17,11 @@ export interface NoiseLevel extends Mix {
   readonly σ: number;
   /** What the network is told; a network of `edm` is told ln(σ/α)/4 instead. */
   readonly t: number;
+}
+
+/** A number on the device, kept there so that no step of training uploads it again. */
+export function fixed(value: number): Tensor {
+  return constant(`number ${value}`, () => tf.scalar(value));
 }
 
 /** xₜ of images and noise: α·x₀ + σ·ε. */
@@ -98,12 +103,13 @@ export const SIGMA_DATA = 0.5;
  */
 export function preconditioning(σ: number | Tensor, sigmaData: number = SIGMA_DATA): Preconditioning {
   return tf.tidy(() => {
-    const σ_data = sigmaData, total = tf.add(tf.square(σ), σ_data ** 2);
+    const σ_data = fixed(sigmaData), variance = fixed(sigmaData ** 2);
+    const total = tf.add(tf.square(σ), variance);
     return {
-      skip: tf.div(σ_data ** 2, total),
+      skip: tf.div(variance, total),
       out: tf.div(tf.mul(σ, σ_data), tf.sqrt(total)),
       in: tf.rsqrt(total),
-      noise: tf.div(tf.log(σ), 4),
+      noise: tf.div(tf.log(σ), fixed(4)),
     };
   });
 }

@@ -1,6 +1,6 @@
 /** Schedules against reference numbers (tests/golden/schedules.safetensors). */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { decodeSafetensors, linearSchedule, respace, type Variance } from "../../../mod.ts";
+import { betaSchedule, decodeSafetensors, linearSchedule, respace, type Variance } from "../../../mod.ts";
 import { assertClose } from "../../support.ts";
 
 const { tensors: golden } = decodeSafetensors(
@@ -81,4 +81,16 @@ Deno.test("β that leaves ᾱ at 1 is refused", () => {
     );
     assert(linearSchedule({ betaMin: 1e-15, betaMax: 1e-15, variance }).σ.every(Number.isFinite));
   }
+});
+
+Deno.test("betaSchedule: the schedule of one's own β; others are refused", () => {
+  const { β, ᾱ } = linearSchedule({ nSteps: 20 });
+  assertEquals(betaSchedule(β), linearSchedule({ nSteps: 20 }));
+  assertEquals([...betaSchedule(β.map((b, t) => t < 19 ? b : 1)).ᾱ], [...ᾱ.subarray(0, 19), 1e-60]);
+  for (const wrong of [0, -0.1, 1.1, NaN]) {
+    assertThrows(() => betaSchedule(Float64Array.of(0.1, wrong)), RangeError, `at most 1, not ${wrong}`);
+  }
+  assertThrows(() => betaSchedule(new Float64Array()), RangeError, "at least one step");
+  const timesteps = Int32Array.of(1);
+  assertThrows(() => betaSchedule(β, { timesteps }), RangeError, "1 timesteps for 20 steps");
 });
