@@ -76,7 +76,7 @@ export {
 } from "./sampling.ts";
 export { ddim, type DdimOptions } from "./samplers/ddim.ts";
 export { ddpm, type DdpmOptions } from "./samplers/ddpm.ts";
-export { dpmSolver, type DpmSolverOptions, dpmSolverSde, type Estimate } from "./samplers/dpm_solver.ts";
+export { dpmSolver, type DpmSolverOptions, dpmSolverSde } from "./samplers/dpm_solver.ts";
 export { euler, eulerAncestral, type EulerAncestralOptions } from "./samplers/euler.ts";
 export type { Along } from "./samplers/coordinates.ts";
 export { heun, type HeunOptions } from "./samplers/heun.ts";

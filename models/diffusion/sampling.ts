@@ -48,7 +48,7 @@ export interface Stepped<Memory> {
  * remembers goes from step to step through the loop, so that one sampler serves many samplings at once.
  */
 // deno-lint-ignore no-explicit-any
-export type Sampler<Memory = any> = (inputs: StepInputs<Memory>) => Stepped<Memory>;
+export type Sampler = (inputs: StepInputs<any>) => Stepped<unknown>;
 
 /** A step that was taken. */
 export interface Walked {

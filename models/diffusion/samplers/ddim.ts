@@ -14,7 +14,7 @@ export interface DdimOptions {
  * DDIM's sampler (paper, eq. 12 with the σ of eq. 16), for any α and σ.
  * @throws RangeError unless eta lies in [0, 1].
  */
-export function ddim({ eta = 0 }: DdimOptions = {}): Sampler<undefined> {
+export function ddim({ eta = 0 }: DdimOptions = {}): Sampler {
   if (!(eta >= 0 && eta <= 1)) throw new RangeError(`ddim: eta lies in [0, 1], not ${eta}`);
   return ({ x, at, to, denoise, noise }) => {
     const x̂0 = denoise(x, at), ε = noiseOfSample(x, x̂0, at);

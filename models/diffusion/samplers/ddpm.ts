@@ -23,7 +23,7 @@ export function addedVariance(at: NoiseLevel, to: NoiseLevel): number {
  * DDPM's sampler (paper, algorithm 2 with the mean of eq. 7), for any α and σ.
  * @throws RangeError for another variance, or `learned_range` with a denoiser that gives none.
  */
-export function ddpm({ variance = "fixed_small" }: DdpmOptions = {}): Sampler<undefined> {
+export function ddpm({ variance = "fixed_small" }: DdpmOptions = {}): Sampler {
   if (!["fixed_small", "fixed_large", "learned_range"].includes(variance)) {
     throw new RangeError(`ddpm: variance is fixed_small, fixed_large or learned_range, not ${variance}`);
   }

@@ -46,9 +46,9 @@ export function requireOrder(name: string, order: number, most: number): void {
  * counts half of what it should: it converges with order 2, its error being smaller; {@link uniPc} of order 2 has order 3.
  * @throws RangeError for another order.
  */
-export function dpmSolver({ order = 2 }: DpmSolverOptions = {}): Sampler<Estimate[]> {
+export function dpmSolver({ order = 2 }: DpmSolverOptions = {}): Sampler {
   requireOrder("dpmSolver", order, 3);
-  return (inputs) => {
+  return (inputs: StepInputs<Estimate[]>) => {
     const { x, at, to, denoise, memory = [] } = inputs;
     const x̂0 = denoise(x, at), seen = remember(x̂0, at, memory, order);
     const h = λOf(to) - λOf(at), φ1 = Math.expm1(-h);
@@ -84,8 +84,8 @@ function differences(seen: Estimate[], h: number, order: number): { D1?: Tensor;
  * SDE-DPM-Solver++(2M) (paper, appendix; Diffusers' `sde-dpmsolver++`): as {@link dpmSolver} of order 2, for the equation
  * that renews the noise.
  */
-export function dpmSolverSde(): Sampler<Estimate[]> {
-  return (inputs) => {
+export function dpmSolverSde(): Sampler {
+  return (inputs: StepInputs<Estimate[]>) => {
     const { x, at, to, denoise, noise, memory = [] } = inputs;
     const x̂0 = denoise(x, at), seen = remember(x̂0, at, memory, 2);
     const h = λOf(to) - λOf(at), share = -Math.expm1(-2 * h);

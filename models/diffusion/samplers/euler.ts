@@ -7,7 +7,7 @@ import type { Sampler } from "../sampling.ts";
  * Euler's method (Karras et al. 2022, algorithm 1 without lines 6 to 8): z' = z + (τ' − τ)·ε for z = x/α and τ = σ/α. In
  * those of a flow it is the same: x̂₀ and ε are held fast, x' = α'·x̂₀ + σ'·ε.
  */
-export function euler(): Sampler<undefined> {
+export function euler(): Sampler {
   return ({ x, at, to, denoise }) => {
     const x̂0 = denoise(x, at), ε = noiseOfSample(x, x̂0, at);
     return { x: mix(x̂0, ε, to), x̂0 };
@@ -25,7 +25,7 @@ export interface EulerAncestralOptions {
  * with τ = σ/α, τ_up² = η²·τ'²·(τ² − τ'²)/τ² is new and τ_down² = τ'² − τ_up² is left.
  * @throws RangeError unless eta lies in [0, 1].
  */
-export function eulerAncestral({ eta = 1 }: EulerAncestralOptions = {}): Sampler<undefined> {
+export function eulerAncestral({ eta = 1 }: EulerAncestralOptions = {}): Sampler {
   if (!(eta >= 0 && eta <= 1)) throw new RangeError(`eulerAncestral: eta lies in [0, 1], not ${eta}`);
   return ({ x, at, to, denoise, noise }) => {
     const x̂0 = denoise(x, at), ε = noiseOfSample(x, x̂0, at);

@@ -14,7 +14,7 @@ export interface HeunOptions {
  * It evaluates the network twice a step, but once in a step to no noise.
  * @throws RangeError for other coordinates.
  */
-export function heun({ along = "sigma" }: HeunOptions = {}): Sampler<undefined> {
+export function heun({ along = "sigma" }: HeunOptions = {}): Sampler {
   const c = coordinates("heun", along);
   return ({ x, at, to, denoise }) => {
     const x̂0 = denoise(x, at), d = c.slope(x, x̂0, at);

@@ -1,6 +1,6 @@
 /** A linear multistep method. */
 import { type Tensor, tf } from "../../../core/mod.ts";
-import type { Sampler } from "../sampling.ts";
+import type { Sampler, StepInputs } from "../sampling.ts";
 import { type Along, coordinates, follow } from "./coordinates.ts";
 
 /** Options of {@link lms}. */
@@ -39,12 +39,12 @@ export function lagrangeIntegral(τ: number[], j: number, from: number, to: numb
  * `lms`; Diffusers' LMSDiscreteScheduler). It evaluates the network once a step.
  * @throws RangeError for another order or other coordinates.
  */
-export function lms({ order = 4, along = "sigma" }: LmsOptions = {}): Sampler<Seen[]> {
+export function lms({ order = 4, along = "sigma" }: LmsOptions = {}): Sampler {
   if (!(Number.isInteger(order) && order >= 1 && order <= 4)) {
     throw new RangeError(`lms: order is a whole number from 1 to 4, not ${order}`);
   }
   const c = coordinates("lms", along);
-  return ({ x, at, to, denoise, memory = [] }) => {
+  return ({ x, at, to, denoise, memory = [] }: StepInputs<Seen[]>) => {
     const x̂0 = denoise(x, at);
     const seen = [{ τ: c.time(at), d: c.slope(x, x̂0, at) }, ...memory].slice(0, order);
     const τ = seen.map((s) => s.τ), from = c.time(at), length = c.time(to) - from;

@@ -15,7 +15,7 @@ export interface MidpointOptions {
  * @param process of the network, which says what the network is told halfway
  * @throws RangeError for other coordinates.
  */
-export function midpoint(process: Process, { along = "flow" }: MidpointOptions = {}): Sampler<undefined> {
+export function midpoint(process: Process, { along = "flow" }: MidpointOptions = {}): Sampler {
   const c = coordinates("midpoint", along);
   return ({ x, at, to, denoise }) => {
     const x̂0 = denoise(x, at), d = c.slope(x, x̂0, at);

@@ -3,7 +3,7 @@ import { type Tensor, tf } from "../../../core/mod.ts";
 import { mix, type NoiseLevel, noiseOfSample, sampleOfNoise } from "../parametrisation.ts";
 import type { Process } from "../process.ts";
 import type { Denoise } from "../denoiser.ts";
-import type { Sampler } from "../sampling.ts";
+import type { Sampler, StepInputs } from "../sampling.ts";
 
 /** Options of {@link pndm}. */
 export interface PndmOptions {
@@ -47,8 +47,8 @@ function halfway(process: Process, at: NoiseLevel, to: NoiseLevel): NoiseLevel {
  * PNDM's sampler (paper, algorithm 2; without Runge and Kutta's steps, Diffusers' PLMS): one evaluation a step once it
  * has four noises.
  */
-export function pndm({ warmUp }: PndmOptions = {}): Sampler<Tensor[]> {
-  return ({ x, at, to, i, denoise, memory = [] }) => {
+export function pndm({ warmUp }: PndmOptions = {}): Sampler {
+  return ({ x, at, to, i, denoise, memory = [] }: StepInputs<Tensor[]>) => {
     const noiseIn = (x: Tensor, at: NoiseLevel) => noiseOfSample(x, denoise(x, at), at);
     const x̂0 = denoise(x, at), ε = noiseOfSample(x, x̂0, at);
     const seen = [ε, ...memory].slice(0, WEIGHTS.length);

@@ -1,7 +1,7 @@
 /** UniPC (Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of Diffusion Models"). */
 import { type Tensor, tf } from "../../../core/mod.ts";
 import type { NoiseLevel } from "../parametrisation.ts";
-import type { Sampler } from "../sampling.ts";
+import type { Sampler, StepInputs } from "../sampling.ts";
 import { type Estimate, requireOrder, λOf } from "./dpm_solver.ts";
 
 /** Options of {@link uniPc}. */
@@ -83,12 +83,12 @@ function advance(
  * that it costs no evaluation more.
  * @throws RangeError for another order or variant.
  */
-export function uniPc({ order = 2, variant = "bh2" }: UniPcOptions = {}): Sampler<Before> {
+export function uniPc({ order = 2, variant = "bh2" }: UniPcOptions = {}): Sampler {
   requireOrder("uniPc", order, 3);
   if (variant !== "bh1" && variant !== "bh2") {
     throw new RangeError(`uniPc: variant is bh1 or bh2, not ${variant}`);
   }
-  return ({ x: predicted, at, to, i, nSteps, denoise, memory }) => {
+  return ({ x: predicted, at, to, i, nSteps, denoise, memory }: StepInputs<Before>) => {
     const x̂0 = denoise(predicted, at);
     // At pure noise λ is −∞, from where no difference can be taken.
     const usable = memory && memory.at.α > 0 ? memory : undefined;
