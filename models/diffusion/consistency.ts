@@ -189,7 +189,7 @@ export class ConsistencyCB extends Callback {
       const xt = mix(x0, ε, more), xr = mix(x0, ε, less);
       const estimate = noGrad(() => edm.toSample(xr, predict(...edm.input!(xr, less)), less));
       const { out } = preconditioning(more.σ, sigmaData);
-      return [edm.input!(xt, more), edm.fromSample(xt, estimate, more), out, tf.div(1, tf.sub(t, r))];
+      return [edm.input!(xt, more), edm.fromSample(xt, estimate, more), out, tf.div(fixed(1), tf.sub(t, r))];
     });
   }
 
@@ -213,7 +213,7 @@ export class ConsistencyCB extends Callback {
  * The sampler of a consistency model (Song et al. 2023, algorithm 1): the estimate of the image, with new noise of the
  * next level.
  */
-export function consistency(): Sampler<undefined> {
+export function consistency(): Sampler {
   return ({ x, at, to, denoise, noise }) => {
     const x̂0 = denoise(x, at);
     return { x: to.σ > 0 ? mix(x̂0, noise(), to) : tf.mul(x̂0, to.α), x̂0 };

@@ -11,7 +11,7 @@ import {
   tf,
 } from "../../core/mod.ts";
 import { ORDER } from "../../callbacks/mod.ts";
-import { mix, parametrisation, SIGMA_DATA } from "./parametrisation.ts";
+import { fixed, mix, parametrisation, SIGMA_DATA } from "./parametrisation.ts";
 
 /** What a network of classes is told, beside the numbers of the classes themselves. */
 export interface ClassOptions {
@@ -48,7 +48,10 @@ export function logNormalSigmas(
   { meanLogSigma = -1.2, stdLogSigma = 1.2 }: LogNormalOptions = {},
   generator: Generator = defaultGenerator,
 ): Tensor {
-  return tf.tidy(() => tf.exp(tf.add(tf.mul(generator.normal([n]), stdLogSigma), meanLogSigma)));
+  return tf.tidy(() => {
+    const log = tf.add(tf.mul(generator.normal([n]), fixed(stdLogSigma)), fixed(meanLogSigma));
+    return tf.exp(log);
+  });
 }
 
 /**
@@ -63,9 +66,8 @@ export function dropClasses(
   generator: Generator = defaultGenerator,
 ): Tensor {
   return tf.tidy(() => {
-    const rate = constant(`class dropout ${dropout}`, () => tf.scalar(dropout));
     const none = constant(`no class of ${classes}`, () => tf.scalar(classes, "int32"));
-    return tf.where(tf.less(generator.uniform(labels.shape), rate), none, labels);
+    return tf.where(tf.less(generator.uniform(labels.shape), fixed(dropout)), none, labels);
   });
 }
 

@@ -57,6 +57,14 @@ export {
   uniformTimes,
 } from "./training.ts";
 export {
+  consistency,
+  ConsistencyCB,
+  consistencyLoss,
+  type ConsistencyOptions,
+  pairedSigmas,
+  type PairSchedule,
+} from "./consistency.ts";
+export {
   type ClassOptions,
   dropClasses,
   EDMCB,
