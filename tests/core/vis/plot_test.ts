@@ -1,6 +1,6 @@
 /** Plots. */
 import { assert, assertRejects } from "@std/assert";
-import { linePlot, renderPlot } from "../../../mod.ts";
+import { type LinePlot, linePlot, renderPlot } from "../../../mod.ts";
 
 Deno.test("a plot is SVG", async () => {
   const svg = await linePlot({
@@ -42,7 +42,8 @@ Deno.test("renderPlot: on white unless told otherwise, and what is no specificat
 });
 
 Deno.test("a plot of no lines, and of a line without points, has axes alone", async () => {
-  for (const series of [{}, { loss: [] }]) {
+  const none: LinePlot["series"][] = [{}, { loss: [] }];
+  for (const series of none) {
     const svg = await linePlot({ series, x: "x", y: "y" });
     assert(svg.startsWith("<svg") && !svg.includes("NaN"), svg);
   }
