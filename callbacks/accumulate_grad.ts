@@ -2,12 +2,10 @@
 import {
   Callback,
   copyOf,
-  COUNT,
   type Json,
   type Learner,
   type Parameter,
   perFit,
-  requireSchema,
   type Tensor,
   tf,
 } from "../core/mod.ts";
@@ -135,7 +133,7 @@ export class AccumulateGradCB extends Callback {
   }
   /** Goes on with as many waiting. */
   override loadState(state: Json, learn: Learner): void {
-    this.#fit(learn).waiting = requireSchema(COUNT, state, "AccumulateGradCB's state");
+    this.#fit(learn).waiting = state as number;
   }
 
   /** The gradients that wait for a step, by the parameter's name. */

@@ -2,14 +2,12 @@
 import {
   Callback,
   copyOf,
-  COUNT,
   type Done,
   type Json,
   type Learner,
   type Module,
   noGrad,
   type Parameter,
-  requireSchema,
   type Tensor,
   tf,
 } from "../core/mod.ts";
@@ -97,7 +95,7 @@ export abstract class AverageCB extends Callback {
 
   /** Goes on with its warm-up. */
   override loadState(state: Json): void {
-    this.#moves = requireSchema(COUNT, state, "EMACB's state");
+    this.#moves = state as number;
   }
 
   /** The average, by the place of the parameter. */

@@ -1,10 +1,11 @@
 /** `deno task classify`: trains a classifier of Fashion-MNIST, and writes a run with a report of what it gets wrong. */
 import { Accuracy, AdamW, F, initWeights, type Module, resnet, transforms } from "../mod.ts";
-import { Command, EXIT, InvalidArgumentError, main, number, Option, UserError, whole } from "./cli.ts";
+import { Command, InvalidArgumentError, main, number, Option, UserError, whole } from "./cli.ts";
 import { type AugmentName, AUGMENTS, CLASSIFIERS, CLASSIFY_PRESETS, type ClassifyConfig } from "./presets.ts";
 import { reportOn } from "./classify_report.ts";
 import { fitRun } from "./fit.ts";
-import { tellFiles } from "./runs.ts";
+import { exists, tellFiles } from "./runs.ts";
+import { endOnStop } from "./stop.ts";
 import { chooseRun, overlay, prepare, type TrainingOptions, withTrainingOptions } from "./training.ts";
 
 /** A parser of names of augmentations; an empty text is none. */
@@ -52,7 +53,7 @@ function makeClassifier(config: ClassifyConfig): Module {
 await main(async () => {
   const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { passes: number }>();
   const run = await chooseRun(command, "classify", makeConfig);
-  const { config, files } = run;
+  const { config, name, files } = run;
   const dls = await prepare(options, run, {
     transform: transforms.compose(transforms.toFloat(), transforms.normalize(0.28, 0.35)),
     augment: config.augment.length
@@ -60,7 +61,7 @@ await main(async () => {
       : undefined,
   });
   const model = makeClassifier(config);
-  const done = await fitRun(run, {
+  const finished = await fitRun(run, {
     model,
     dls,
     optimizer: AdamW,
@@ -70,7 +71,13 @@ await main(async () => {
     metadata: { config: JSON.stringify({ model: config.model, drop: config.drop }) },
     checkpointEvery: options.checkpointEvery,
   });
-  if (!done) return EXIT.stopped;
-  await reportOn(model, dls, { dir: files.dir, tta: config.tta, passes: options.passes });
+  if (finished === null) return;
+  const reported = finished && command.getOptionValueSource("passes") !== "cli" && await exists(files.report);
+  if (!reported) {
+    await endOnStop(() =>
+      `Stopped: the classifier is trained, its report not made. Make it with: deno task classify --resume ${name}`
+    );
+    await reportOn(model, dls, { dir: files.dir, tta: config.tta, passes: options.passes });
+  }
   await tellFiles(files.dir);
 });

@@ -1,11 +1,12 @@
 /** What the tasks share: options, errors, exit codes. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@15.1.0";
 import type { DeviceChoice } from "../mod.ts";
+import { exitCode, listenForStop } from "./stop.ts";
 
 export { Command, InvalidArgumentError, Option };
 
-/** Exit codes: success, failure, wrong use, stopped by Ctrl-C. */
-export const EXIT = { ok: 0, failure: 1, usage: 2, stopped: 130 } as const;
+/** Exit codes: success, failure, wrong use; a task that is told to stop has its signal's (`stop.ts`). */
+export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
 /** A problem that the user can mend: shown without a stack. */
 export class UserError extends Error {}
@@ -63,12 +64,17 @@ export function withCommonOptions(command: Command): Command {
     .showHelpAfterError("(--help tells the options)");
 }
 
+/** A child process ends by the same Ctrl-C, which is no failure once its signal has come here too. */
+const SIGNAL_MS = 50;
+
 /** Runs a task's body and exits with the code that tells how it went. */
 export async function main(body: () => Promise<number | void>): Promise<never> {
+  listenForStop();
   try {
-    Deno.exit(await body() ?? EXIT.ok);
+    Deno.exit(await body() ?? exitCode());
   } catch (error) {
     if (error instanceof CommanderError) Deno.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
+    await new Promise((resolve) => setTimeout(resolve, SIGNAL_MS));
     const message = error instanceof Error ? error.message : String(error);
     console.error(`error: ${message}`);
     if (!(error instanceof UserError) && Deno.env.get("DENOISE_DEBUG")) console.error(error);

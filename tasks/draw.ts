@@ -14,6 +14,7 @@ import {
 } from "../mod.ts";
 import { makeSchedule } from "./models.ts";
 import type { TrainConfig } from "./presets.ts";
+import { endOnStop } from "./stop.ts";
 
 /** What {@link drawSamples} draws, and where it puts it. */
 export interface Drawing {
@@ -29,6 +30,8 @@ export interface Drawing {
   png: string;
   /** Path of the animation; default none. */
   gif?: string;
+  /** Said besides, where it is stopped. */
+  advice?: string;
 }
 
 const FRAME_MS = 60, LAST_FRAME_MS = 2000;
@@ -41,7 +44,9 @@ function isAnimated(t: number, nSteps: number): boolean {
 
 /** Draws images with a bar, and writes them as a grid (dark on light, as the lesson shows them) and an animation. */
 export async function drawSamples(model: UNet, config: TrainConfig, drawing: Drawing): Promise<void> {
-  const { n, steps = config.steps, variance, generator, png, gif } = drawing;
+  const { n, steps = config.steps, variance, generator, png, gif, advice } = drawing;
+  let written = "";
+  await endOnStop(() => `Stopped: ${written || "nothing"} was written${advice ? `. ${advice}` : ""}`);
   const bar = progressBar(`sampling ${n} images`, steps);
   const images = await sample(model, [n, config.size, config.size, 1], {
     schedule: respace(makeSchedule(config), steps, { variance }),
@@ -52,6 +57,7 @@ export async function drawSamples(model: UNet, config: TrainConfig, drawing: Dra
   const last = images.at(-1)!;
   const grid = (x: HostArray, scale: number): Picture => imageGrid(x, { scale, invert: true });
   await writeFile(png, encodePng(grid(last, 3)));
+  written = png;
   if (gif === undefined) return;
   const delays = images.map((x) => x === last ? LAST_FRAME_MS : FRAME_MS);
   await writeFile(gif, await encodeGif(images.map((x) => grid(x, 2)), delays));

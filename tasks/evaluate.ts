@@ -1,9 +1,10 @@
 /** `deno task evaluate`: the noise-prediction loss of a trained model on the whole test set, over several draws. */
-import { progressBar } from "../core/mod.ts";
+import { breathe, progressBar } from "../core/mod.ts";
 import { DataLoader, F, Generator, noGrad, noisify, tf, useDevice } from "../mod.ts";
 import { Command, type CommonOptions, main, MAX_SEED, UserError, whole, withCommonOptions } from "./cli.ts";
 import { loadData, prepareImages } from "./data.ts";
 import { chooseModel, makeSchedule, type ModelOptions } from "./models.ts";
+import { endOnStop } from "./stop.ts";
 
 const command = withCommonOptions(
   new Command("deno task evaluate")
@@ -31,6 +32,12 @@ await main(async () => {
   const schedule = makeSchedule(config), generator = new Generator(options.seed);
   model.eval();
   const losses: number[] = [];
+  const shown = () => losses.map((l) => l.toFixed(5)).join(", ");
+  await endOnStop(() =>
+    losses.length
+      ? `Stopped after ${losses.length} of ${options.draws} draws. ${title}: ${shown()}`
+      : "Stopped: no draw was measured"
+  );
   for (let draw = 1; draw <= options.draws; draw++) {
     const loader = new DataLoader(test, { batchSize: 250, transform: prepareImages(config) });
     const bar = progressBar(`draw ${draw} of ${options.draws}`, loader.length);
@@ -46,6 +53,7 @@ await main(async () => {
       sum += (await loss.data())[0];
       loss.dispose();
       bar.update(++done);
+      await breathe();
     }
     bar.stop();
     losses.push(sum / test.length);
@@ -54,6 +62,6 @@ await main(async () => {
   if (!Number.isFinite(mean)) {
     throw new UserError(`The loss of ${title} is ${mean}: its weights have diverged`);
   }
-  console.log(`${title}: ${losses.map((l) => l.toFixed(5)).join(", ")}`);
+  console.log(`${title}: ${shown()}`);
   console.log(`mean over ${losses.length} draws of ${test.length} test images: ${mean.toFixed(5)}`);
 });

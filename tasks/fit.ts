@@ -1,5 +1,4 @@
 /** The fit of a run, with its files. */
-import { writeFile } from "../core/mod.ts";
 import {
   type Adam,
   BatchSchedCB,
@@ -8,6 +7,7 @@ import {
   type DataLoader,
   type DataLoaders,
   DeviceCB,
+  encodeSafetensors,
   type Learner,
   linePlot,
   type LossFunc,
@@ -19,11 +19,12 @@ import {
   OneCycleLR,
   ProgressCB,
   RecorderCB,
-  saveWeights,
+  toTorch,
   TrainLearner,
 } from "../mod.ts";
-import { EXIT } from "./cli.ts";
 import type { RunConfig } from "./presets.ts";
+import { exists, makeRun, updateFile, writeConfig } from "./runs.ts";
+import { finishOnStop, isStopping } from "./stop.ts";
 import type { Run } from "./training.ts";
 
 /** What a fit of a run needs besides its config. */
@@ -48,21 +49,20 @@ interface FitRunOptions {
 
 /**
  * Trains a run's model with a one-cycle learning rate; its weights, metrics, loss plot and checkpoint are brought up to
- * date after each epoch. Ctrl-C stops after the batch.
+ * date after each epoch. Told to stop, it does so after the batch.
  * @throws Error where the loss is not finite.
- * @returns whether it ran to its end
+ * @returns whether it had been finished before, or null where it was stopped
  */
-export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promise<boolean> {
+export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promise<boolean | null> {
   const { name, config, files } = run;
   const { model, dls, lossFunc, optimizer: Optimizer, cbs = [], lossTitle, metadata } = options;
-  await Deno.mkdir(files.dir, { recursive: true });
-  await writeFile(files.config, JSON.stringify(config, null, 2) + "\n");
+  await (run.resume ? writeConfig(files, config) : makeRun(files, config));
   const count = (n: number) => n.toLocaleString("en");
   console.log(
     `Run ${files.dir}: ${count(model.parameterCount())} parameters, ${count(dls.train.size)} images, ` +
       `${config.epochs} epochs of ${dls.train.length} batches`,
   );
-  const resume = run.resume && await Deno.stat(files.checkpoint).then(() => true, () => false);
+  const resume = run.resume && await exists(files.checkpoint);
   if (run.resume && !resume) console.error("There is no checkpoint yet: the run begins at its start");
   const metrics = new MetricsCB(options.metrics);
   const recorder = new RecorderCB({
@@ -94,31 +94,30 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
   /** Brings the run's files up to date; after each epoch, and when the fit ends or is stopped. */
   const report = async () => {
     await recorder.flush();
-    await saveWeights(model, files.weights, metadata);
-    await writeFile(files.metrics, metrics.rows.map(toLine).join(""));
+    await updateFile(files.weights, encodeSafetensors(await toTorch(model.stateDict()), metadata));
+    await updateFile(files.metrics, metrics.rows.map(toLine).join(""));
     const { loss } = recorder.values;
     if (loss.length) {
-      await writeFile(files.lossPlot, await plotLosses(loss, metrics.rows, dls.train.length, lossTitle));
+      await updateFile(files.lossPlot, await plotLosses(loss, metrics.rows, dls.train.length, lossTitle));
     }
   };
-  let interrupts = 0;
-  const interrupt = () => {
-    if (++interrupts > 1) Deno.exit(EXIT.stopped);
+  const progress = new RunProgress(checkpoint, report);
+  finishOnStop(() => {
     console.error("\nStopping after this batch; once more to quit at once");
     checkpoint.stop();
-  };
-  Deno.addSignalListener("SIGINT", interrupt);
-  try {
-    await learn.fit(config.epochs, { cbs: [new EpochReport(report, checkpoint.order + 1)] });
-  } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
+  });
+  await learn.fit(config.epochs, { cbs: [progress] });
+  if (!checkpoint.stopped) {
+    finishOnStop(() => console.error("\nStopping when the files are written; once more to quit at once"));
   }
   await report();
   learn.dispose();
   if (checkpoint.stopped) {
     console.log(`Stopped. Go on with: deno task ${config.task} --resume ${name}`);
+    return null;
   }
-  return !checkpoint.stopped;
+  if (progress.finished) console.log(`Run ${files.dir} is finished: its ${config.epochs} epochs are done`);
+  return progress.finished;
 }
 
 /** A row as a line of JSON; numbers that JSON lacks are text: `"NaN"`, `"Infinity"`. */
@@ -127,10 +126,18 @@ function toLine(row: MetricsRow): string {
   return JSON.stringify(row, (_, value) => lacking(value) ? String(value) : value) + "\n";
 }
 
-/** Calls a function after each epoch's evaluation. */
-class EpochReport extends Callback {
-  constructor(readonly report: () => Promise<void>, override order: number) {
+/** Calls a function after each epoch's evaluation, and sees what the checkpoint has left to do. */
+class RunProgress extends Callback {
+  /** Whether all epochs had been done before. */
+  finished = false;
+  override order: number;
+  constructor(readonly checkpoint: CheckpointCB, readonly report: () => Promise<void>) {
     super();
+    this.order = checkpoint.order + 1;
+  }
+  override beforeFit(learn: Learner): void {
+    this.finished = learn.epochs.length === 0;
+    if (isStopping()) this.checkpoint.stop(); // told before there was a fit to stop
   }
   override async afterEpoch(learn: Learner): Promise<void> {
     if (!learn.training) await this.report();

@@ -2,7 +2,7 @@
 import { initDdpm, linearSchedule, loadWeights, pretrained, type Schedule, UNet, type unet } from "../mod.ts";
 import { UserError } from "./cli.ts";
 import { PRESETS, type TrainConfig } from "./presets.ts";
-import { listRuns, readConfig, runFiles } from "./runs.ts";
+import { exists, listRuns, readConfig, runFiles } from "./runs.ts";
 
 /** The network of a config, as PyTorch initialises it. */
 function makeUnet(config: TrainConfig): UNet {
@@ -61,10 +61,17 @@ export interface ModelOptions {
   runs: string;
 }
 
-/** The run asked for, else the newest, else the shipped model. */
+/** The newest run that has weights: none has before its first epoch is over or it is stopped. */
+async function newestTrained(runs: string): Promise<string | undefined> {
+  for (const name of await listRuns(runs, "train")) {
+    if (await exists(runFiles(runs, name).weights)) return name;
+  }
+}
+
+/** The run asked for, else the newest that has weights, else the shipped model. */
 export async function chooseModel({ run, pretrained: shipped, runs }: ModelOptions): Promise<Chosen> {
   if (run && shipped) throw new UserError("--run and --pretrained: give one of them");
-  const name = shipped ? undefined : run ?? (await listRuns(runs, "train"))[0];
+  const name = shipped ? undefined : run ?? await newestTrained(runs);
   if (name === undefined) {
     return { model: (await pretrained()).model, config: PRESETS.lesson, title: "the shipped model" };
   }

@@ -1,10 +1,15 @@
 /** The directory of a run, and what is in it. */
+import { writeFile } from "../core/mod.ts";
 import { UserError } from "./cli.ts";
 import type { RunConfig } from "./presets.ts";
 
 /** Paths of a run's files. */
 export interface RunFiles {
+  /** The directory of all runs. */
+  runs: string;
   dir: string;
+  /** Locked by the process that trains. */
+  lock: string;
   config: string;
   weights: string;
   checkpoint: string;
@@ -12,13 +17,17 @@ export interface RunFiles {
   lossPlot: string;
   samples: string;
   animation: string;
+  /** The last file of a classifier's report. */
+  report: string;
 }
 
 /** The paths of a run's files, which need not be there. */
 export function runFiles(runs: string, name: string): RunFiles {
   const dir = `${runs}/${name}`;
   return {
+    runs,
     dir,
+    lock: `${dir}/.lock`,
     config: `${dir}/config.json`,
     weights: `${dir}/model.safetensors`,
     checkpoint: `${dir}/checkpoint.safetensors`,
@@ -26,6 +35,7 @@ export function runFiles(runs: string, name: string): RunFiles {
     lossPlot: `${dir}/loss.svg`,
     samples: `${dir}/samples.png`,
     animation: `${dir}/samples.gif`,
+    report: `${dir}/report.md`,
   };
 }
 
@@ -79,9 +89,60 @@ export async function readConfig<C extends RunConfig>(
   throw new UserError(`${dir} is a run of \`deno task ${taskOf(config)}\`, not of \`deno task ${task}\``);
 }
 
+/** The lock of this process's run, held until the process ends, however it does. */
+let held: Deno.FsFile | undefined;
+
+/**
+ * Keeps other processes from training in a run's directory until this one ends.
+ * @throws UserError where another has it.
+ */
+export async function lockRun({ dir, lock }: RunFiles): Promise<void> {
+  held = await Deno.open(lock, { create: true, write: true });
+  if (await held.tryLock(true)) return;
+  throw new UserError(`${dir} is being trained by another process: wait for its end, or stop it`);
+}
+
+/** What a process that was killed before its run began may leave in the directory. */
+const isLeftOver = (name: string) => name === ".lock" || name.endsWith(".tmp");
+
+/**
+ * Makes and locks the directory of a new run, and writes its config.
+ * @throws UserError where the directory exists, or another process is making it.
+ */
+export async function makeRun(files: RunFiles, config: RunConfig): Promise<void> {
+  const taken = new UserError(`${files.dir} exists: give another --name`);
+  try {
+    await Deno.mkdir(files.runs, { recursive: true });
+    await Deno.mkdir(files.dir);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    for await (const { name } of Deno.readDir(files.dir)) if (!isLeftOver(name)) throw taken;
+  }
+  await lockRun(files);
+  if (await exists(files.config)) throw taken;
+  await writeConfig(files, config);
+}
+
+/** Writes a run's config. */
+export async function writeConfig(files: RunFiles, config: RunConfig): Promise<void> {
+  await updateFile(files.config, JSON.stringify(config, null, 2) + "\n");
+}
+
+/** Whether there is a file. */
+export async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** Writes a file, unless it holds just that. */
+export async function updateFile(path: string, content: Uint8Array | string): Promise<void> {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  const old = await Deno.readFile(path).catch(() => null);
+  if (old?.length !== bytes.length || old.some((byte, i) => byte !== bytes[i])) await writeFile(path, bytes);
+}
+
 /** Prints what a run's directory holds. */
 export async function tellFiles(dir: string): Promise<void> {
   const list: string[] = [];
-  for await (const { name } of Deno.readDir(dir)) list.push(name);
+  for await (const { name } of Deno.readDir(dir)) if (!name.startsWith(".")) list.push(name);
   console.log(`Wrote ${dir}: ${list.sort().join(", ")}`);
 }

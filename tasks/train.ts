@@ -1,12 +1,12 @@
 /** `deno task train`: trains a DDPM on Fashion-MNIST and writes a run. */
 import { Adam, DDPMCB, Generator } from "../mod.ts";
-import { Command, EXIT, main, number, numbers, Option, UserError, varianceOption, whole } from "./cli.ts";
+import { Command, main, number, numbers, Option, UserError, varianceOption, whole } from "./cli.ts";
 import { DATA_SIZE, prepareImages } from "./data.ts";
 import { drawSamples } from "./draw.ts";
 import { fitRun } from "./fit.ts";
 import { makeModel, makeSchedule } from "./models.ts";
 import { PRESETS, type TrainConfig } from "./presets.ts";
-import { tellFiles } from "./runs.ts";
+import { exists, tellFiles } from "./runs.ts";
 import { chooseRun, overlay, prepare, type TrainingOptions, withTrainingOptions } from "./training.ts";
 
 const command = withTrainingOptions(
@@ -51,7 +51,7 @@ await main(async () => {
   const { config, name, files } = run;
   const dls = await prepare(options, run, { transform: prepareImages(config) });
   const model = makeModel(config);
-  const done = await fitRun(run, {
+  const finished = await fitRun(run, {
     model,
     dls,
     optimizer: Adam,
@@ -60,10 +60,16 @@ await main(async () => {
     metadata: { config: JSON.stringify(model.config) },
     checkpointEvery: options.checkpointEvery,
   });
-  if (!done) return EXIT.stopped;
+  if (finished === null) return;
   const n = options.samples ?? config.samples ?? 16;
-  if (n > 0) {
-    await drawSamples(model, config, { n, generator: new Generator(config.seed), png: files.samples });
+  const drawn = finished && options.samples === undefined && await exists(files.samples);
+  if (n > 0 && !drawn) {
+    await drawSamples(model, config, {
+      n,
+      generator: new Generator(config.seed),
+      png: files.samples,
+      advice: `The run is trained; draw its samples.png with: deno task train --resume ${name}`,
+    });
   }
   await tellFiles(files.dir);
   console.log(`Draw more with: deno task sample --run ${name}`);

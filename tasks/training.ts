@@ -12,7 +12,7 @@ import {
 } from "./cli.ts";
 import { hashOf, loadAgain, loadData } from "./data.ts";
 import type { RunConfig } from "./presets.ts";
-import { listRuns, readConfig, type RunFiles, runFiles } from "./runs.ts";
+import { listRuns, lockRun, readConfig, type RunFiles, runFiles } from "./runs.ts";
 
 /** What {@link withTrainingOptions} adds, as parsed. */
 export interface TrainingOptions extends CommonOptions {
@@ -80,7 +80,9 @@ export async function chooseRun<C extends RunConfig>(
       const { long } = command.options.find((o) => o.attributeName() === key)!;
       throw new UserError(`${long} ${asked[key]}: run ${name} goes on with its own ${config[key]}`);
     }
-    return { name, config, resume: true, files: runFiles(runs, name) };
+    const files = runFiles(runs, name);
+    await lockRun(files);
+    return { name, config, resume: true, files };
   }
   const stamp = new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
   const name = wanted ?? `${preset}-${stamp}`;

@@ -38,6 +38,30 @@ async function syncDirectory(dir: string): Promise<void> {
  * @throws Error that names the path, with the system's error as its cause; the old file is as it was then.
  */
 export async function writeFile(path: string, content: Uint8Array | string): Promise<void> {
+  if (ending) return await new Promise(() => {});
+  const write = replaceFile(path, content);
+  writing.add(write);
+  try {
+    await write;
+  } finally {
+    writing.delete(write);
+  }
+}
+
+/** What {@link finishWriting} waits for, and whether it has been called. */
+const writing = new Set<Promise<void>>();
+let ending = false;
+
+/**
+ * Lets the files that are being written become whole, and begins no other: for a process that is about to end. A later
+ * {@link writeFile} never settles.
+ */
+export async function finishWriting(): Promise<void> {
+  ending = true;
+  await Promise.allSettled(writing);
+}
+
+async function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   let made: { temporary: string; file: Deno.FsFile } | undefined;
   try {

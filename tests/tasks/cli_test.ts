@@ -69,6 +69,7 @@ cliTest("train writes a run and says so; sample draws from it; the same seed dra
   const { code, out, err } = await run("train", dir, ...TINY, "--name", "a", "--epochs", "2");
   assertEquals(code, 0, err);
   assertEquals((await Array.fromAsync(Deno.readDir(`${dir}/a`))).map((f) => f.name).sort(), [
+    ".lock",
     "checkpoint.safetensors",
     "config.json",
     "loss.svg",
@@ -137,6 +138,7 @@ cliTest(
     const { code, out, err } = await run("classify", dir, ...twice, "--name", "a");
     assertEquals(code, 0, err);
     assertEquals((await Array.fromAsync(Deno.readDir(`${dir}/a`))).map((f) => f.name).sort(), [
+      ".lock",
       "checkpoint.safetensors",
       "confidence.svg",
       "config.json",
