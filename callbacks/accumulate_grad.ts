@@ -2,10 +2,12 @@
 import {
   Callback,
   copyOf,
+  COUNT,
   type Json,
   type Learner,
   type Parameter,
   perFit,
+  requireSchema,
   type Tensor,
   tf,
 } from "../core/mod.ts";
@@ -133,7 +135,7 @@ export class AccumulateGradCB extends Callback {
   }
   /** Goes on with as many waiting. */
   override loadState(state: Json, learn: Learner): void {
-    this.#fit(learn).waiting = state as number;
+    this.#fit(learn).waiting = requireSchema(COUNT, state, "AccumulateGradCB's state");
   }
 
   /** The gradients that wait for a step, by the parameter's name. */

@@ -152,14 +152,15 @@ export class CheckpointCB extends Callback {
   }
 
   async #load(learn: Learner): Promise<void> {
-    const { record, model, optimizer, gradients, callbacks } = await readCheckpoint(this.options.path, learn);
+    const { path } = this.options;
+    const { record, model, optimizer, gradients, callbacks } = await readCheckpoint(path, learn);
     try {
-      learn.model.loadStateDict(model);
-      learn.opt!.loadState({ ...record.optimizer, tensors: optimizer });
+      await naming(path, () => learn.model.loadStateDict(model));
+      await naming(path, () => learn.opt!.loadState({ ...record.optimizer, tensors: optimizer }));
       for (const [name, p] of learn.model.namedParameters()) {
         if (gradients[name]) p.setGrad(copyOf(gradients[name]));
       }
-      for (const { cb, tensors } of callbacks) cb.loadTensors?.(tensors, learn);
+      for (const { cb, tensors } of callbacks) await naming(path, () => cb.loadTensors?.(tensors, learn));
     } finally {
       tf.dispose([model, optimizer, gradients, callbacks.map(({ tensors }) => tensors)]);
     }
@@ -172,9 +173,20 @@ export class CheckpointCB extends Callback {
     const fit = this.#fit(learn), { loaded } = fit;
     if (!loaded) return;
     fit.loaded = null;
-    const { random, order } = loaded.record;
-    if (order !== null) learn.dls.train.loadState?.(order);
+    const { path } = this.options, { random, order } = loaded.record;
+    if (order !== null) await naming(path, () => learn.dls.train.loadState?.(order));
     defaultGenerator.state = random;
-    for (const { cb, state } of loaded.callbacks) if (state !== null) await cb.loadState?.(state, learn);
+    for (const { cb, state } of loaded.callbacks) {
+      if (state !== null) await naming(path, () => cb.loadState?.(state, learn));
+    }
+  }
+}
+
+/** Does something with what a file held; an error names the file. */
+async function naming(path: string, body: () => unknown): Promise<void> {
+  try {
+    await body();
+  } catch (cause) {
+    throw new Error(`${path} does not fit this fit: ${(cause as Error).message}`, { cause });
   }
 }

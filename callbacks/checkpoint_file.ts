@@ -1,6 +1,8 @@
-/** The file of a checkpoint: safetensors, with all that is no tensor as JSON in its metadata. */
+/** The file of a checkpoint: safetensors, with all that is no tensor as JSON in its metadata, and a checksum of both. */
+import * as v from "npm:valibot@1.5.0";
 import {
   type Callback,
+  COUNT,
   decodeSafetensors,
   encodeSafetensors,
   fromTorch,
@@ -9,7 +11,9 @@ import {
   type Json,
   type Learner,
   type OptimizerState,
+  requireSchema,
   type SafeTensors,
+  showJson,
   type Tensor,
   toTorch,
   writeFile,
@@ -37,8 +41,47 @@ interface CheckpointRecord {
 const MODEL = "model.",
   OPTIMIZER = "optimizer.",
   CALLBACK = "callback.",
-  GRADIENT = "gradient.",
-  KEY = "denoise.checkpoint";
+  GRADIENT = "gradient.";
+
+/** What the metadata has: the format of the file, the record, and the checksum, which files of before lack. */
+const FORMAT = "format", RECORD = "denoise.checkpoint", CHECKSUM = "denoise.sha256";
+
+const GROUP = v.looseObject({
+  lr: v.number(),
+  momentum: v.optional(v.number()),
+  betas: v.optional(v.tuple([v.number(), v.number()])),
+  eps: v.optional(v.number()),
+  weightDecay: v.optional(v.number()),
+});
+/** Any JSON, which whoever wrote it checks itself. */
+const JSON_VALUE = v.custom<Json>((value) => value !== undefined, "a value");
+const RECORD_SCHEMA: v.GenericSchema<unknown, CheckpointRecord> = v.strictObject({
+  epoch: COUNT,
+  iter: COUNT,
+  random: v.strictObject({ seed: COUNT, counter: COUNT }),
+  order: JSON_VALUE,
+  optimizer: v.strictObject({ step: COUNT, steps: v.optional(v.array(COUNT)), groups: v.array(GROUP) }),
+  optimizerClass: v.optional(v.string()),
+  callbacks: v.union([v.array(JSON_VALUE), v.record(v.string(), JSON_VALUE)]),
+});
+
+/** SHA-256 of the record and of the tensors' names, kinds, shapes and bytes. */
+async function checksumOf(tensors: Record<string, HostArray>, record: string): Promise<string> {
+  const names = Object.keys(tensors).sort();
+  const described = names.map((name) => [name, tensors[name].data.constructor.name, tensors[name].shape]);
+  const parts = [new TextEncoder().encode(JSON.stringify([record, described]))];
+  for (const name of names) {
+    const { buffer, byteOffset, byteLength } = tensors[name].data;
+    parts.push(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
+  }
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
 
 /** The callbacks that have a state, by its name; a second of a name is called "Name 2". */
 function nameCallbacks(
@@ -85,7 +128,8 @@ export async function writeCheckpoint(
     optimizerClass: learn.opt!.constructor.name,
     callbacks,
   };
-  await writeFile(path, encodeSafetensors(arrays, { [KEY]: stringifyJson(record) }));
+  const text = stringifyJson(record), checksum = await checksumOf(arrays, text);
+  await writeFile(path, encodeSafetensors(arrays, { [RECORD]: text, [CHECKSUM]: checksum }));
 }
 
 /** What {@link readCheckpoint} gives; its tensors are the caller's. */
@@ -110,17 +154,66 @@ function decode(path: string, bytes: Uint8Array): SafeTensors {
   }
 }
 
+/** @throws Error unless what was read is what was written. */
+async function requireWhole(path: string, { tensors, metadata }: SafeTensors): Promise<void> {
+  if (metadata[RECORD] === undefined) throw new Error(`${path} is no checkpoint of a fit`);
+  const unknown = Object.keys(metadata).find((name) => ![FORMAT, RECORD, CHECKSUM].includes(name));
+  if (unknown !== undefined) {
+    throw new Error(`${path} is broken: a checkpoint has no metadata called ${showJson(unknown)}`);
+  }
+  const { [CHECKSUM]: written } = metadata;
+  if (written === undefined) return;
+  const read = await checksumOf(tensors, metadata[RECORD]);
+  if (read !== written) {
+    throw new Error(
+      `${path} is broken: the SHA-256 of what it holds is ${read}, not ${showJson(written)} as written`,
+    );
+  }
+}
+
+/** The record of a checkpoint. */
+function readRecord(path: string, text: string): CheckpointRecord {
+  let record: Json;
+  try {
+    record = parseJson(text);
+  } catch (cause) {
+    throw new Error(`${path} is broken: its ${RECORD} is no JSON (${(cause as Error).message})`, { cause });
+  }
+  return requireSchema(RECORD_SCHEMA, record, `${path}: ${RECORD}`);
+}
+
+/** @throws Error for a tensor that belongs to nothing here. */
+function requireUse(path: string, tensors: Record<string, HostArray>, saved: Saved[], learn: Learner): void {
+  const parameters = new Map(learn.model.namedParameters());
+  const prefixes = saved.map(({ key }) => `${CALLBACK}${key}.`).concat(MODEL);
+  for (const [name, { data, shape }] of Object.entries(tensors)) {
+    if (prefixes.some((prefix) => name.startsWith(prefix))) continue;
+    const p = name.startsWith(GRADIENT) ? parameters.get(name.slice(GRADIENT.length)) : undefined;
+    if (!name.startsWith(OPTIMIZER) && !p) {
+      throw new Error(`${path}: nothing in this fit has a tensor ${showJson(name)}`);
+    }
+    if (!(data instanceof Float32Array)) {
+      throw new Error(`${path}: the tensor ${showJson(name)} is not of floats`);
+    }
+    if (p && String(p.shape) !== String(shape)) {
+      throw new Error(`${path}: ${name} has shape [${shape}], the parameter [${p.shape}]`);
+    }
+  }
+}
+
 /**
  * Reads a checkpoint.
- * @throws Error if there is none, the file is of another kind, or its optimiser or callbacks are not those of the fit.
+ * @throws Error that names the path: there is no such file, it is of another kind, it is not what was written (by its
+ * checksum, which files of earlier versions lack), a field of its record is not as it should be, or its optimiser,
+ * callbacks or tensors are not those of the fit.
  */
 export async function readCheckpoint(path: string, learn: Learner): Promise<Checkpoint> {
   const bytes = await Deno.readFile(path).catch((cause) => {
     throw new Error(`There is no checkpoint to resume from at ${path}`, { cause });
   });
-  const { tensors, metadata } = decode(path, bytes);
-  if (!metadata[KEY]) throw new Error(`${path} is no checkpoint of a fit`);
-  const record: CheckpointRecord = parseJson(metadata[KEY]);
+  const file = decode(path, bytes), { tensors, metadata } = file;
+  await requireWhole(path, file);
+  const record = readRecord(path, metadata[RECORD]);
   const mine = learn.opt!.constructor.name, { optimizerClass = mine } = record;
   if (optimizerClass !== mine) {
     throw new Error(`${path} keeps the state of the optimiser ${optimizerClass}; this fit has ${mine}`);
@@ -136,6 +229,7 @@ export async function readCheckpoint(path: string, learn: Learner): Promise<Chec
   const prefixes = Array.isArray(record.callbacks)
     ? byPlace(path, record.callbacks, learn)
     : byName(path, record.callbacks, learn);
+  requireUse(path, tensors, prefixes, learn);
   return {
     record,
     model: fromTorch(named(MODEL)),

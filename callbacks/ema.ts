@@ -2,12 +2,14 @@
 import {
   Callback,
   copyOf,
+  COUNT,
   type Done,
   type Json,
   type Learner,
   type Module,
   noGrad,
   type Parameter,
+  requireSchema,
   type Tensor,
   tf,
 } from "../core/mod.ts";
@@ -95,7 +97,7 @@ export abstract class AverageCB extends Callback {
 
   /** Goes on with its warm-up. */
   override loadState(state: Json): void {
-    this.#moves = state as number;
+    this.#moves = requireSchema(COUNT, state, "EMACB's state");
   }
 
   /** The average, by the place of the parameter. */

@@ -1,5 +1,6 @@
 /** What MetricsCB measures: the interface, a mean on the device, accuracy. */
-import { type Json, type Tensor, tf } from "../core/mod.ts";
+import * as v from "npm:valibot@1.5.0";
+import { type Json, NUMBER, requireSchema, type Tensor, tf } from "../core/mod.ts";
 
 /** Something measured over the batches of an epoch. */
 export interface Metric {
@@ -14,6 +15,13 @@ export interface Metric {
   /** Goes on from what {@link state} gave. */
   loadState?(state: Json): void;
 }
+
+const SUM = v.nullable(NUMBER);
+const MEAN_STATE: v.GenericSchema<unknown, [sum: number | null, weight: number, rest?: number | null]> = v
+  .union([
+    v.strictTuple([SUM, NUMBER]),
+    v.strictTuple([SUM, NUMBER, SUM]),
+  ], "a sum, a weight, and what rounding took");
 
 /**
  * A weighted mean whose sums stay on the device, so that a batch waits for no read. The total keeps what rounding took
@@ -64,10 +72,15 @@ export class Mean {
     return [sum, this.#weight, rest];
   }
 
-  /** Goes on from {@link state}, with the rounding of a mean that never stopped; versions before kept no rest. */
-  loadState([sum, weight, rest = 0]: number[]): void {
+  /**
+   * Goes on from {@link state}, with the rounding of a mean that never stopped; versions before kept no rest, and NaN
+   * as null.
+   * @throws Error for anything else.
+   */
+  loadState(state: Json): void {
+    const [sum, weight, rest = 0] = requireSchema(MEAN_STATE, state, "Mean's state");
     this.reset();
-    if (weight) this.#set(tf.scalar(sum), tf.scalar(rest), weight);
+    if (weight) this.#set(tf.scalar(sum ?? NaN), tf.scalar(rest ?? NaN), weight);
   }
 
   /** Sum / weight; NaN before the first {@link add}. */
@@ -113,6 +126,6 @@ export class Accuracy implements Metric {
   }
   /** Goes on from {@link state}. */
   loadState(state: Json): void {
-    this.#mean.loadState(state as number[]);
+    this.#mean.loadState(state);
   }
 }

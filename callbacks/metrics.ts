@@ -1,5 +1,6 @@
 /** MetricsCB. */
-import { Callback, type Json, type Learner, perFit } from "../core/mod.ts";
+import * as v from "npm:valibot@1.5.0";
+import { Callback, COUNT, type Json, type Learner, NUMBER, perFit, requireSchema } from "../core/mod.ts";
 import { Mean, type Metric } from "./metric.ts";
 import { targetsOf } from "./train.ts";
 
@@ -14,6 +15,18 @@ export interface MetricsRow {
   /** Each metric by its name. */
   [metric: string]: number | string;
 }
+
+/** What a checkpoint holds. */
+const STATE = v.strictObject({
+  rows: v.array(
+    v.objectWithRest(
+      { epoch: COUNT, train: v.picklist(["train", "eval"]), loss: v.nullable(NUMBER) },
+      v.nullable(v.union([NUMBER, v.string()])),
+    ),
+  ),
+  loss: v.custom<Json>((value) => value !== undefined, "a mean"),
+  metrics: v.optional(v.record(v.string(), v.custom<Json>((value) => value !== undefined, "a state"))),
+});
 
 /** Items in a batch, from its first tensor. */
 export function batchSize(batch: unknown): number {
@@ -138,19 +151,15 @@ export class MetricsCB extends Callback {
 
   /** Goes on with saved rows and sums. */
   override loadState(state: Json, learn: Learner): void {
-    const { rows, loss, metrics } = state as unknown as {
-      rows: MetricsRow[];
-      loss: [number, number];
-      metrics?: Record<string, Json>;
-    };
+    const { rows, loss, metrics = {} } = requireSchema(STATE, state, "MetricsCB's state");
     const fit = this.#fit(learn);
     // Checkpoints of before kept NaN as null.
     this.rows = rows.map((row) =>
       Object.fromEntries(Object.entries(row).map(([name, v]) => [name, v ?? NaN])) as MetricsRow
     );
-    fit.resumed = rows.at(-1);
+    fit.resumed = this.rows.at(-1);
     fit.loss.loadState(loss);
-    for (const [name, saved] of Object.entries(metrics ?? {})) this.metrics[name]?.loadState?.(saved);
+    for (const [name, saved] of Object.entries(metrics)) this.metrics[name]?.loadState?.(saved);
   }
 }
 

@@ -1,8 +1,22 @@
 /** RecorderCB. */
-import { Callback, type Json, type Learner, linePlot, noGrad, Tensor, tf } from "../core/mod.ts";
+import * as v from "npm:valibot@1.5.0";
+import {
+  Callback,
+  type Json,
+  type Learner,
+  linePlot,
+  noGrad,
+  NUMBER,
+  requireSchema,
+  Tensor,
+  tf,
+} from "../core/mod.ts";
 
 /** What is recorded of a batch: a number, or a scalar tensor, which is read later. */
 export type Recorded = (learn: Learner) => number | Tensor;
+
+/** What a checkpoint holds. */
+const VALUES = v.record(v.string(), v.array(v.nullable(NUMBER)));
 
 /** Scalars are read from the device this many at a time. */
 const SCALARS_PER_READ = 64;
@@ -109,8 +123,8 @@ export class RecorderCB extends Callback {
 
   /** Goes on after saved values. */
   override loadState(state: Json): void {
-    for (const [name, list] of Object.entries(state as Record<string, number[]>)) {
-      this.values[name] = [...list];
+    for (const [name, list] of Object.entries(requireSchema(VALUES, state, "RecorderCB's state"))) {
+      this.values[name] = list.map((value) => value ?? NaN); // null in checkpoints of before
     }
   }
 

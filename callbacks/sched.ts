@@ -1,11 +1,13 @@
 /** BatchSchedCB and EpochSchedCB. */
 import {
   Callback,
+  COUNT,
   type Json,
   type Learner,
   type Optimizer,
   optimizerOf,
   perFit,
+  requireSchema,
   type Scheduler,
 } from "../core/mod.ts";
 
@@ -45,7 +47,7 @@ export abstract class SchedCB extends Callback {
   }
   /** Goes on from a step. */
   override loadState(state: Json, learn: Learner): void {
-    this.#fit(learn).schedule!.stepNum = state as number;
+    this.#fit(learn).schedule!.stepNum = requireSchema(COUNT, state, `${this.constructor.name}'s state`);
   }
 }
 

@@ -117,6 +117,7 @@ export {
 } from "./learner/mod.ts";
 export { finishWriting, sweepTemporaryFiles, writeFile } from "./io/files.ts";
 export { parseJson, showJson } from "./io/json.ts";
+export { COUNT, NUMBER, requireSchema } from "./io/schema.ts";
 export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./io/safetensors.ts";
 export { fromTorch, loadWeights, saveWeights, toTorch } from "./io/weights.ts";
 export { encodeGif, encodePng, type GridOptions, imageGrid, type Picture } from "./vis/image.ts";

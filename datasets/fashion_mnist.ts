@@ -39,25 +39,31 @@ export interface FashionMnistOptions {
   log?: (line: string) => void;
 }
 
+/** Height and width of the images. */
+const SIDE = 28;
 const HOST = "fashion-mnist.s3-website.eu-central-1.amazonaws.com";
 const SYSTEM = "/usr/share/datasets/fashion-mnist";
 
-/** The files, and the SHA-256 of what they hold once inflated (the packing differs between sources). */
+/** The files, and length and SHA-256 of what they hold once inflated (the packing differs between sources). */
 const FILES = {
   trainImages: {
     name: "train-images-idx3-ubyte",
+    bytes: 47_040_016,
     hash: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
   },
   trainLabels: {
     name: "train-labels-idx1-ubyte",
+    bytes: 60_008,
     hash: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
   },
   testImages: {
     name: "t10k-images-idx3-ubyte",
+    bytes: 7_840_016,
     hash: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
   },
   testLabels: {
     name: "t10k-labels-idx1-ubyte",
+    bytes: 10_008,
     hash: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
   },
 } as const;
@@ -66,11 +72,16 @@ type FileKey = keyof typeof FILES;
 /** Reads the four files, however their bytes are had. */
 async function load(bytesOf: (key: FileKey) => Promise<Uint8Array>, source: string): Promise<FashionMnist> {
   const half = async (images: FileKey, labels: FileKey): Promise<ArrayDataset> => {
-    const x = await readIdx(await bytesOf(images), `${source}: ${FILES[images].name}`, 3);
-    const y = await readIdx(await bytesOf(labels), `${source}: ${FILES[labels].name}`, 1);
-    if (x.shape[0] !== y.shape[0]) {
-      throw new Error(`${source}: ${x.shape[0]} images but ${y.shape[0]} labels`);
+    const [xName, yName] = [images, labels].map((key) => `${source}: ${FILES[key].name}`);
+    const x = await readIdx(await bytesOf(images), xName, 3);
+    const y = await readIdx(await bytesOf(labels), yName, 1);
+    const [n, ...size] = x.shape;
+    if (n !== y.shape[0]) throw new Error(`${source}: ${n} images but ${y.shape[0]} labels`);
+    if (size.some((side) => side !== SIDE)) {
+      throw new Error(`${xName}: images of [${size}], not [${SIDE},${SIDE}]`);
     }
+    const strange = y.data.findIndex((label) => label >= FASHION_MNIST_CLASSES.length);
+    if (strange >= 0) throw new Error(`${yName}: label ${strange} is ${y.data[strange]}, not one of 0 to 9`);
     return new ArrayDataset(new HostArray(x.data, [...x.shape, 1]), y);
   };
   return {
@@ -96,8 +107,8 @@ async function fromDirectory(dir: string, log: (line: string) => void): Promise<
 /** Downloads the four files into a directory; each is checked before any is put there. */
 async function downloadInto(dir: string): Promise<void> {
   const fetched: [string, Uint8Array][] = [];
-  for (const { name, hash } of Object.values(FILES)) {
-    fetched.push([name, await download(`http://${HOST}/${name}.gz`, hash)]);
+  for (const { name, bytes, hash } of Object.values(FILES)) {
+    fetched.push([name, await download(`http://${HOST}/${name}.gz`, bytes, hash)]);
   }
   await Deno.mkdir(dir, { recursive: true });
   await sweepTemporaryFiles(`${dir}/`);
@@ -110,7 +121,8 @@ async function downloadInto(dir: string): Promise<void> {
  * for it are there), and last a stratified subset that ships with this package (5,000 and 1,000 images), which is
  * announced.
  *
- * @throws Error that begins with the directory, if `dir` lacks a file, or a file is damaged.
+ * @throws Error that begins with the directory, if `dir` lacks a file, or a file there or in the cache is damaged, of
+ * another size than 28×28, or has other labels than 0…9.
  *
  * @example
  * ```ts

@@ -11,7 +11,7 @@ export async function isGranted(descriptor: Deno.PermissionDescriptor): Promise<
 /** The path of a file in a directory, gzipped or not; undefined where it is not there or may not be read. */
 export async function findFile(dir: string, name: string): Promise<string | undefined> {
   for (const path of [`${dir}/${name}.gz`, `${dir}/${name}`]) {
-    if (await isGranted({ name: "read", path }) && await Deno.stat(path).then(() => true, () => false)) {
+    if (await isGranted({ name: "read", path }) && await Deno.stat(path).then((s) => s.isFile, () => false)) {
       return path;
     }
   }
@@ -26,21 +26,47 @@ export async function cacheDirectory(source: string): Promise<string | undefined
   }
 }
 
-/**
- * Inflates gzip; other bytes pass through.
- * @throws Error that names the file where the data is damaged.
- */
-export async function gunzip(bytes: Uint8Array, name: string): Promise<Uint8Array> {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  try {
-    const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream()
-      .pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  } catch (cause) {
-    throw new Error(`${name}: the gzip data is damaged or truncated (${(cause as Error).message})`, {
-      cause,
-    });
+/** Bytes inflated at a time. */
+const CHUNK_BYTES = 65_536;
+
+/** The bytes of parts in a row. */
+function join(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
+  return all;
+}
+
+/**
+ * Inflates gzip of one or more members up to a length; other bytes pass through up to it. What lies beyond is neither
+ * inflated nor looked at, so that a small file takes no more memory than it should hold.
+ * @param name what to call the file in errors
+ * @param limit most bytes that are given; whoever has more of them checks for one more than there should be
+ * @throws Error that names the file where the data is damaged or truncated.
+ */
+export async function gunzip(bytes: Uint8Array, name: string, limit: number): Promise<Uint8Array> {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.subarray(0, limit);
+  const { Inflate } = await import("npm:pako@3.0.3");
+  const inflate = new Inflate({ chunkSize: CHUNK_BYTES }), parts: Uint8Array[] = [], full = new Error("full");
+  let length = 0;
+  inflate.onData = (chunk: Uint8Array) => {
+    parts.push(chunk.slice(0, limit - length));
+    length += parts.at(-1)!.length;
+    if (length === limit) throw full;
+  };
+  try {
+    inflate.push(bytes, true);
+  } catch (error) {
+    if (error !== full) throw error;
+    return join(parts, length);
+  }
+  if (inflate.err || !inflate.ended) {
+    throw new Error(`${name}: the gzip data is damaged or truncated (${inflate.msg || "it has no end"})`);
+  }
+  return join(parts, length);
 }
 
 /** The SHA-256 of some bytes, in hexadecimal. */
@@ -48,13 +74,17 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)).toHex();
 }
 
+/** What gzip adds to data that does not get smaller, at most. */
+const PACKING_BYTES = 65_536;
+
 /**
  * Downloads a file, with a progress bar.
- * @param hash the SHA-256 of what the file holds once inflated
+ * @param size bytes of what the file holds once inflated; a server that sends more is not listened to
+ * @param hash the SHA-256 of that
  * @returns the bytes as they came
- * @throws Error if the server has it not, or its content has another hash.
+ * @throws Error that names the address, if the server has it not, or its content has another length or hash.
  */
-export async function download(url: string, hash: string): Promise<Uint8Array> {
+export async function download(url: string, size: number, hash: string): Promise<Uint8Array> {
   const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_MS) });
   if (!response.ok || !response.body) throw new Error(`${url}: ${response.status} ${response.statusText}`);
   const kib = Math.ceil(Number(response.headers.get("content-length") ?? 0) / 1024);
@@ -65,13 +95,20 @@ export async function download(url: string, hash: string): Promise<Uint8Array> {
     for await (const part of response.body) {
       parts.push(part);
       done += part.length;
+      if (done > size + PACKING_BYTES) {
+        throw new Error(`${url}: it is longer than the ${size} bytes it should hold`);
+      }
       bar.update(Math.round(done / 1024));
     }
   } finally {
     bar.stop();
   }
-  const bytes = new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
-  const got = await sha256(await gunzip(bytes, url));
+  const bytes = join(parts, done), content = await gunzip(bytes, url, size + 1);
+  if (content.length !== size) {
+    const length = content.length > size ? "more" : content.length;
+    throw new Error(`${url}: it holds ${length} bytes, not ${size}`);
+  }
+  const got = await sha256(content);
   if (got !== hash) throw new Error(`${url}: SHA-256 of its content is ${got}, not ${hash}`);
   return bytes;
 }

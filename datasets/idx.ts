@@ -3,38 +3,59 @@ import { HostArray } from "../core/mod.ts";
 import { gunzip } from "./files.ts";
 
 const UINT8 = 0x08;
+/** Bytes of a header with as many axes as a byte counts. */
+const LONGEST_HEADER_BYTES = 4 + 4 * 255;
+
+/** What the header says. */
+interface Header {
+  shape: number[];
+  /** Where the numbers begin. */
+  start: number;
+  /** How many there are. */
+  size: number;
+}
+
+function readHeader(bytes: Uint8Array, rank: number | undefined, fail: (why: string) => never): Header {
+  if (bytes.length < 4) fail(`${bytes.length} bytes are too few for an IDX header`);
+  const [zero0, zero1, type, axes] = bytes;
+  if (zero0 || zero1) fail(`the magic number 0x${bytes.slice(0, 4).toHex()} is not IDX's`);
+  if (type !== UINT8) fail(`element type 0x${type.toString(16)} is not 0x08 (unsigned bytes)`);
+  if (axes < 1 || (rank !== undefined && axes !== rank)) {
+    fail(`it has ${axes} axes, expected ${rank ?? "at least 1"}`);
+  }
+  const start = 4 + 4 * axes;
+  if (bytes.length < start) fail(`truncated in its header, at ${bytes.length} of ${start} bytes`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const shape = Array.from({ length: axes }, (_, i) => view.getUint32(4 + 4 * i));
+  let size = 1;
+  for (const n of shape) {
+    size *= n;
+    if (!Number.isSafeInteger(size)) fail(`the shape [${shape}] is of more than 2^53 bytes`);
+  }
+  return { shape, start, size };
+}
 
 /**
- * Reads an IDX file of bytes, gzipped or not.
+ * Reads an IDX file of bytes, gzipped (in one member or several) or not. No more is inflated than its header claims.
  * @param name what to call it in errors; default `IDX file`
  * @param rank the number of axes it must have; default any, at least 1
- * @throws Error for a wrong magic number, another element type or rank, or a length that does not fit the sizes.
+ * @returns the bytes, a view of `bytes` where those are not gzipped
+ * @throws Error that begins with the name: damaged gzip data, a wrong magic number, another element type or rank, or a
+ * length that does not fit the sizes.
  */
 export async function readIdx(
   bytes: Uint8Array,
   name = "IDX file",
   rank?: number,
 ): Promise<HostArray<Uint8Array>> {
-  const raw = await gunzip(bytes, name);
   const fail = (why: string): never => {
     throw new Error(`${name}: ${why}`);
   };
-  if (raw.length < 4) fail(`${raw.length} bytes are too few for an IDX header`);
-  const [zero0, zero1, type, axes] = raw;
-  const magic = [...raw.subarray(0, 4)].map((b) => b.toString(16).padStart(2, "0")).join("");
-  if (zero0 || zero1) fail(`the magic number 0x${magic} is not IDX's`);
-  if (type !== UINT8) fail(`element type 0x${type.toString(16)} is not 0x08 (unsigned bytes)`);
-  if (axes < 1 || (rank !== undefined && axes !== rank)) {
-    fail(`it has ${axes} axes, expected ${rank ?? "some"}`);
+  const { shape, start, size } = readHeader(await gunzip(bytes, name, LONGEST_HEADER_BYTES), rank, fail);
+  const need = start + size, found = await gunzip(bytes, name, need + 1);
+  if (found.length < need) {
+    fail(`truncated: the shape [${shape}] needs ${need} bytes, there are ${found.length}`);
   }
-  const header = 4 + 4 * axes;
-  if (raw.length < header) fail(`truncated in its header, at ${raw.length} of ${header} bytes`);
-  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-  const shape = Array.from({ length: axes }, (_, i) => view.getUint32(4 + 4 * i));
-  const size = shape.reduce((a, b) => a * b, 1);
-  if (raw.length !== header + size) {
-    const how = raw.length < header + size ? "truncated" : "too long";
-    fail(`${how}: the shape [${shape}] needs ${header + size} bytes, there are ${raw.length}`);
-  }
-  return new HostArray(raw.subarray(header), shape);
+  if (found.length > need) fail(`too long: the shape [${shape}] needs ${need} bytes, there are more`);
+  return new HostArray(found.subarray(start), shape);
 }

@@ -1,6 +1,8 @@
 /** Batches for the Learner: the interface, the one that batches a dataset, and one from any stream. */
+import * as v from "npm:valibot@1.5.0";
 import type { Json } from "../learner/callback.ts";
-import { Generator, type GeneratorState } from "../random.ts";
+import { COUNT, requireSchema } from "../io/schema.ts";
+import { Generator } from "../random.ts";
 import type { HostArray } from "./array.ts";
 import type { Augment } from "./transforms/augment.ts";
 import { ArrayDataset, type Dataset } from "./dataset.ts";
@@ -23,6 +25,9 @@ export interface Loader {
   /** Goes on from what {@link state} gave. */
   loadState?(state: Json): void;
 }
+
+/** What a loader's state has at least. */
+const STATE = v.looseObject({ seed: COUNT, counter: COUNT });
 
 /** From the arrays of a batch to the batch that the Learner gets; random numbers come from the generator. */
 export type Collate = (arrays: HostArray[], generator: Generator) => Batch | Promise<Batch>;
@@ -122,10 +127,10 @@ export class DataLoader implements Loader {
 
   /**
    * Goes on from {@link state}.
-   * @throws Error if the state is of a loader with another batch size, number of items, shuffle or dropLast.
+   * @throws Error if it is no such state, or of a loader with another batch size, number of items, shuffle or dropLast.
    */
   loadState(state: Json): void {
-    const { seed, counter, ...saved } = state as unknown as GeneratorState;
+    const { seed, counter, ...saved } = requireSchema(STATE, state, "DataLoader's state");
     for (const [name, value] of Object.entries(saved)) {
       const own = this[name as keyof this];
       if (own === value) continue;

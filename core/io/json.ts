@@ -51,6 +51,6 @@ export function parseJson(json: string): unknown {
 
 /** A value as JSON for a message, cut where it is long. */
 export function showJson(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = typeof value === "number" ? String(value) : JSON.stringify(value) ?? String(value);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

@@ -186,15 +186,22 @@ export abstract class Module<In extends any[] = any[], Out = any> {
   /**
    * Copies tensors into parameters and buffers of the same path; `state` stays the caller's.
    * @param strict whether missing and unknown names are errors; default true
-   * @throws Error naming every missing, unknown or wrongly shaped tensor; nothing is changed then.
+   * @throws Error naming every missing or unknown tensor, and those of another shape or dtype; nothing is changed then.
    */
   loadStateDict(state: StateDict, strict = true): LoadReport {
     const own = this.stateDict();
     const missing = Object.keys(own).filter((name) => !Object.hasOwn(state, name));
     const unexpected = Object.keys(state).filter((name) => !Object.hasOwn(own, name));
-    const problems = Object.keys(own).filter((name) =>
-      Object.hasOwn(state, name) && !tf.util.arraysEqual(own[name].shape, state[name].shape)
-    ).map((name) => `${name} has shape [${state[name].shape}], the model wants [${own[name].shape}]`);
+    const problems: string[] = [];
+    for (const [name, { shape, dtype }] of Object.entries(own)) {
+      const given = Object.hasOwn(state, name) ? state[name] : undefined;
+      if (!given) continue;
+      if (!tf.util.arraysEqual(shape, given.shape)) {
+        problems.push(`${name} has shape [${given.shape}], the model wants [${shape}]`);
+      } else if (dtype !== given.dtype) {
+        problems.push(`${name} is ${given.dtype}, the model wants ${dtype}`);
+      }
+    }
     if (strict) {
       if (missing.length) problems.push(`missing: ${missing.join(", ")}`);
       if (unexpected.length) problems.push(`not in the model: ${unexpected.join(", ")}`);

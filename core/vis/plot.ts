@@ -37,8 +37,8 @@ export async function renderPlot(spec: Record<string, unknown>): Promise<string>
     import("npm:vega@6.2.0"),
     import("npm:vega-lite@6.4.1"),
   ]);
-  const background = "white";
-  const { spec: compiled } = lite.compile({ background, ...spec } as never);
+  const { background = "white" } = spec;
+  const { spec: compiled } = lite.compile({ ...spec, background } as never);
   const view = new vega.View(vega.parse(compiled), { renderer: "none" });
   try {
     return await view.toSVG();

@@ -1,6 +1,6 @@
 /** Images with titles, as SVG. */
 import { HostArray } from "../data/array.ts";
-import { encodePng, imageGrid } from "./image.ts";
+import { encodePng, imageGrid, requireImages } from "./image.ts";
 
 /** Options of {@link showImages}. */
 export interface ShowOptions {
@@ -21,9 +21,10 @@ const GAP_PIXELS = 6, TITLE_PIXELS = 16, IMAGE_PIXELS = 96;
 
 /**
  * Lays images out in a grid, each with its title. Source: miniai's `show_images`.
- * @param images [N,H,W,C], C 1 or 3
+ * @param images [N,H,W,C], C 1 or 3; none make an empty picture
  * @returns an SVG document
- * @throws Error if there are titles, but not one for each image. RangeError for options out of their range.
+ * @throws Error for another shape, an image with NaN in it, or titles that are not one for each image. RangeError for
+ * options out of their range.
  *
  * @example
  * ```ts
@@ -34,8 +35,9 @@ const GAP_PIXELS = 6, TITLE_PIXELS = 16, IMAGE_PIXELS = 96;
  * ```
  */
 export function showImages(images: HostArray, options: ShowOptions = {}): string {
+  requireImages("showImages", images);
   const [n, h, w, c] = images.shape;
-  const { titles, columns = Math.ceil(Math.sqrt(n)), range, invert } = options;
+  const { titles, columns = Math.max(1, Math.ceil(Math.sqrt(n))), range, invert } = options;
   if (titles && titles.length !== n) {
     throw new Error(`showImages got ${titles.length} titles for ${n} images`);
   }

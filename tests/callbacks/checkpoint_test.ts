@@ -7,11 +7,14 @@ import {
   Callback,
   CancelFitException,
   CheckpointCB,
+  decodeSafetensors,
   defaultGenerator,
   DeviceCB,
   Dropout,
   EarlyStoppingCB,
   EMACB,
+  encodeSafetensors,
+  HostArray,
   type Learner,
   Linear,
   loaderOf,
@@ -19,6 +22,7 @@ import {
   MomentumLearner,
   OneCycleLR,
   RecorderCB,
+  type SafeTensors,
   Sequential,
   setSeed,
   SGD,
@@ -289,4 +293,154 @@ Deno.test("a stream that ends before the batch to resume at is an error", async 
   const pass = () =>
     loaderOf(() => [[tf.ones([1, 3]), tf.ones([1, 1])]]).batches(2)[Symbol.asyncIterator]().next();
   await assertRejects(pass, Error, "the stream ends after 1 batches; the fit goes on after 2");
+});
+
+/** Writes a checkpoint of a fit that was stopped, and gives its file. */
+async function stoppedFit(dir: string): Promise<{ path: string; file: SafeTensors }> {
+  const path = `${dir}/checkpoint`, cb = new CheckpointCB({ path });
+  await (await make(cb, [new AccumulateGradCB(4), new StopAt(cb, 0, 1, true)])).learn.fit(3);
+  return { path, file: decodeSafetensors(await Deno.readFile(path)) };
+}
+
+/** Goes on from a checkpoint. */
+async function resume(path: string): Promise<void> {
+  const { learn } = await make(new CheckpointCB({ path, resume: true }), [new AccumulateGradCB(4)]);
+  await learn.fit(1);
+}
+
+Deno.test("a checkpoint carries a checksum: what was changed is refused, what lacks it loads", async () => {
+  const dir = await Deno.makeTempDir();
+  const { path, file: { tensors, metadata } } = await stoppedFit(dir);
+  const { "denoise.sha256": checksum, ...unchecked } = metadata;
+  assertEquals(checksum.length, 64);
+  const write = async (changed: Record<string, HostArray>, text: Record<string, string>) =>
+    await Deno.writeFile(path, encodeSafetensors(changed, text));
+  const name = "model.0.weight", { data, shape } = tensors[name];
+  const other = new HostArray(data.map((x, i) => i === 5 ? x + 1e-6 : x), shape);
+  const damaged: [Record<string, HostArray>, Record<string, string>][] = [
+    [{ ...tensors, [name]: other }, metadata],
+    [{ ...tensors, [name]: new HostArray(data, shape.toReversed()) }, metadata],
+    [{ ...tensors, "model.1.weight": tensors[name] }, metadata],
+    [tensors, {
+      ...metadata,
+      "denoise.checkpoint": metadata["denoise.checkpoint"].replace('"iter":2', '"iter":1'),
+    }],
+    [tensors, { ...metadata, "denoise.sha256": "" }],
+  ];
+  for (const [changed, text] of damaged) {
+    await write(changed, text);
+    await assertRejects(() => resume(path), Error, `${path} is broken: the SHA-256 of what it holds is `);
+  }
+  await write(tensors, { ...unchecked, "denoise.sha257": checksum });
+  await assertRejects(
+    () => resume(path),
+    Error,
+    `broken: a checkpoint has no metadata called "denoise.sha257"`,
+  );
+  await write(tensors, { format: "pt", "denoise.sha256": checksum });
+  await assertRejects(() => resume(path), Error, `${path} is no checkpoint of a fit`);
+  await write(tensors, unchecked);
+  await resume(path);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("every field of a checkpoint that is not as it should be is named, with the file", async () => {
+  const dir = await Deno.makeTempDir();
+  const { path, file: { tensors, metadata } } = await stoppedFit(dir);
+  const record = JSON.parse(metadata["denoise.checkpoint"]);
+  const { callbacks, optimizer } = record;
+  const names = Object.keys(callbacks);
+  assertEquals(names, ["EMACB(0.9)", "BatchSchedCB", "MetricsCB", "RecorderCB", "AccumulateGradCB(4)"]);
+  const state = (changed: Record<string, unknown>) => ({
+    ...record,
+    callbacks: { ...callbacks, ...changed },
+  });
+  const write = async (text: string, changed = tensors) =>
+    await Deno.writeFile(path, encodeSafetensors(changed, { "denoise.checkpoint": text }));
+  for (
+    const [changed, message] of [
+      ["", ": its denoise.checkpoint is no JSON"],
+      ["[".repeat(1e5), ": its denoise.checkpoint is no JSON"],
+      ["[".repeat(1e5) + "]".repeat(1e5), "nested deeper than 128 levels"],
+      ['{"epoch":1,"epoch":2}', 'it has "epoch" twice'],
+      [null, ": denoise.checkpoint: it is null, not Object"],
+      [[], '"epoch" is missing'],
+      [{ ...record, epoch: -1 }, '"epoch" is -1, not a number of at least 0'],
+      [{ ...record, iter: "2" }, '"iter" is "2", not number'],
+      [{ ...record, more: 1 }, 'there is no field "more"'],
+      [{ ...record, random: { seed: 1 } }, '"random.counter" is missing'],
+      [
+        { ...record, optimizer: { ...optimizer, groups: [{ lr: "x" }] } },
+        '"optimizer.groups.0.lr" is "x", not number',
+      ],
+      [
+        { ...record, optimizer: { ...optimizer, steps: [1.5] } },
+        '"optimizer.steps.0" is 1.5, not a whole number',
+      ],
+      [
+        { ...record, optimizer: { ...optimizer, groups: [] } },
+        "does not fit this fit: The state has 0 parameter groups",
+      ],
+      [
+        { ...record, optimizer: { ...optimizer, steps: [1] } },
+        "does not fit this fit: The state is of 1 parameters",
+      ],
+      [{ ...record, order: [] }, `does not fit this fit: DataLoader's state: "seed" is missing`],
+      [{ ...record, callbacks: 3 }, '"callbacks" is 3'],
+      [
+        state({ "AccumulateGradCB(4)": "x" }),
+        `does not fit this fit: AccumulateGradCB's state: it is "x", not number`,
+      ],
+      [state({ BatchSchedCB: -3 }), "does not fit this fit: BatchSchedCB's state: it is -3"],
+      [state({ "EMACB(0.9)": {} }), "does not fit this fit: EMACB's state: it is {}"],
+      [
+        state({ RecorderCB: { loss: 3 } }),
+        `does not fit this fit: RecorderCB's state: "loss" is 3, not Array`,
+      ],
+      [state({ MetricsCB: [] }), `does not fit this fit: MetricsCB's state: "rows" is missing`],
+      [
+        state({ MetricsCB: { ...callbacks.MetricsCB, rows: [{ epoch: 0, train: "test", loss: 1 }] } }),
+        `MetricsCB's state: "rows.0.train" is "test", not ("train" | "eval")`,
+      ],
+      [
+        state({ MetricsCB: { ...callbacks.MetricsCB, loss: [1] } }),
+        "Mean's state: it is [1], not a sum, a weight",
+      ],
+      [state({ MetricsCB: { ...callbacks.MetricsCB, metrics: { error: 3 } } }), "Mean's state: it is 3"],
+    ] as const
+  ) {
+    await write(typeof changed === "string" ? changed : JSON.stringify(changed));
+    const { message: got } = await assertRejects(() => resume(path), Error, message);
+    assert(got.startsWith(path), got);
+  }
+  const text = metadata["denoise.checkpoint"], one = new HostArray(new Float32Array(1), [1]);
+  const gradient = Object.keys(tensors).find((name) => name.startsWith("gradient."));
+  for (
+    const [changed, message] of [
+      [{ ...tensors, other: one }, 'nothing in this fit has a tensor "other"'],
+      [{ ...tensors, "gradient.x": one }, 'nothing in this fit has a tensor "gradient.x"'],
+      [{ ...tensors, "callback.Other.x": one }, 'nothing in this fit has a tensor "callback.Other.x"'],
+      [{ ...tensors, "gradient.0.bias": one }, "gradient.0.bias has shape [1], the parameter [8]"],
+      [
+        { ...tensors, "gradient.0.bias": new HostArray(new Int32Array(8), [8]) },
+        'the tensor "gradient.0.bias" is not of floats',
+      ],
+      [
+        { ...tensors, "model.0.bias": new HostArray(new Int32Array(8), [8]) },
+        "0.bias is int32, the model wants float32",
+      ],
+      [
+        { ...tensors, "model.x": one },
+        "does not fit this fit: The state dict does not fit. not in the model: x",
+      ],
+      [{ ...tensors, "optimizer.9.m": one }, "does not fit this fit: The state has a tensor 9.m"],
+      [{}, "does not fit this fit: The state dict does not fit. missing: 0.weight"],
+    ] as const
+  ) {
+    await write(text, changed as typeof tensors);
+    const { message: got } = await assertRejects(() => resume(path), Error, message);
+    assert(got.startsWith(path), got);
+  }
+  assert(gradient === undefined, "AccumulateGradCB keeps them itself");
+  await Deno.remove(dir, { recursive: true });
 });

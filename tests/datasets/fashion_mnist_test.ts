@@ -40,5 +40,20 @@ Deno.test("a directory without the files is an error; one with them is read; a d
   ]]);
   await Deno.writeFile(`${dir}/t10k-labels-idx1-ubyte`, idx([2], [1, 2]));
   await assertRejects(() => fashionMnist({ dir }), Error, "3 images but 2 labels");
+  await Deno.writeFile(`${dir}/t10k-labels-idx1-ubyte`, idx([3], [1, 10, 2]));
+  const name = `${dir}: t10k-labels-idx1-ubyte`;
+  await assertRejects(() => fashionMnist({ dir }), Error, `${name}: label 1 is 10, not one of 0 to 9`);
+  await Deno.writeFile(`${dir}/t10k-images-idx3-ubyte.gz`, await gzip(idx([3, 2, 28], range(168))));
+  await assertRejects(
+    () => fashionMnist({ dir }),
+    Error,
+    `${dir}: t10k-images-idx3-ubyte: images of [2,28], not [28,28]`,
+  );
+  await Deno.writeFile(`${dir}/t10k-images-idx3-ubyte.gz`, (await gzip(images)).slice(0, -1));
+  await assertRejects(
+    () => fashionMnist({ dir }),
+    Error,
+    `${dir}: t10k-images-idx3-ubyte: the gzip data is damaged`,
+  );
   await Deno.remove(dir, { recursive: true });
 });

@@ -1,6 +1,6 @@
 /** Plots. */
-import { assert } from "@std/assert";
-import { linePlot } from "../../../mod.ts";
+import { assert, assertRejects } from "@std/assert";
+import { type LinePlot, linePlot, renderPlot } from "../../../mod.ts";
 
 Deno.test("a plot is SVG", async () => {
   const svg = await linePlot({
@@ -26,5 +26,25 @@ Deno.test("a plot leaves out what its axes have no place for", async () => {
       });
       assert(!/NaN|Infinity|undefined/.test(svg), `${xScale}, ${yScale}: ${svg}`);
     }
+  }
+});
+
+Deno.test("renderPlot: on white unless told otherwise, and what is no specification is refused", async () => {
+  const spec = {
+    data: { values: [{ a: 1 }] },
+    mark: "point",
+    encoding: { x: { field: "a", type: "quantitative" } },
+  };
+  assert((await renderPlot(spec)).includes('fill="white"'));
+  assert((await renderPlot({ ...spec, background: undefined })).includes('fill="white"'));
+  assert((await renderPlot({ ...spec, background: "#123456" })).includes('fill="#123456"'));
+  await assertRejects(() => renderPlot({}), Error, "Invalid specification");
+});
+
+Deno.test("a plot of no lines, and of a line without points, has axes alone", async () => {
+  const none: LinePlot["series"][] = [{}, { loss: [] }];
+  for (const series of none) {
+    const svg = await linePlot({ series, x: "x", y: "y" });
+    assert(svg.startsWith("<svg") && !svg.includes("NaN"), svg);
   }
 });

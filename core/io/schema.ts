@@ -1,0 +1,42 @@
+/** Values of files, checked against schemas of Valibot. */
+import * as v from "npm:valibot@1.5.0";
+import { showJson } from "./json.ts";
+
+/** More problems than these are counted only. */
+const MAX_PROBLEMS = 4;
+
+/** Any number, those among them that JSON lacks. */
+export const NUMBER: v.GenericSchema<unknown, number> = v.custom<number>(
+  (value) => typeof value === "number",
+  "a number",
+);
+
+/** A whole number of at least 0. */
+export const COUNT: v.GenericSchema<unknown, number> = v.pipe(
+  v.number(),
+  v.safeInteger("a whole number"),
+  v.minValue(0, "a number of at least 0"),
+);
+
+/** What is wrong with a field, and what would be right. */
+function problem(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue), field = path === null ? "it" : `"${path}"`;
+  if (issue.expected === "never") return `there is no field ${field}`;
+  if (issue.kind === "schema" && issue.input === undefined) return `${field} is missing`;
+  // Schemas here say in their message what would be right, where it is more than a type's name.
+  const right = issue.message.startsWith("Invalid ") ? issue.expected : issue.message;
+  return `${field} is ${showJson(issue.input)}, not ${right}`;
+}
+
+/**
+ * A value that a file held, once it has the form of a schema.
+ * @param what holds it: what the error begins with
+ * @throws Error that names each wrong, missing or unknown field, its value, and what would be right.
+ */
+export function requireSchema<T>(schema: v.GenericSchema<unknown, T>, value: unknown, what: string): T {
+  const { issues } = v.safeParse(schema, value, { abortPipeEarly: true });
+  if (!issues) return value as T;
+  const problems = issues.slice(0, MAX_PROBLEMS).map(problem);
+  if (issues.length > MAX_PROBLEMS) problems.push(`and ${issues.length - MAX_PROBLEMS} more`);
+  throw new Error(`${what}: ${problems.join("; ")}`);
+}
