@@ -277,7 +277,7 @@ export function prepare(c: Case): Prepared {
       return opCase(ops.MseLoss, { input, target }, {}, ops.MseLossGrad, grad, {});
     }
     case "crossentropy": {
-      const [labels] = keep(tf.tensor1d(defaultGenerator.integers(rows, 0, columns), "int32"));
+      const [labels] = keep(tf.tensor1d(defaultGenerator.randintArray(rows, 0, columns), "int32"));
       const [logits] = keep(normal(rows, columns));
       const grad = ({ logSums }: { logSums: Tensor }, dy: Tensor) => ({ logits, labels, logSums, dy });
       return opCase(ops.CrossEntropy, { logits, labels }, {}, ops.CrossEntropyGrad, grad, {});
@@ -336,7 +336,7 @@ export function prepareModel(c: Case, model: Module): Prepared {
   const resnet = c.kind === "resnet";
   const side = resnet ? 28 : 32;
   const x = defaultGenerator.uniform([n, side, side, 1]);
-  const labels = tf.tensor1d(defaultGenerator.integers(n, 0, 10), "int32");
+  const labels = tf.tensor1d(defaultGenerator.randintArray(n, 0, 10), "int32");
   const opt = resnet
     ? new AdamW(model.parameters(), { lr: 1e-4 })
     : new Adam(model.parameters(), { lr: 1e-4, eps: 1e-5 });

@@ -4,14 +4,20 @@ import { type Tensor, tf } from "./tf.ts";
 
 /** Where a {@link Generator} stands; plain data, so that a checkpoint can hold it. */
 export interface GeneratorState {
-  /** Of the stream. */
+  /** Of the stream: a whole number from 0 to 2⁵³ − 1. */
   seed: number;
-  /** Numbers drawn so far. */
+  /** Blocks of two numbers drawn so far, a whole number from 0 on; a draw begins a block of its own. */
   counter: number;
 }
 
 /** Numbers that a draw of 24 bits tells apart. */
 const MAX_NARROW_RANGE = 2 ** 24;
+
+/** @throws RangeError unless n is a whole number from 0 on. */
+function requireCount(name: string, n: number): void {
+  if (Number.isInteger(n) && n >= 0) return;
+  throw new RangeError(`Generator.${name}: n is a whole number from 0 on, not ${n}`);
+}
 
 /** @throws RangeError unless [low, high) is a range of int32's whole numbers, and not empty. */
 function requireRange(low: number, high: number): void {
@@ -46,7 +52,10 @@ export class Generator {
     this.seed = seed;
   }
 
-  /** The seed; setting it starts the stream again. */
+  /**
+   * The seed; setting it starts the stream again.
+   * @throws RangeError when it is set to another than a whole number from 0 to 2⁵³ − 1.
+   */
   get seed(): number {
     return this.#seed;
   }
@@ -58,7 +67,10 @@ export class Generator {
     this.#counter = 0;
   }
 
-  /** Seed and place in the stream, to save and to set back. */
+  /**
+   * Seed and place in the stream, to save and to set back.
+   * @throws RangeError when it is set to a seed or counter that is no whole number from 0 to 2⁵³ − 1.
+   */
   get state(): GeneratorState {
     return { seed: this.#seed, counter: this.#counter };
   }
@@ -70,7 +82,7 @@ export class Generator {
     this.#counter = counter;
   }
 
-  /** A new generator with a stream of its own, fixed by this one's seed and place. */
+  /** A new generator with a stream of its own, fixed by this one's seed and place, which moves on by a block. */
   fork(): Generator {
     const [a, b] = this.#words();
     return new Generator((a & 0x1fffff) * 2 ** 32 + b);
@@ -101,25 +113,37 @@ export class Generator {
     return run(Random, {}, { shape, key: this.#key, counter: this.#take(n), normal }).y;
   }
 
-  /** Standard normal numbers, float32, made on the device. */
+  /**
+   * Standard normal numbers, float32, made on the device; the caller owns the tensor.
+   * @param shape of whole numbers from 0 on
+   * @throws RangeError for another shape.
+   */
   normal(shape: number[]): Tensor {
     return this.#device(shape, true);
   }
 
-  /** Uniform numbers in [0, 1), float32, made on the device. */
+  /**
+   * Uniform numbers in [0, 1), float32, made on the device; the caller owns the tensor.
+   * @param shape of whole numbers from 0 on
+   * @throws RangeError for another shape.
+   */
   uniform(shape: number[]): Tensor {
     return this.#device(shape, false);
   }
 
   /**
-   * Whole numbers in [low, high), int32, made on the device; on the host where float32 does not hold all of them.
-   * @throws RangeError if there is none, or a bound is no whole number from −2³¹ to 2³¹.
+   * Whole numbers in [low, high), int32, each as likely as another; the caller owns the tensor. Made on the device, or
+   * on the host where float32 does not hold all of the range.
+   * @param shape of whole numbers from 0 on
+   * @param low the least, from −2³¹ on
+   * @param high above the largest, at most 2³¹
+   * @throws RangeError if there is no such number, a bound is no whole number in this range, or for another shape.
    */
   randint(shape: number[], low: number, high: number): Tensor {
     requireRange(low, high);
     const range = high - low;
     if (Math.max(range, -low, high) > MAX_NARROW_RANGE) {
-      return tf.tensor(this.integers(tf.util.sizeFromShape(shape), low, high), shape, "int32");
+      return tf.tensor(this.randintArray(tf.util.sizeFromShape(shape), low, high), shape, "int32");
     }
     return tf.tidy(() => {
       // u·n may round up to n
@@ -128,21 +152,30 @@ export class Generator {
     });
   }
 
-  /** n uniform numbers in [0, 1) on the host. */
+  /**
+   * n uniform numbers in [0, 1) on the host, those that {@link uniform} gives.
+   * @throws RangeError unless n is a whole number from 0 on.
+   */
   uniformArray(n: number): Float32Array {
+    requireCount("uniformArray", n);
     return threefry(n, this.#key, this.#take(n), false);
   }
 
-  /** n standard normal numbers on the host. */
+  /**
+   * n standard normal numbers on the host, those that {@link normal} gives up to float rounding.
+   * @throws RangeError unless n is a whole number from 0 on.
+   */
   normalArray(n: number): Float32Array {
+    requireCount("normalArray", n);
     return threefry(n, this.#key, this.#take(n), true);
   }
 
   /**
    * n whole numbers in [low, high) on the host, those that {@link randint} gives.
-   * @throws as randint
+   * @throws RangeError unless n is a whole number from 0 on, and for bounds as {@link randint}.
    */
-  integers(n: number, low: number, high: number): Int32Array {
+  randintArray(n: number, low: number, high: number): Int32Array {
+    requireCount("randintArray", n);
     requireRange(low, high);
     const range = high - low;
     if (range > MAX_NARROW_RANGE) {
@@ -153,14 +186,26 @@ export class Generator {
     return Int32Array.from(this.uniformArray(n), (u) => low + below(u));
   }
 
+  /**
+   * The name that {@link randintArray} had before.
+   * @deprecated
+   */
+  integers(n: number, low: number, high: number): Int32Array {
+    return this.randintArray(n, low, high);
+  }
+
   /** A number in [0, 1) of 53 bits. */
   #fraction(): number {
     const [a, b] = this.#words();
     return ((a >>> 5) * 2 ** 26 + (b >>> 6)) * 2 ** -53;
   }
 
-  /** A random order of 0…n−1 (Fisher–Yates). */
+  /**
+   * A random order of 0…n−1 (Fisher–Yates).
+   * @throws RangeError unless n is a whole number from 0 on.
+   */
   permutation(n: number): Int32Array {
+    requireCount("permutation", n);
     const order = Int32Array.from({ length: n }, (_, i) => i);
     const draws = n > MAX_NARROW_RANGE ? undefined : this.uniformArray(n);
     for (let i = n - 1; i > 0; i--) {
@@ -174,7 +219,10 @@ export class Generator {
 /** The generator that everything draws from unless it is given another. */
 export const defaultGenerator = new Generator(0);
 
-/** Seeds the default generator. */
+/**
+ * Seeds {@link defaultGenerator}, which starts its stream again.
+ * @throws RangeError unless it is a whole number from 0 to 2⁵³ − 1.
+ */
 export function setSeed(seed: number): void {
   defaultGenerator.seed = seed;
 }

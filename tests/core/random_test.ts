@@ -12,7 +12,7 @@ Deno.test("randint: whole numbers of the range, all of them, the same again, and
   assertEquals(await numbers(again.randint([4000], 3, 10)), await numbers(t));
   assertEquals(generator.state.counter, 2000);
   assertEquals(await numbers(new Generator(9).randint([4000], 0, 7)), (await numbers(t)).map((v) => v - 3));
-  const expected = Array.from(new Generator(9).integers(4000, 3, 10)), drawn = await numbers(t);
+  const expected = Array.from(new Generator(9).randintArray(4000, 3, 10)), drawn = await numbers(t);
   assertEquals(drawn, expected);
   assertThrows(() => generator.randint([1], 2, 2), RangeError, "No whole number lies in [2, 2)");
 });
@@ -62,7 +62,7 @@ Deno.test("moments and independence of neighbours", async () => {
 });
 
 Deno.test("integers cover their range evenly; a permutation is one", () => {
-  const draws = new Generator(5).integers(60_000, 3, 9);
+  const draws = new Generator(5).randintArray(60_000, 3, 9);
   for (let v = 3; v < 9; v++) {
     const share = draws.filter((d) => d === v).length / 60_000;
     assert(Math.abs(share - 1 / 6) < 0.01, `${v} came ${share} of the time`);
@@ -85,7 +85,7 @@ Deno.test("wrong seeds and empty ranges are named", () => {
   for (const seed of [-1, 1.5, NaN, 2 ** 53]) {
     assertThrows(() => new Generator(seed), RangeError, String(seed));
   }
-  assertThrows(() => new Generator().integers(1, 5, 5), RangeError, "[5, 5)");
+  assertThrows(() => new Generator().randintArray(1, 5, 5), RangeError, "[5, 5)");
 });
 
 Deno.test("over the whole 64 bits of the counter the device draws the host's numbers, and none twice", async () => {
@@ -108,7 +108,7 @@ Deno.test("over the whole 64 bits of the counter the device draws the host's num
     for (const seed of [0, 7, 2 ** 53 - 1]) {
       await assertClose(at(seed).uniform([33]), at(seed).uniformArray(33), 1e-6);
       await assertClose(at(seed).normal([33]), at(seed).normalArray(33), 1e-5);
-      assertEquals(await numbers(at(seed).randint([33], -5, 1000)), [...at(seed).integers(33, -5, 1000)]);
+      assertEquals(await numbers(at(seed).randint([33], -5, 1000)), [...at(seed).randintArray(33, -5, 1000)]);
     }
     seen.add(at(7).uniformArray(1)[0]);
     assertEquals([...at(7).permutation(20)].sort((a, b) => a - b), Array.from({ length: 20 }, (_, i) => i));
@@ -127,7 +127,7 @@ Deno.test("wide and high ranges of integers are even, ranges outside of int32 ar
   const high = await numbers(new Generator(1).randint([2000], 2 ** 24, 2 ** 24 + 5));
   assertEquals(new Set(high), new Set([0, 1, 2, 3, 4].map((v) => 2 ** 24 + v)));
   for (const [low, top] of [[0, 2 ** 25], [-(2 ** 31), 2 ** 31], [2 ** 30, 2 ** 31]]) {
-    const draws = new Generator(2).integers(20_000, low, top);
+    const draws = new Generator(2).randintArray(20_000, low, top);
     assertEquals(await numbers(new Generator(2).randint([20_000], low, top)), [...draws]);
     const odd = draws.reduce((n, v) => n + Math.abs(v % 2), 0) / draws.length;
     const mean = draws.reduce((sum, v) => sum + (v - low) / (top - low), 0) / draws.length;
@@ -136,7 +136,7 @@ Deno.test("wide and high ranges of integers are even, ranges outside of int32 ar
   }
   const generator = new Generator();
   for (const [low, top] of [[0, 2 ** 31 + 1], [-(2 ** 31) - 1, 0], [0.5, 3], [0, 2.5], [NaN, 2]]) {
-    assertThrows(() => generator.integers(1, low, top), RangeError);
+    assertThrows(() => generator.randintArray(1, low, top), RangeError);
     assertThrows(() => generator.randint([1], low, top), RangeError);
   }
 });

@@ -3,10 +3,10 @@ import type { Generator } from "../../random.ts";
 import { HostArray } from "../array.ts";
 import { sizesOf } from "./image.ts";
 
-/** From images to images of the same shape, by numbers from the generator. */
+/** Makes other images of the same shape by numbers from the generator; the images [N,H,W,C] stay as they are. */
 export type Augment = (images: HostArray, generator: Generator) => HostArray;
 
-/** Applies augmentations one after another. */
+/** Applies augmentations one after another, each to what the one before gives. */
 export function augmentAll(...augments: Augment[]): Augment {
   return (images, generator) => augments.reduce((x, f) => f(x, generator), images);
 }
@@ -21,7 +21,12 @@ function share(name: string, x: number): void {
   if (!(x >= 0 && x <= 1)) throw new RangeError(`${name} lies in [0, 1], not ${x}`);
 }
 
-/** Mirrors images left to right. */
+/**
+ * Mirrors images left to right.
+ * @param images [N,H,W,C], which stay as they are
+ * @param which whether an image is mirrored, by its number from 0; default all
+ * @throws RangeError for another shape.
+ */
 export function flipHorizontal(images: HostArray, which: (image: number) => boolean = () => true): HostArray {
   const [n, h, w, c] = sizesOf(images), out = copyOf(images);
   for (let row = 0; row < n * h; row++) {
@@ -36,6 +41,8 @@ export function flipHorizontal(images: HostArray, which: (image: number) => bool
 
 /**
  * Mirrors each image with probability p.
+ * @param p in [0, 1]; default 0.5
+ * @throws RangeError for another p; the augmentation throws one for images of another shape.
  *
  * @example
  * ```ts
@@ -53,14 +60,18 @@ export function randomFlip(p = 0.5): Augment {
   };
 }
 
-/** Moves each image by up to `padding` pixels in both directions, zeros coming in: a random crop of the padded image. */
+/**
+ * Moves each image by up to `padding` pixels in both directions, zeros coming in: a random crop of the padded image.
+ * @param padding pixels, a whole number from 0 on; every shift is as likely as another
+ * @throws RangeError for another padding; the augmentation throws one for images of another shape.
+ */
 export function randomCrop(padding: number): Augment {
   if (!Number.isInteger(padding) || padding < 0) {
     throw new RangeError(`randomCrop pads by a whole number of pixels, not ${padding}`);
   }
   return (images, generator) => {
     const [n, h, w, c] = sizesOf(images);
-    const shifts = generator.integers(2 * n, -padding, padding + 1);
+    const shifts = generator.randintArray(2 * n, -padding, padding + 1);
     const out = copyOf(images);
     out.data.fill(0);
     for (let i = 0; i < n; i++) {
@@ -78,9 +89,9 @@ export function randomCrop(padding: number): Augment {
 
 /** Options of {@link randErase} and {@link randCopy}. */
 export interface PatchOptions {
-  /** Side of a patch as a share of the image's; default 0.2. */
+  /** Side of a patch as a share of the image's, in [0, 1], rounded down to pixels; default 0.2. */
   pct?: number;
-  /** Patches at most; from 0 to so many are drawn for each image. Default 4. */
+  /** Patches at most, a whole number from 0 on; from 0 to so many are drawn for each image. Default 4. */
   maxNum?: number;
 }
 
@@ -93,7 +104,7 @@ function patches(
 ): void {
   const [n, h, w] = sizesOf(images);
   const [ph, pw] = [Math.floor(pct * h), Math.floor(pct * w)];
-  const counts = generator.integers(n, 0, maxNum + 1);
+  const counts = generator.randintArray(n, 0, maxNum + 1);
   for (let i = 0; i < n; i++) {
     const places = generator.uniformArray(2 * maxNum);
     for (let k = 0; k < counts[i]; k++) {
@@ -118,6 +129,7 @@ function checkPatches({ pct = 0.2, maxNum = 4 }: PatchOptions): void {
 /**
  * Fills patches with noise of the batch's mean and standard deviation, clamped to its range (Zhong et al. 2017; miniai
  * 14_augment).
+ * @throws RangeError for options out of range; the augmentation throws one for images of another shape.
  */
 export function randErase(options: PatchOptions = {}): Augment {
   checkPatches(options);
@@ -143,7 +155,10 @@ export function randErase(options: PatchOptions = {}): Augment {
   };
 }
 
-/** Copies patches of an image over other places of it (miniai 14_augment). */
+/**
+ * Copies patches of an image over other places of it (miniai 14_augment); all are of the image as it was.
+ * @throws RangeError for options out of range; the augmentation throws one for images of another shape.
+ */
 export function randCopy(options: PatchOptions = {}): Augment {
   checkPatches(options);
   return (images, generator) => {

@@ -24,7 +24,7 @@ type AnyCase = Case<Record<string, Tensor | undefined>, Record<string, unknown>>
 class Draw {
   constructor(readonly generator: Generator) {}
   whole(least: number, most: number): number {
-    return this.generator.integers(1, least, most + 1)[0];
+    return this.generator.randintArray(1, least, most + 1)[0];
   }
   of<T>(...choices: T[]): T {
     return choices[this.whole(0, choices.length - 1)];
@@ -90,7 +90,7 @@ function pooled(d: Draw) {
 
 function classified(d: Draw) {
   const n = d.of(1, 2, 5, 33), classes = d.of(1, 2, 7, 10, 40);
-  const labels = tf.tensor1d(d.generator.integers(n, 0, classes), "int32");
+  const labels = tf.tensor1d(d.generator.randintArray(n, 0, classes), "int32");
   return { logits: d.tensor(n, classes), labels };
 }
 

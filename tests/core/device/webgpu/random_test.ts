@@ -19,7 +19,7 @@ for (const counter of COUNTERS) {
       const normal = await numbers(at((g) => g.normal([15])) as never);
       await assertClose(normal, at((g) => g.normalArray(15)) as Float32Array, 1e-5);
       const whole = await numbers(at((g) => g.randint([15], -5, 1000)) as never);
-      assertEquals(whole, Array.from(at((g) => g.integers(15, -5, 1000)) as Int32Array));
+      assertEquals(whole, Array.from(at((g) => g.randintArray(15, -5, 1000)) as Int32Array));
     });
   }
 }
