@@ -41,6 +41,7 @@ function gather({ data, shape }: HostArray, indices: Int32Array): HostArray {
   return new HostArray(out, [indices.length, ...shape.slice(1)]);
 }
 
+/** The error of an index that a dataset does not have. */
 function outside(where: string, index: number, length: number): RangeError {
   return new RangeError(`${where}: a dataset of ${length} items has none at ${index}`);
 }
@@ -64,7 +65,7 @@ export class ArrayDataset implements Dataset {
   readonly arrays: readonly HostArray[];
 
   /**
-   * A dataset of these arrays, which are not copied.
+   * A dataset of these arrays, which are not copied: what is written to them later, its items have.
    * @param arrays one or more, each [N,…]
    * @throws RangeError if there is none, one has no axis, or their first axes differ.
    */
@@ -80,6 +81,8 @@ export class ArrayDataset implements Dataset {
 
   /**
    * Copies of the rows at these indices.
+   * @param indices whole numbers from 0 to length − 1, in any order and any number of times
+   * @returns an array for each of {@link arrays}, of its type, [indices.length,…]
    * @throws RangeError for an index outside.
    */
   items(indices: Int32Array): HostArray[] {
@@ -90,6 +93,7 @@ export class ArrayDataset implements Dataset {
 /**
  * Some items of a dataset, which is not copied.
  * @param indices which, in the order in which the new dataset has them
+ * @returns a dataset whose `items` throws a RangeError for an index outside it
  * @throws RangeError for an index outside the dataset.
  */
 export function subset(dataset: Dataset, indices: Int32Array): Dataset {
@@ -97,13 +101,17 @@ export function subset(dataset: Dataset, indices: Int32Array): Dataset {
   if (wrong !== undefined) throw outside("subset", wrong, dataset.length);
   return {
     length: indices.length,
-    items: (which) => dataset.items(which.map((i) => indices[i])),
+    items(which) {
+      const wrong = which.find((i) => !(i >= 0 && i < indices.length));
+      if (wrong !== undefined) throw outside("items", wrong, indices.length);
+      return dataset.items(which.map((i) => indices[i]));
+    },
   };
 }
 
 /**
- * The first n items of a dataset, or all where it has fewer.
- * @throws RangeError unless n is a whole number ≥ 0.
+ * The first n items of a dataset, or all where it has fewer; the dataset is not copied.
+ * @throws RangeError unless n is a whole number from 0 on.
  */
 export function take(dataset: Dataset, n: number): Dataset {
   if (!Number.isInteger(n) || n < 0) throw new RangeError(`take: n is a whole number from 0 on, not ${n}`);

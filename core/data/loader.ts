@@ -14,7 +14,10 @@ export type Batch = any[];
 
 /** What the Learner draws batches from; see {@link DataLoader} and {@link loaderOf}, or write another. */
 export interface Loader {
-  /** A pass over the data; `skip` leaves out its first batches. Default 0. */
+  /**
+   * Begins a pass over the data.
+   * @param skip how many of its first batches are left out, a whole number from 0 on; default 0
+   */
   batches(skip?: number): AsyncIterable<Batch>;
   /** Batches in a pass; undefined where that is not known before its end. */
   readonly length?: number;
@@ -29,26 +32,29 @@ export interface Loader {
 /** What a loader's state has at least. */
 const STATE = v.looseObject({ seed: COUNT, counter: COUNT });
 
-/** From the arrays of a batch to the batch that the Learner gets; random numbers come from the generator. */
+/**
+ * Makes the batch that the Learner gets from the arrays of a batch, the first of them transformed and augmented.
+ * Random numbers come from the generator, which is fixed by the loader's seed, the pass and the batch.
+ */
 export type Collate = (arrays: HostArray[], generator: Generator) => Batch | Promise<Batch>;
 
 /** Options of {@link DataLoader}. */
 export interface DataLoaderOptions {
-  /** Items in a batch, at least 1. */
+  /** Items in a batch, a positive whole number. */
   batchSize: number;
   /** Whether each pass has a new order; default false. */
   shuffle?: boolean;
-  /** Fixes the orders and the random numbers of `augment` and `collate`; default 0. */
+  /** Fixes the orders and the random numbers of `augment` and `collate`: a whole number from 0 to 2⁵³ − 1; default 0. */
   seed?: number;
   /** Whether a last, smaller batch is left out; default false. */
   dropLast?: boolean;
-  /** Batches made ahead of the one in use, at least 0; default 1. */
+  /** Batches made ahead of the one in use, a whole number from 0 on; default 1. */
   prefetch?: number;
-  /** Applied to the first array of each batch. */
+  /** Applied to the first array of each batch; default none. */
   transform?: ImageTransform;
-  /** Applied to the first array after `transform`, with random numbers fixed by the seed, the pass and the batch. */
+  /** Applied to the first array after `transform`, with random numbers fixed by seed, pass and batch; default none. */
   augment?: Augment;
-  /** Applied to the whole batch at last, with random numbers fixed like those of `augment`. */
+  /** Applied to the whole batch at last, with random numbers fixed like those of `augment`; default none. */
   collate?: Collate;
 }
 
@@ -86,7 +92,7 @@ export class DataLoader implements Loader {
   /**
    * A loader of a dataset.
    * @param dataset or its arrays by name, which make an {@link ArrayDataset} in their order
-   * @throws RangeError for an empty dataset, a batch size that is no whole number ≥ 1, or a prefetch that is none ≥ 0.
+   * @throws RangeError for an empty dataset, and for a batch size, prefetch or seed out of range.
    */
   constructor(dataset: Dataset | Record<string, HostArray>, options: DataLoaderOptions) {
     const { batchSize, shuffle = false, seed = 0, dropLast = false, prefetch = 1 } = options;
@@ -113,7 +119,7 @@ export class DataLoader implements Loader {
     return this.dataset.length;
   }
 
-  /** Batches in a pass. */
+  /** Batches in a pass; 0 where `dropLast` leaves out the only one. */
   get length(): number {
     const batches = this.size / this.batchSize;
     return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
@@ -126,7 +132,7 @@ export class DataLoader implements Loader {
   }
 
   /**
-   * Goes on from {@link state}.
+   * Goes on from {@link state}: the next pass is the one that its loader would have had.
    * @throws Error if it is no such state, or of a loader with another batch size, number of items, shuffle or dropLast.
    */
   loadState(state: Json): void {
@@ -141,8 +147,13 @@ export class DataLoader implements Loader {
     this.generator.state = { seed, counter };
   }
 
-  /** A pass over the data. The order is drawn when it begins; `skip` leaves out its first batches. */
+  /**
+   * A pass over the data, whose order is drawn when its first batch is asked for.
+   * @param skip how many of its first batches are left out; default 0
+   * @throws RangeError unless that is a whole number from 0 on; Error if the dataset gives other than it was asked for.
+   */
   async *batches(skip = 0): AsyncGenerator<Batch> {
+    requireSkip("DataLoader", skip);
     const order = this.shuffle
       ? this.generator.permutation(this.size)
       : Int32Array.from({ length: this.size }, (_, i) => i);
@@ -161,7 +172,7 @@ export class DataLoader implements Loader {
     }
   }
 
-  /** The batches of a pass, in order of use. */
+  /** A whole pass, as {@link batches}. */
   [Symbol.asyncIterator](): AsyncGenerator<Batch> {
     return this.batches();
   }
@@ -184,22 +195,31 @@ export class DataLoader implements Loader {
   }
 }
 
+/** @throws RangeError unless a number of batches is a whole number from 0 on. */
+function requireSkip(loader: string, skip: number): void {
+  if (Number.isInteger(skip) && skip >= 0) return;
+  throw new RangeError(`${loader}: skip is a whole number of batches from 0 on, not ${skip}`);
+}
+
 function isDataset(x: Dataset | Record<string, HostArray>): x is Dataset {
   return typeof x.items === "function";
 }
 
-/** What is known of a stream's passes. */
+/** What is known of a stream's passes; schedules and progress bars ask for it. */
 export interface StreamOptions {
-  /** Batches in a pass; default unknown. */
+  /** Batches in a pass, a whole number from 0 on; default unknown. */
   length?: number;
-  /** Items in a pass; default unknown. */
+  /** Items in a pass, a whole number from 0 on; default unknown. */
   size?: number;
 }
 
 /**
  * A loader whose batches come from a generator or any other stream.
  * @param pass begins a pass, as a generator function does; called anew for each
- * @throws TypeError if it is no function, such as a generator that is under way.
+ * @returns a loader; a pass of it that begins in the middle draws and drops the batches before, and throws an Error if
+ *   the stream ends among them
+ * @throws TypeError if `pass` is no function, such as a generator that is under way; RangeError for a length or size out
+ *   of range.
  *
  * @example
  * ```ts
@@ -226,7 +246,12 @@ export function loaderOf(
       `loaderOf takes a function that begins a pass, such as a generator function, not ${pass}`,
     );
   }
+  for (const [name, n] of Object.entries({ length, size })) {
+    if (n === undefined || (Number.isInteger(n) && n >= 0)) continue;
+    throw new RangeError(`loaderOf: ${name} is a whole number from 0 on, not ${n}`);
+  }
   async function* batches(skip = 0): AsyncGenerator<Batch> {
+    requireSkip("loaderOf", skip);
     let i = 0;
     for await (const batch of pass()) if (i++ >= skip) yield batch;
     if (i < skip) {
@@ -246,8 +271,12 @@ export class DataLoaders<L extends Loader = Loader> {
   constructor(readonly train: L, readonly valid: L) {}
 
   /**
-   * Loaders of two datasets: the first shuffled (unless the options say not to) and augmented, the second in order, none
-   * left out.
+   * Loaders of two datasets: the first shuffled unless the options say not to, and augmented; the second in order, not
+   * augmented, no item left out.
+   * @param train to be trained on, or its arrays by name
+   * @param valid to be evaluated on, or its arrays by name
+   * @param options of both, `shuffle`, `dropLast` and `augment` of the first alone; `shuffle` is true by default
+   * @throws RangeError as {@link DataLoader}'s constructor
    */
   static from(
     train: Dataset | Record<string, HostArray>,

@@ -1,7 +1,7 @@
 /** Changes to a batch of images [N,H,W,C] on the host; compose them with {@link compose}. */
 import { HostArray } from "../array.ts";
 
-/** From images to images. */
+/** Makes other images of images [N,H,W,C], which stay as they are; all of one shape. */
 export type ImageTransform = (images: HostArray) => HostArray;
 
 /**
@@ -13,23 +13,27 @@ export function sizesOf({ shape }: HostArray): [n: number, h: number, w: number,
   return shape as [number, number, number, number];
 }
 
-/** Applies transforms one after another. */
+/** Applies transforms one after another, each to what the one before gives. */
 export function compose(...transforms: ImageTransform[]): ImageTransform {
   return (images) => transforms.reduce((x, f) => f(x), images);
 }
 
 /**
- * Bytes 0…255 to floats low…high; by default [0, 1].
- * @throws RangeError unless low < high.
+ * Bytes 0…255 to floats low…high, arrays of any shape.
+ * @param low what 0 becomes; default 0
+ * @param high what 255 becomes; default 1
+ * @throws RangeError unless low < high and both are finite.
  */
 export function toFloat(low = 0, high = 1): ImageTransform {
-  if (!(low < high)) throw new RangeError(`toFloat: low is below high, not ${low} and ${high}`);
+  if (!(low < high && Number.isFinite(high - low))) {
+    throw new RangeError(`toFloat: low and high are numbers, low below high, not ${low} and ${high}`);
+  }
   const scale = (high - low) / 255;
   return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => low + v * scale), shape);
 }
 
 /**
- * (x − mean)/std.
+ * (x − mean)/std as floats, arrays of any shape.
  * @throws RangeError unless both are finite and std is positive.
  */
 export function normalize(mean: number, std: number): ImageTransform {
@@ -39,9 +43,9 @@ export function normalize(mean: number, std: number): ImageTransform {
 }
 
 /**
- * Zeros on every side.
- * @param margin pixels, at least 0.
- * @throws RangeError for another margin.
+ * Zeros on every side of images, which become floats.
+ * @param margin pixels, a whole number from 0 on
+ * @throws RangeError for another margin; the transform throws one for images of another shape.
  */
 export function padZeros(margin: number): ImageTransform {
   if (!Number.isInteger(margin) || margin < 0) {
@@ -71,9 +75,10 @@ function taps(from: number, to: number) {
 }
 
 /**
- * Bilinear resizing to size × size with half-pixel centres, as PyTorch's `interpolate` and torchvision's `resize`.
- * @param size pixels, at least 1
- * @throws RangeError for another size.
+ * Bilinear resizing to size × size with half-pixel centres, as PyTorch's `interpolate` (and torchvision's `resize` with
+ * `antialias=False`): smaller images take the nearest pixels, not means. Images become floats.
+ * @param size pixels, a positive whole number
+ * @throws RangeError for another size; the transform throws one for images of another shape.
  */
 export function resizeBilinear(size: number): ImageTransform {
   if (!Number.isInteger(size) || size < 1) {

@@ -35,6 +35,9 @@ Deno.test("subset and take: other items of any dataset, without a copy of it", a
   assertEquals([part.length, first.length, take(set, 9).length, take(set, 0).length], [2, 1, 3, 0]);
   assertEquals([...(await part.items(at(0, 1)))[1].data], [9, 8]);
   assertEquals([...(await first.items(at(0)))[1].data], [9]);
+  for (const i of [2, -1]) {
+    assertThrows(() => part.items(at(0, i)), RangeError, `items: a dataset of 2 items has none at ${i}`);
+  }
   assertThrows(() => subset(set, at(0, 3)), RangeError, "subset: a dataset of 3 items has none at 3");
   for (const n of [-1, 1.5]) assertThrows(() => take(set, n), RangeError, `not ${n}`);
 });

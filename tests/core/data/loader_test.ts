@@ -9,6 +9,7 @@ import {
   type Dataset,
   DeviceCB,
   HostArray,
+  type Json,
   Linear,
   type Loader,
   loaderOf,
@@ -217,4 +218,23 @@ Deno.test("loaderOf: a stream of unknown length trains, anew each epoch; a pass 
   assertEquals([passes, learn.iter, learn.opt!.state().step], [6, 5, 15]);
   const list = [[new HostArray(Float32Array.of(1), [1]), new HostArray(Float32Array.of(2), [1])]];
   assertEquals(await labels(loaderOf(() => list)), [[2]]);
+});
+
+Deno.test("a pass begins at a whole number of batches, of a stream too", async () => {
+  const list = [[new HostArray(Uint8Array.of(1), [1]), new HostArray(Uint8Array.of(2), [1])]];
+  for (const loader of [new DataLoader(dataset(4), { batchSize: 2 }), loaderOf(() => list)]) {
+    for (const skip of [-1, 0.5, NaN]) {
+      await assertRejects(() => labels(loader, skip), RangeError, `from 0 on, not ${skip}`);
+    }
+  }
+  assertEquals(await labels(new DataLoader(dataset(4), { batchSize: 2 }), 5), []);
+  await assertRejects(() => labels(loaderOf(() => list), 2), Error, "the stream ends after 1 batches");
+});
+
+Deno.test("a state of no loader is refused by what it lacks", () => {
+  const loader = new DataLoader(dataset(4), { batchSize: 2 });
+  for (const state of [null, {}, 3, { seed: 1, counter: -1 }, { seed: "1", counter: 0 }]) {
+    assertThrows(() => loader.loadState(state as Json), Error, "DataLoader's state");
+  }
+  assertEquals(loader.state(), new DataLoader(dataset(4), { batchSize: 2 }).state());
 });
