@@ -102,6 +102,7 @@ export {
   Adam,
   type AdamOptions,
   AdamW,
+  type GroupOptions,
   InverseSqrtLR,
   type InverseSqrtOptions,
   OneCycleLR,

@@ -60,6 +60,7 @@ export {
   Adam,
   type AdamOptions,
   AdamW,
+  type GroupOptions,
   InverseSqrtLR,
   type InverseSqrtOptions,
   OneCycleLR,

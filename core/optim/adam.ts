@@ -4,9 +4,9 @@ import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { copyOf, type Parameter } from "../autograd/tape.ts";
 import { Buffer } from "../nn/module.ts";
-import { Optimizer, type ParamGroup } from "./optimizer.ts";
+import { type GroupOptions, Optimizer } from "./optimizer.ts";
 
-/** Options of {@link Adam} and {@link AdamW}. */
+/** Options of {@link Adam} and {@link AdamW}, with PyTorch's defaults. */
 export interface AdamOptions {
   /** Learning rate, at least 0; default 1e-3. */
   lr?: number;
@@ -19,7 +19,8 @@ export interface AdamOptions {
 }
 
 /**
- * m ← β1·m + (1−β1)·g, v ← β2·v + (1−β2)·g², p ← p − lr·m̂/(√v̂ + eps) (Kingma & Ba 2015, algorithm 1).
+ * m ← β1·m + (1−β1)·g, v ← β2·v + (1−β2)·g², p ← p − lr·m̂/(√v̂ + eps) (Kingma & Ba 2015, algorithm 1), with
+ * g + weightDecay·p for g.
  * As in PyTorch, bias is corrected by the parameter's own steps, those in which it had a gradient, and with the current
  * β1, also while a schedule moves it.
  */
@@ -31,15 +32,16 @@ export class Adam extends Optimizer {
   /**
    * Starts with moments of 0.
    * @param params to be trained, or groups of them with options of their own
-   * @throws as {@link Optimizer}'s constructor
+   * @throws Error if there is no parameter, one is given twice, or a group has an option that Adam has not; RangeError for
+   *   options out of range.
    */
-  constructor(params: Parameter[] | ParamGroup[], options: AdamOptions = {}) {
+  constructor(params: Parameter[] | GroupOptions[], options: AdamOptions = {}) {
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = options;
     super(params, { lr, betas, eps, weightDecay });
   }
 
   /**
-   * Moves each parameter that has a gradient.
+   * Moves each parameter that has a gradient, in place.
    * @throws Error if one has another shape than its parameter; nothing is moved then.
    */
   override step(): void {
@@ -77,6 +79,9 @@ export class Adam extends Optimizer {
     return moments;
   }
 
+  /** PyTorch's names. */
+  protected override readonly slotNames: readonly string[] = ["exp_avg", "exp_avg_sq"];
+
   /** The two moments, by PyTorch's names. */
   protected override slots(): Map<Parameter, Record<string, Tensor>> {
     return new Map(
@@ -101,7 +106,7 @@ export class Adam extends Optimizer {
   }
 }
 
-/** Adam with decoupled weight decay (Loshchilov & Hutter 2019). */
+/** Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2): p ← p − lr·weightDecay·p before each step. */
 export class AdamW extends Adam {
   /** Weight decay is decoupled from the gradient. */
   protected override readonly decoupled: boolean = true;
@@ -109,8 +114,9 @@ export class AdamW extends Adam {
   /**
    * Starts with moments of 0.
    * @param params to be trained, or groups of them with options of their own
+   * @throws as {@link Adam}'s constructor: Error or RangeError
    */
-  constructor(params: Parameter[] | ParamGroup[], { weightDecay = 0.01, ...options }: AdamOptions = {}) {
+  constructor(params: Parameter[] | GroupOptions[], { weightDecay = 0.01, ...options }: AdamOptions = {}) {
     super(params, { ...options, weightDecay });
   }
 }

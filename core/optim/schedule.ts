@@ -5,7 +5,7 @@ import type { Optimizer } from "./optimizer.ts";
 export interface Scheduler {
   /** Moves to the next step. */
   step(): void;
-  /** The step it is at; settable, to resume. */
+  /** The step it is at, from 0; settable, to resume. */
   stepNum: number;
 }
 
@@ -15,13 +15,13 @@ export interface OneCycleOptions {
   maxLr: number;
   /** Steps of the whole cycle, a positive whole number. */
   totalSteps: number;
-  /** Share of the cycle in which the rate rises, from 0 to 1; default 0.3. */
+  /** Share of the cycle in which the rate rises, in [0, 1]; default 0.3. */
   pctStart?: number;
   /** maxLr / first rate, above 0; default 25. */
   divFactor?: number;
   /** First rate / last rate, above 0; default 1e4. */
   finalDivFactor?: number;
-  /** Whether momentum (Adam's β1) moves the other way; default true. */
+  /** Whether momentum (Adam's β1) moves the other way, also of an SGD made without any; default true. */
   cycleMomentum?: boolean;
   /** Lowest momentum, in [0, 1); default 0.85. */
   baseMomentum?: number;
@@ -34,8 +34,7 @@ const cosine = (a: number, b: number, t: number): number => b + (a - b) / 2 * (1
 
 /**
  * Smith & Topin's (2018) one-cycle policy with PyTorch's curve: a cosine from maxLr/divFactor up to maxLr, then a
- * cosine down to the first rate/finalDivFactor; momentum mirrors it.
- * @throws RangeError for a totalSteps or pctStart that gives no curve; Error when stepped past the end.
+ * cosine down to the first rate/finalDivFactor; momentum mirrors it. All groups get the same.
  */
 export class OneCycleLR implements Scheduler {
   #step = 0;
@@ -45,6 +44,7 @@ export class OneCycleLR implements Scheduler {
   /**
    * Sets the optimiser to the first step.
    * @param optimizer whose learning rate and momentum move
+   * @throws RangeError for options out of range.
    */
   constructor(readonly optimizer: Optimizer, {
     maxLr,
@@ -80,20 +80,25 @@ export class OneCycleLR implements Scheduler {
     for (const [name, value] of Object.entries({ baseMomentum, maxMomentum })) {
       requireOption(name, value, value >= 0 && value < 1, "lies in [0, 1)");
     }
-    this.#apply();
+    this.stepNum = 0;
   }
 
-  /** The step it is at, from 0. */
+  /**
+   * The step it is at, from 0; setting it moves the optimiser there.
+   * @throws RangeError when it is set to another than a whole number from 0 to totalSteps.
+   */
   get stepNum(): number {
     return this.#step;
   }
   set stepNum(step: number) {
-    const { totalSteps } = this.options;
-    if (!Number.isInteger(step) || step < 0 || step > totalSteps) {
-      throw new RangeError(`OneCycleLR: a step is a whole number from 0 to ${totalSteps}, not ${step}`);
-    }
+    const { lr, momentum } = this.at(step);
     this.#step = step;
-    this.#apply();
+    for (const group of this.optimizer.paramGroups) {
+      group.lr = lr;
+      if (!this.options.cycleMomentum) continue;
+      if (group.betas) group.betas = [momentum, group.betas[1]];
+      else group.momentum = momentum;
+    }
   }
 
   /**
@@ -107,8 +112,17 @@ export class OneCycleLR implements Scheduler {
     this.stepNum++;
   }
 
-  /** Learning rate and momentum at a step; a phase of one step is at its end. */
+  /**
+   * Learning rate and momentum at a step, whether they are applied or not; a phase of one step is at its end.
+   * @param step a whole number from 0 to totalSteps; the last, after the cycle, is for PyTorch's sake
+   * @throws RangeError for another step.
+   */
   at(step: number): { lr: number; momentum: number } {
+    if (!Number.isInteger(step) || step < 0 || step > this.options.totalSteps) {
+      throw new RangeError(
+        `OneCycleLR: a step is a whole number from 0 to ${this.options.totalSteps}, not ${step}`,
+      );
+    }
     const { maxLr, totalSteps, pctStart, divFactor, finalDivFactor } = this.options;
     const { baseMomentum, maxMomentum } = this.options;
     const first = maxLr / divFactor, last = first / finalDivFactor;
@@ -119,15 +133,5 @@ export class OneCycleLR implements Scheduler {
     }
     const t = end > peak ? (step - peak) / (end - peak) : 1;
     return { lr: cosine(maxLr, last, t), momentum: cosine(baseMomentum, maxMomentum, t) };
-  }
-
-  #apply(): void {
-    const { lr, momentum } = this.at(this.#step);
-    for (const group of this.optimizer.paramGroups) {
-      group.lr = lr;
-      if (!this.options.cycleMomentum) continue;
-      if (group.betas) group.betas = [momentum, group.betas[1]];
-      else group.momentum = momentum;
-    }
   }
 }

@@ -3,11 +3,11 @@ import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { copyOf, type Parameter } from "../autograd/tape.ts";
 import { Buffer } from "../nn/module.ts";
-import { Optimizer, type ParamGroup } from "./optimizer.ts";
+import { type GroupOptions, Optimizer } from "./optimizer.ts";
 
 /** Options of {@link SGD}. */
 export interface SGDOptions {
-  /** Learning rate, at least 0. */
+  /** Learning rate, at least 0; there is no default. */
   lr: number;
   /** At least 0; default 0. */
   momentum?: number;
@@ -15,20 +15,22 @@ export interface SGDOptions {
   weightDecay?: number;
 }
 
-/** v ← momentum·v + g, p ← p − lr·v, as PyTorch's. */
+/** v ← momentum·v + g + weightDecay·p, p ← p − lr·v, as PyTorch's; the first v is its first gradient. */
 export class SGD extends Optimizer {
   #velocity = new Map<Parameter, Buffer>();
 
   /**
    * Starts without velocity.
    * @param params to be trained, or groups of them with options of their own
+   * @throws Error if there is no parameter, one is given twice, or a group has an option that SGD has not; RangeError for
+   *   options out of range.
    */
-  constructor(params: Parameter[] | ParamGroup[], { lr, momentum = 0, weightDecay = 0 }: SGDOptions) {
+  constructor(params: Parameter[] | GroupOptions[], { lr, momentum = 0, weightDecay = 0 }: SGDOptions) {
     super(params, { lr, momentum, weightDecay });
   }
 
   /**
-   * Moves each parameter that has a gradient.
+   * Moves each parameter that has a gradient, in place.
    * @throws Error if one has another shape than its parameter; nothing is moved then.
    */
   override step(): void {
@@ -62,6 +64,9 @@ export class SGD extends Optimizer {
     v.value = this.#unlessSkipped(tf.add(tf.mul(v.value, momentum), d), v.value);
     return v.value;
   }
+
+  /** PyTorch's name. */
+  protected override readonly slotNames: readonly string[] = ["momentum_buffer"];
 
   /** The velocity, by PyTorch's name. */
   protected override slots(): Map<Parameter, Record<string, Tensor>> {

@@ -1,6 +1,6 @@
 /** Adam and AdamW. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { Adam, AdamW, Parameter, type ParamGroup, tf } from "../../../mod.ts";
+import { Adam, AdamW, Parameter, tf } from "../../../mod.ts";
 import torch from "../../golden/torch.json" with { type: "json" };
 import { assertClose, numbers } from "../../support.ts";
 import { start, testSteps } from "./steps.ts";
@@ -46,15 +46,18 @@ Deno.test("Adam corrects bias by each parameter's own steps, also after its stat
 Deno.test("Adam: settings that give no step are named, and one left undefined has its default", () => {
   const refused = (make: () => unknown, message: string) => assertThrows(make, Error, message);
   const p = start();
-  refused(() => new Adam([p], { betas: [1, 0.999] }), "lies in [0, 1), not 1,0.999");
+  refused(() => new Adam([p], { betas: [1, 0.999] }), "each of the two betas lies in [0, 1), not 1,0.999");
   refused(() => new Adam([p], { betas: [0.9, -0.1] }), "lies in [0, 1)");
-  refused(() => new Adam([p], { eps: -1 }), "Eps is a number above 0, not -1");
-  refused(() => new Adam([p], { eps: 0 }), "Eps is a number above 0, not 0");
-  refused(() => new Adam([p], { eps: 1e-50 }), "Eps is a number above 0, not 1e-50");
-  refused(() => new AdamW([p], { weightDecay: NaN }), "WeightDecay is at least 0, not NaN");
+  refused(() => new Adam([p], { eps: -1 }), "eps is a number above 0, not -1");
+  refused(() => new Adam([p], { eps: 0 }), "eps is a number above 0, not 0");
+  refused(() => new Adam([p], { eps: 1e-50 }), "eps is a number above 0, not 1e-50");
+  refused(
+    () => new AdamW([p], { weightDecay: NaN }),
+    "AdamW: weightDecay is a number of at least 0, not NaN",
+  );
   assertThrows(() => new Adam([start()], { lr: -1 }), RangeError, "not -1");
   const unset = { weightDecay: undefined, betas: undefined, eps: undefined, lr: undefined };
   assertEquals(new AdamW([start()], unset).paramGroups[0].weightDecay, 0.01);
-  const group = { params: [start()], ...unset } as unknown as ParamGroup;
+  const group = { params: [start()], ...unset };
   assertEquals(new Adam([group], { lr: 0.5 }).paramGroups[0].lr, 0.5);
 });

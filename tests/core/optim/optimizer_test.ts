@@ -1,6 +1,6 @@
 /** What optimisers have in common: groups, state, settings. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Adam, Parameter, SGD, tf } from "../../../mod.ts";
+import { Adam, type Optimizer, type OptimizerState, Parameter, SGD, tf } from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
 import { start } from "./steps.ts";
 
@@ -67,5 +67,60 @@ Deno.test("a gradient of another shape is refused with both shapes, and nothing 
     assertThrows(() => opt.step(), Error, "the gradient of parameter 1 has shape [3], the parameter [2,3]");
     assertEquals([await numbers(a), opt.state().steps], [[0, 0, 0, 0, 0, 0], [0, 0]]);
     assertThrows(() => b.setGrad(tf.ones([1])), Error, "has shape [1], the parameter [2,3]");
+  }
+});
+
+Deno.test("a state of another optimiser, of other groups or without counts is refused, and nothing is changed", async () => {
+  const two = () => [new Parameter(tf.tensor1d([1, 2])), new Parameter(tf.tensor1d([3, 4]))];
+  const moved = <T extends Optimizer>(opt: T): T => {
+    for (const { params } of opt.paramGroups) for (const p of params) p.setGrad(tf.ones(p.shape));
+    opt.step();
+    return opt;
+  };
+  const sgd = (momentum: number) => moved(new SGD(two(), { lr: 0.5, momentum })).state();
+  const adam = () => moved(new Adam(two(), { lr: 0.1 })).state();
+  const apart = () => {
+    const [a, b] = two();
+    return moved(new Adam([{ params: [a], lr: 1 }, { params: [b] }])).state();
+  };
+  const { "0.exp_avg": _, ...half } = adam().tensors;
+  const cases: [state: OptimizerState, message: string][] = [
+    [sgd(0.9), 'has an option "momentum", which Adam has not'],
+    [
+      { ...sgd(0.9), groups: adam().groups },
+      "keeps momentum_buffer for parameter 0, Adam exp_avg and exp_avg_sq",
+    ],
+    [apart(), "has 2 parameter groups, this optimiser 1"],
+    [{ ...adam(), sizes: [1] }, "group 0 has 1 parameters, this optimiser's 2"],
+    [{ ...adam(), tensors: half }, "keeps exp_avg_sq for parameter 0, Adam exp_avg and exp_avg_sq"],
+    [{ ...adam(), tensors: { ...adam().tensors, exp_avg: tf.zeros([2]) } }, "has a tensor exp_avg, but"],
+    [{ ...adam(), step: NaN }, "A count of steps is a whole number from 0 on, not NaN"],
+    [{ ...adam(), steps: [1, -3] }, "not -3"],
+    [{ ...adam(), groups: [{ lr: NaN }] }, "Adam: lr is a number of at least 0, not NaN"],
+  ];
+  for (const [state, message] of cases) {
+    const own = new Adam(two(), { lr: 0.1 }), before = own.state();
+    assertThrows(() => own.loadState(state), Error, message);
+    assertEquals(own.state(), before);
+  }
+  const own = new SGD(two(), { lr: 0.1, momentum: 0.9 });
+  assertThrows(() => own.loadState(adam()), Error, 'an option "betas", which SGD has not');
+  own.loadState(sgd(0.5));
+  assertEquals([own.paramGroups[0].lr, own.paramGroups[0].momentum, own.state().step], [0.5, 0.5, 1]);
+  own.loadState({ ...sgd(0.5), groups: [{ lr: 0.2, momentum: undefined }] });
+  assertEquals([own.paramGroups[0].lr, own.paramGroups[0].momentum], [0.2, 0.5]);
+  assertEquals(await numbers(own.state().tensors["1.momentum_buffer"]), [1, 1]);
+});
+
+Deno.test("a group takes the optimiser's options for those that it leaves out; there is always a rate", () => {
+  const group = { params: [start()], lr: undefined, weightDecay: undefined };
+  assertEquals(new SGD([group], { lr: 0.5, weightDecay: 0.1 }).paramGroups[0].lr, 0.5);
+  assertEquals(new SGD([group], { lr: 0.5, weightDecay: 0.1 }).paramGroups[0].weightDecay, 0.1);
+  for (const lr of [undefined, null, NaN, "1"]) {
+    assertThrows(
+      () => new SGD([start()], { lr: lr as never }),
+      RangeError,
+      `SGD: lr is a number of at least 0, not ${lr}`,
+    );
   }
 });

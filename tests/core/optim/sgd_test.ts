@@ -14,7 +14,7 @@ testSteps(
 Deno.test("SGD: settings that give no step are named", () => {
   const refused = (make: () => unknown, message: string) => assertThrows(make, Error, message);
   const p = start();
-  refused(() => new SGD([p], { lr: 1, momentum: -1 }), "Momentum is at least 0, not -1");
-  refused(() => new SGD([p], { lr: Infinity }), "A learning rate is at least 0, not Infinity");
+  refused(() => new SGD([p], { lr: 1, momentum: -1 }), "SGD: momentum is a number of at least 0, not -1");
+  refused(() => new SGD([p], { lr: Infinity }), "SGD: lr is a number of at least 0, not Infinity");
   refused(() => new SGD([{ params: [p], lr: 1, betas: [0, 0] }], { lr: 1 }), 'SGD has no option "betas"');
 });
