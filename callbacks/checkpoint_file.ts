@@ -60,7 +60,12 @@ const RECORD_SCHEMA: v.GenericSchema<unknown, CheckpointRecord> = v.strictObject
   iter: COUNT,
   random: v.strictObject({ seed: COUNT, counter: COUNT }),
   order: JSON_VALUE,
-  optimizer: v.strictObject({ step: COUNT, steps: v.optional(v.array(COUNT)), groups: v.array(GROUP) }),
+  optimizer: v.strictObject({
+    step: COUNT,
+    steps: v.optional(v.array(COUNT)),
+    sizes: v.optional(v.array(COUNT)),
+    groups: v.array(GROUP),
+  }),
   optimizerClass: v.optional(v.string()),
   callbacks: v.union([v.array(JSON_VALUE), v.record(v.string(), JSON_VALUE)]),
 });

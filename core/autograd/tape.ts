@@ -381,7 +381,7 @@ export function noGrad<T>(body: () => T): T {
 }
 
 /**
- * A tensor of the same shape and values in memory of its own, not recorded; `tf.clone` shares the memory.
+ * A tensor of the same shape, dtype and values in memory of its own, not recorded; `tf.clone` shares the memory.
  *
  * @example
  * ```ts
@@ -395,5 +395,11 @@ export function noGrad<T>(body: () => T): T {
  * ```
  */
 export function copyOf(x: Tensor): Tensor {
-  return noGrad(() => tf.tidy(() => tf.add(x, 0)));
+  return noGrad(() =>
+    tf.tidy(() => {
+      if (x.dtype === "float32") return tf.add(x, 0);
+      const whole: Tensor = tf.add(tf.cast(x, "int32"), tf.scalar(0, "int32")); // which float32 would round
+      return x.dtype === "int32" ? whole : tf.cast(whole, x.dtype);
+    })
+  );
 }

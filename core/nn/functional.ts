@@ -1,13 +1,15 @@
-/** Operations as functions: what layers call, and what a model may call by itself. Images are NHWC. */
+/**
+ * Operations as functions: what layers call, and what a model may call by itself. Images are NHWC. Inputs are float32
+ * unless something else is said (another dtype is a TypeError that names it), and stay the caller's; the result is the
+ * caller's too, and gradients flow through all.
+ */
 import "../autograd/gradients.ts";
 import { constant } from "../device/constants.ts";
-import { requireIndices, requireShape } from "../ops/check.ts";
+import { requireIndices, requireProbability, requireShape } from "../ops/check.ts";
 import * as ops from "../ops/mod.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
 import { hostValues, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-
-export { requireGroups } from "../ops/mod.ts";
 
 /** Whole numbers and truth values as float32: pixels that are bytes, labels as targets. */
 function toFloat(x: Tensor): Tensor {
@@ -20,7 +22,7 @@ export interface Conv2dOptions {
   stride?: number;
   /** Zeros on every side, a whole number of at least 0; default 0. */
   padding?: number;
-  /** Added to the output, of its shape; at no cost of its own. */
+  /** Added to the output, [N,H',W',Cout]; at no cost of its own. Default none. */
   residual?: Tensor;
 }
 
@@ -30,7 +32,8 @@ export interface Conv2dOptions {
  * @param filter [kh,kw,Cin,Cout]
  * @param bias [Cout], or none
  * @returns [N,H',W',Cout] with H' = ⌊(H + 2·padding − kh)/stride⌋ + 1
- * @throws Error if shapes do not fit, or the filter is larger than the padded image; RangeError for the options.
+ * @throws Error if shapes do not fit, or the filter is larger than the padded image; RangeError for a stride or padding
+ *   out of range.
  */
 export function conv2d(
   x: Tensor,
@@ -47,7 +50,8 @@ export function conv2d(
  * @param x […,in]; whole numbers are taken as float32
  * @param weight [out,in]
  * @param bias [out], or none
- * @param residual […,out], added at no cost of its own
+ * @param residual […,out], added at no cost of its own; default none
+ * @returns […,out]
  * @throws Error if shapes do not fit.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null, residual?: Tensor): Tensor {
@@ -78,12 +82,14 @@ export interface GroupNormOptions {
 }
 
 /**
- * Group normalisation (Wu & He 2018), then SiLU where asked.
+ * Group normalisation (Wu & He 2018), then SiLU where asked: each group of channels of each item by its own mean and
+ * biased variance, times gamma plus beta.
  * @param x [N,…,C]
- * @param groups how many the channels are divided into
+ * @param groups how many the channels are divided into, neighbours together; a positive whole number
  * @param gamma [C]
  * @param beta [C]
- * @throws Error if the groups do not divide the channels, or shapes do not fit.
+ * @returns x's shape
+ * @throws Error if the groups do not divide the channels, or shapes do not fit; RangeError for groups or eps out of range.
  */
 export function groupNorm(
   x: Tensor,
@@ -102,7 +108,7 @@ export function groupNorm(
  * @param beta [C]
  * @param eps added to the variance, at least 0; default 1e-5
  * @returns the output, and the batch's mean and biased variance [C], through which no gradient flows
- * @throws Error if shapes do not fit, or there is one value a channel.
+ * @throws Error if shapes do not fit, or there is one value a channel; RangeError for another eps.
  */
 export function batchNorm(
   x: Tensor,
@@ -118,6 +124,7 @@ export function batchNorm(
  * @param x […,C]
  * @param scale [C]
  * @param shift [C]
+ * @returns x's shape
  * @throws Error if shapes do not fit.
  */
 export function channelAffine(x: Tensor, scale: Tensor, shift: Tensor): Tensor {
@@ -125,13 +132,15 @@ export function channelAffine(x: Tensor, scale: Tensor, shift: Tensor): Tensor {
 }
 
 /**
- * softmax(scale·QKᵀ)V, heads side by side in the channels (Vaswani et al. 2017, eq. 1).
+ * softmax(scale·QKᵀ)V, heads side by side in the channels (Vaswani et al. 2017, eq. 1). There are as many keys and
+ * values as queries.
  * @param q [B,T,C]
  * @param k [B,T,C]
  * @param v [B,T,C]
  * @param heads a positive whole number that divides C
- * @param scale default 1/√(C/heads)
- * @throws Error if the shapes differ or the heads do not divide C.
+ * @param scale finite; default 1/√(C/heads)
+ * @returns [B,T,C]
+ * @throws Error if the shapes differ or the heads do not divide C; RangeError for heads or scale out of range.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale?: number): Tensor {
   const attrs = { heads, scale: scale ?? 1 / Math.sqrt(q.shape.at(-1)! / heads) };
@@ -142,23 +151,33 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, scale?
  * Adds a number a channel to every pixel of its image.
  * @param x [N,H,W,C]
  * @param b [N,C]
+ * @returns x's shape
  * @throws Error if shapes do not fit.
  */
 export function addChannels(x: Tensor, b: Tensor): Tensor {
   return ops.run(ops.AddChannels, { x, b }, {}).y;
 }
 
-/** x·sigmoid(x) (Hendrycks & Gimpel 2016). */
+/**
+ * x·sigmoid(x) (Hendrycks & Gimpel 2016).
+ * @param x of any shape
+ */
 export function silu(x: Tensor): Tensor {
   return ops.run(ops.Silu, { x }, {}).y;
 }
 
-/** x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016); exact, as PyTorch's default. */
+/**
+ * x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016); by the error function, as PyTorch's default.
+ * @param x of any shape
+ */
 export function gelu(x: Tensor): Tensor {
   return ops.run(ops.Gelu, { x }, {}).y;
 }
 
-/** max(x, 0). */
+/**
+ * max(x, 0); its gradient at 0 is 0.
+ * @param x of any shape; whole numbers stay whole
+ */
 export function relu(x: Tensor): Tensor {
   return tf.relu(x);
 }
@@ -166,8 +185,10 @@ export function relu(x: Tensor): Tensor {
 /**
  * x where it is above 0, leak·x elsewhere, minus sub: a leaky ReLU whose outputs can have mean 0.
  * Source: miniai 12_activations.
- * @param leak slope below 0; default 0
- * @param sub default 0
+ * @param x of any shape
+ * @param leak slope below 0 and its gradient at 0, finite; default 0
+ * @param sub subtracted from all, finite; default 0
+ * @throws RangeError for a leak or sub that is not finite.
  */
 export function generalRelu(x: Tensor, leak = 0, sub = 0): Tensor {
   return ops.run(ops.GeneralRelu, { x }, { leak, sub }).y;
@@ -178,6 +199,7 @@ export function generalRelu(x: Tensor, leak = 0, sub = 0): Tensor {
  * @param x [N,H,W,C]; whole numbers are taken as float32
  * @param factor a positive whole number; default 2
  * @returns [N,⌈H/factor⌉,⌈W/factor⌉,C]
+ * @throws Error for another shape; RangeError for another factor.
  */
 export function averagePool(x: Tensor, factor = 2): Tensor {
   return ops.run(ops.AveragePool, { x: toFloat(x) }, { factor }).y;
@@ -188,23 +210,18 @@ export function averagePool(x: Tensor, factor = 2): Tensor {
  * @param x [N,H,W,C]; whole numbers are taken as float32
  * @param factor a positive whole number; default 2
  * @returns [N,H·factor,W·factor,C]
+ * @throws Error for another shape; RangeError for another factor.
  */
 export function upsampleNearest(x: Tensor, factor = 2): Tensor {
   return ops.run(ops.Upsample, { x: toFloat(x) }, { factor }).y;
 }
 
 /**
- * Checks the rate of a dropout.
- * @throws RangeError unless a probability of a zero lies in [0, 1].
- */
-export function requireRate(p: number): void {
-  if (!(p >= 0 && p <= 1)) throw new RangeError(`A dropout rate lies in [0, 1], not ${p}`);
-}
-
-/**
- * Zeroes elements with probability p and scales the rest by 1/(1−p) (Srivastava et al. 2014).
- * @param p in [0, 1]; 0 is a copy, 1 gives zeros
- * @param axes axes that share one draw, for example the pixels of a channel; default none
+ * Zeroes elements with probability p and multiplies the rest by 1/(1−p) (Srivastava et al. 2014); the layers call it in
+ * training alone.
+ * @param x of any shape; whole numbers are taken as float32
+ * @param p in [0, 1]; 0 leaves x as it is, 1 gives zeros
+ * @param axes axes that share one draw, for example [1, 2], the pixels of a channel; default none
  * @param generator where the draws come from; default the shared one
  * @throws RangeError for another p, or an axis that x does not have.
  */
@@ -214,10 +231,10 @@ export function dropout(
   axes: number[] = [],
   generator: Generator = defaultGenerator,
 ): Tensor {
-  requireRate(p);
+  requireProbability("dropout", "p", p);
   const wrong = axes.find((axis) => !Number.isInteger(axis) || axis < 0 || axis >= x.shape.length);
   if (wrong !== undefined) throw new RangeError(`dropout: x of shape [${x.shape}] has no axis ${wrong}`);
-  if (p === 0) return tf.clone(x);
+  if (p === 0) return tf.clone(toFloat(x));
   if (p === 1) return tf.mul(x, 0);
   const shape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
   const rate = constant(`dropout ${p}`, () => tf.scalar(p));
@@ -226,7 +243,7 @@ export function dropout(
 }
 
 /**
- * Mean of (input − target)² over all elements; a scalar.
+ * Mean of (input − target)² over all elements, as PyTorch's; a scalar.
  * @param input of any shape; whole numbers are taken as float32
  * @param target of the same
  * @throws Error if the shapes differ.
@@ -236,11 +253,11 @@ export function mseLoss(input: Tensor, target: Tensor): Tensor {
 }
 
 /**
- * Mean negative log-likelihood of whole-number labels.
+ * Mean over the items of −log softmax(logits) at the label, as PyTorch's `cross_entropy`; a scalar.
  * @param logits [N,classes]
- * @param labels [N], whole numbers in [0, classes)
- * @throws Error for other shapes; RangeError for a label that is no whole number or outside of the classes, on WebGPU
- *   where the labels were made on the host.
+ * @param labels [N], whole numbers in [0, classes) of any dtype, through which no gradient flows
+ * @throws Error for other shapes; RangeError for a label that is no whole number or outside of the classes. Labels that
+ *   only a GPU has are not waited for: one that is wrong makes the loss NaN.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
   if (labels.dtype === "int32") return ops.run(ops.CrossEntropy, { logits, labels }, {}).loss;

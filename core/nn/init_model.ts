@@ -6,9 +6,10 @@ import { Conv2d, type Linear } from "./layers.ts";
 import type { Module } from "./module.ts";
 
 /**
- * Draws the weights of every convolution from Kaiming's normal distribution; everything else stays.
- * Source: miniai 11_initializing.
+ * Draws the weights of every convolution from Kaiming's normal distribution, by the shared generator; everything else
+ * stays. Source: miniai 11_initializing.
  * @param leak slope below 0 of the leaky ReLU that follows; default 0
+ * @throws RangeError for a leak that is no finite number.
  *
  * @example
  * ```ts
@@ -29,7 +30,7 @@ export function initWeights(model: Module, leak = 0): void {
 
 /** Options of {@link lsuvInit}. */
 export interface LsuvOptions {
-  /** How near mean and standard deviation must come to 0 and 1; default 1e-3. */
+  /** How near mean and standard deviation must come to 0 and 1, above 0; default 1e-3. */
   tolerance?: number;
   /** Forward passes a layer at most, a positive whole number; default 50. */
   maxTries?: number;
@@ -37,8 +38,9 @@ export interface LsuvOptions {
 
 /**
  * Layer-sequential unit-variance initialisation (Mishkin & Matas 2015): shifts each layer's bias and scales its weight
- * until what follows it has mean 0 and standard deviation 1 on a batch. Source: miniai 11_initializing.
- * @param input what the model is called with
+ * until what follows it has mean 0 and standard deviation 1 on a batch. The model runs in the mode that it is in: in
+ * training, running statistics follow and dropout draws. Source: miniai 11_initializing.
+ * @param input what the model is called with; it stays the caller's
  * @param pairs layers with the module whose output is to be so, such as the activation after it; in forward order
  * @throws Error if a layer has no bias, its output is constant, or it does not get there; RangeError for the options.
  *

@@ -2,6 +2,8 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { noGrad, Parameter } from "../autograd/tape.ts";
+import { requireLayout, requireProbability } from "../ops/check.ts";
+import { requireGroups } from "../ops/mod.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
 import * as F from "./functional.ts";
 import type { Conv2dOptions, GroupNormOptions } from "./functional.ts";
@@ -16,33 +18,38 @@ export interface LayerOptions {
   generator?: Generator;
 }
 
+/** @throws RangeError unless a size is a positive whole number. */
 function positive(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 1) {
     throw new RangeError(`${name} must be a positive whole number, not ${value}`);
   }
 }
 
+/** @throws RangeError unless an option is a number of a range. */
 function inRange(name: string, value: number, least: number, most = Infinity): void {
   if (value >= least && value <= most && Number.isFinite(value)) return;
   const range = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
   throw new RangeError(`${name} is a number ${range}, not ${value}`);
 }
 
-/** Modules one after another; `new Sequential(a, b)` names them "0", "1". One that is set by its place is the layer. */
+/**
+ * Modules one after another, the output of each the input of the next; `new Sequential(a, b)` names them "0", "1". One
+ * that is set by its place, `model[1] = c`, is the layer from then on.
+ */
 export class Sequential extends Module<[Tensor], Tensor> {
   /** A layer by its place. */
   [index: number]: Module<[Tensor], Tensor>;
 
   /**
    * Puts layers in a row.
-   * @param layers in order
+   * @param layers in order; without any, the input is the output
    */
   constructor(...layers: Module<[Tensor], Tensor>[]) {
     super();
     layers.forEach((layer, i) => this[i] = layer);
   }
 
-  /** The modules in order. */
+  /** The modules in the order of their places, as they are now; a list of its own. */
   get layers(): readonly Module<[Tensor], Tensor>[] {
     return Object.keys(this).filter((key) => /^\d+$/.test(key)).map((key) => this[Number(key)]);
   }
@@ -84,8 +91,9 @@ export class Linear extends Module<[Tensor, Tensor?], Tensor> {
   /**
    * x·Wᵀ + b + residual.
    * @param x […,in]
-   * @param residual […,out]
+   * @param residual […,out]; default none
    * @returns […,out]
+   * @throws Error if shapes do not fit.
    */
   override forward(x: Tensor, residual?: Tensor): Tensor {
     return F.linear(x, this.weight, this.bias, residual);
@@ -96,7 +104,7 @@ export class Linear extends Module<[Tensor, Tensor?], Tensor> {
 export interface Conv2dLayerOptions extends LayerOptions, Omit<Conv2dOptions, "residual"> {}
 
 /**
- * 2-D convolution with a square kernel. Weight [k,k,in,out], bias [out]; PyTorch's initialisation.
+ * 2-D convolution with a square kernel (see {@link F.conv2d}). Weight [k,k,in,out], bias [out]; PyTorch's initialisation.
  * Input [N,H,W,in], output and residual (added to it) [N,H',W',out].
  */
 export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
@@ -141,15 +149,19 @@ export class Conv2d extends Module<[Tensor, Tensor?], Tensor> {
   /**
    * The convolution, plus the residual.
    * @param x [N,H,W,in]
-   * @param residual [N,H',W',out]
+   * @param residual [N,H',W',out]; default none
    * @returns [N,H',W',out]
+   * @throws Error if shapes do not fit, or the kernel is larger than the padded image.
    */
   override forward(x: Tensor, residual?: Tensor): Tensor {
     return F.conv2d(x, this.weight, this.bias, { stride: this.stride, padding: this.padding, residual });
   }
 }
 
-/** Group normalisation over [N,…,C], with SiLU after it where `silu` is set. Weight and bias [C]. */
+/**
+ * Group normalisation over [N,…,C] (see {@link F.groupNorm}), with SiLU after it where `silu` is set; the same in training
+ * and evaluation. Weight and bias [C].
+ */
 export class GroupNorm extends Module<[Tensor], Tensor> {
   /** Scale of each channel, [C]. */
   weight: Parameter;
@@ -162,9 +174,10 @@ export class GroupNorm extends Module<[Tensor], Tensor> {
 
   /**
    * Makes a layer of scale 1 and shift 0.
-   * @param groups of channels that are normalised together
+   * @param groups how many the channels are divided into, neighbours together
    * @param channels of the input
-   * @throws Error if the groups do not divide the channels.
+   * @throws Error if the groups do not divide the channels; RangeError for numbers that are not positive and whole, and
+   *   for another eps.
    */
   constructor(
     readonly groups: number,
@@ -173,7 +186,7 @@ export class GroupNorm extends Module<[Tensor], Tensor> {
   ) {
     super();
     positive("channels", channels);
-    F.requireGroups(groups, channels);
+    requireGroups(groups, channels);
     inRange("eps", eps, 0);
     this.eps = eps;
     this.silu = silu;
@@ -185,6 +198,7 @@ export class GroupNorm extends Module<[Tensor], Tensor> {
    * The normalised input.
    * @param x [N,…,C]
    * @returns x's shape
+   * @throws Error for other channels.
    */
   override forward(x: Tensor): Tensor {
     return F.groupNorm(x, this.groups, this.weight, this.bias, this);
@@ -193,25 +207,28 @@ export class GroupNorm extends Module<[Tensor], Tensor> {
 
 /** Options of {@link BatchNorm1d} and {@link BatchNorm2d}, with PyTorch's defaults. */
 export interface BatchNormOptions {
-  /** Added to the variance; default 1e-5. */
+  /** Added to the variance, at least 0; default 1e-5. */
   eps?: number;
-  /** Share of a batch's statistics in the running ones; default 0.1. */
+  /** Share of a batch's statistics in the running ones, in [0, 1]; default 0.1. */
   momentum?: number;
 }
 
-/** Normalises each channel over the batch (Ioffe & Szegedy 2015); in eval by the running statistics. */
+/**
+ * Normalises each channel (Ioffe & Szegedy 2015): in training by the batch's mean and biased variance, which the running
+ * statistics follow (the running variance the unbiased one, as PyTorch's); in evaluation by the running statistics.
+ */
 export abstract class BatchNorm extends Module<[Tensor], Tensor> {
   /** Scale of each channel, [C]. */
   weight: Parameter;
   /** Shift of each channel, [C]. */
   bias: Parameter;
-  /** What eval takes for the mean, [C]. */
+  /** What evaluation takes for the mean, [C]; PyTorch's name. */
   running_mean: Buffer;
-  /** What eval takes for the variance, [C]. */
+  /** What evaluation takes for the variance, [C]; PyTorch's name. */
   running_var: Buffer;
   /** Added to the variance. */
   readonly eps: number;
-  /** Share of a batch's statistics in the running ones. */
+  /** Share of a batch's statistics in the running ones, in [0, 1]; settable. */
   momentum: number;
   /** Axes of the input. */
   protected abstract readonly rank: number;
@@ -238,7 +255,7 @@ export abstract class BatchNorm extends Module<[Tensor], Tensor> {
    * The normalised input; in training the running statistics follow.
    * @param x [N,C] or [N,H,W,C]
    * @returns x's shape
-   * @throws Error for another shape.
+   * @throws Error for another shape, and in training for one value a channel.
    */
   override forward(x: Tensor): Tensor {
     if (x.shape.length !== this.rank || x.shape.at(-1) !== this.channels) {
@@ -315,11 +332,11 @@ export class ReLU extends Module<[Tensor], Tensor> {
 
 /** Options of {@link GeneralRelu}. */
 export interface GeneralReluOptions {
-  /** Slope below 0; default 0. */
+  /** Slope below 0, finite; default 0. */
   leak?: number;
-  /** Subtracted from the output; default 0. */
+  /** Subtracted from the output, finite; default 0. */
   sub?: number;
-  /** Largest output; default none. */
+  /** Largest output, after sub; default Infinity, none. */
   maxV?: number;
 }
 
@@ -373,6 +390,7 @@ export class AvgPool2d extends Module<[Tensor], Tensor> {
    * The blocks' means; a part of a block at the border is a block.
    * @param x [N,H,W,C]
    * @returns [N,⌈H/factor⌉,⌈W/factor⌉,C]
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
     return F.averagePool(x, this.factor);
@@ -385,13 +403,15 @@ export class GlobalAvgPool extends Module<[Tensor], Tensor> {
    * The mean of each channel.
    * @param x [N,H,W,C]
    * @returns [N,C]
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
+    requireLayout("GlobalAvgPool", "x", x.shape, "[N,H,W,C]");
     return tf.mean(x, [1, 2]);
   }
 }
 
-/** Zeroes single elements in training; the identity in eval. */
+/** Zeroes single elements in training (see {@link F.dropout}); the identity in evaluation. */
 export class Dropout extends Module<[Tensor], Tensor> {
   /**
    * Keeps the rate.
@@ -401,7 +421,7 @@ export class Dropout extends Module<[Tensor], Tensor> {
    */
   constructor(readonly p = 0.5, readonly generator: Generator = defaultGenerator) {
     super();
-    F.requireRate(p);
+    requireProbability("Dropout", "p", p);
   }
 
   /** Axes that share one draw. */
@@ -410,7 +430,7 @@ export class Dropout extends Module<[Tensor], Tensor> {
   }
 
   /**
-   * The input, in training with zeros and the rest divided by 1 − p.
+   * The input, in training with zeros and the rest multiplied by 1/(1 − p).
    * @param x any shape
    * @returns x's shape
    */
@@ -419,7 +439,7 @@ export class Dropout extends Module<[Tensor], Tensor> {
   }
 }
 
-/** Zeroes whole channels of an image [N,H,W,C] in training (Tompson et al. 2015); forward throws for other shapes. */
+/** Zeroes whole channels of images [N,H,W,C] in training (Tompson et al. 2015); the identity in evaluation. */
 export class Dropout2d extends Dropout {
   /** Rows and columns share one draw. */
   protected override get axes(): number[] {
@@ -427,7 +447,7 @@ export class Dropout2d extends Dropout {
   }
 
   /**
-   * The image, in training with channels of zeros and the rest divided by 1 − p.
+   * The image, in training with channels of zeros and the rest multiplied by 1/(1 − p).
    * @param x [N,H,W,C]
    * @throws Error for another shape.
    */
@@ -445,14 +465,16 @@ export class Flatten extends Module<[Tensor], Tensor> {
    * One row for each item.
    * @param x [N,…]
    * @returns [N,rest]
+   * @throws Error for a single number.
    */
   override forward(x: Tensor): Tensor {
+    if (x.shape.length === 0) throw new Error("Flatten takes [N,…], not a single number");
     const nchw = x.shape.length === 4 ? tf.transpose(x, [0, 3, 1, 2]) : x;
     return tf.reshape(nchw, [x.shape[0], -1]);
   }
 }
 
-/** Nearest-neighbour upsampling of [N,H,W,C]. */
+/** Nearest-neighbour upsampling of [N,H,W,C] (see {@link F.upsampleNearest}). */
 export class Upsample extends Module<[Tensor], Tensor> {
   /**
    * Keeps the factor.
@@ -468,6 +490,7 @@ export class Upsample extends Module<[Tensor], Tensor> {
    * The image with every pixel repeated.
    * @param x [N,H,W,C]
    * @returns [N,factor·H,factor·W,C]
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
     return F.upsampleNearest(x, this.factor);

@@ -6,11 +6,14 @@ import { copyOf, Parameter } from "../autograd/tape.ts";
 /** A tensor that a model keeps but does not train, such as a running mean. */
 export class Buffer {
   #value: Tensor;
-  /** Takes over `value`. */
+  /**
+   * Begins with a value.
+   * @param value of any shape and dtype; the buffer takes it over, and the caller no longer owns it
+   */
   constructor(value: Tensor) {
     this.#value = tf.keep(value);
   }
-  /** The tensor. Setting it keeps the new one and frees the old. */
+  /** The tensor, which the buffer owns. Setting it takes the new one over and frees the old. */
   get value(): Tensor {
     return this.#value;
   }
@@ -58,11 +61,14 @@ function isCollection(x: unknown): x is object {
   return Array.isArray(x) || x instanceof Map || Object.getPrototypeOf(x) === Object.prototype;
 }
 
-/** Called after a module's forward; a tensor that it returns takes the output's place. */
+/**
+ * Called after a module's forward; what it returns takes the output's place, unless that is undefined or null. Tensors
+ * that it makes are freed with those of the forward: `tf.keep` what must outlive it.
+ */
 // deno-lint-ignore no-explicit-any
 export type ForwardHook = (module: Module, inputs: any[], output: any) => any;
 
-/** What was missing, unknown or of another shape when a state dict was loaded. */
+/** What was missing or unknown when a state dict was loaded. */
 export interface LoadReport {
   /** Names that the model has and the state lacks. */
   missing: string[];
@@ -70,12 +76,13 @@ export interface LoadReport {
   unexpected: string[];
 }
 
-/** A state dict: named tensors, which the model still owns. */
+/** Tensors by the path to them; those of {@link Module.stateDict} the model still owns. */
 export type StateDict = Record<string, Tensor>;
 
 /**
- * A part of a model: parameters, buffers and modules are found on its own properties (and in arrays, plain
- * objects and maps, nested or not), and named by the path to them, as in PyTorch; one that is found twice counts once, under its first name. Subclasses write `forward`; callers use `call`.
+ * A part of a model: parameters, buffers and modules are found on its own properties (and in arrays, plain objects and
+ * maps, nested or not, but not in `#private` ones), and named by the path to them, as in PyTorch; one that is found twice
+ * counts once, under its first name. Subclasses write `forward`; callers use `call`.
  *
  * @example
  * ```ts
@@ -100,29 +107,41 @@ export abstract class Module<In extends any[] = any[], Out = any> {
   #training = true;
   #hooks = new Set<ForwardHook>();
 
-  /** Computes the output. Tensors made on the way are freed unless the backward pass needs them. */
+  /** Computes the output, at once and not by a promise. Subclasses write it; callers use {@link call}. */
   abstract forward(...inputs: In): Out;
 
-  /** Runs {@link forward} and the hooks. */
+  /**
+   * Runs {@link forward} and the hooks. Tensors made on the way are freed unless the backward pass needs them.
+   * @param inputs of forward; they stay the caller's
+   * @returns the output, whose tensors the caller owns
+   * @throws Error if forward gives a promise, most of which would run after tensors are freed and recording is off.
+   */
   call(...inputs: In): Out {
     return tf.tidy(() => {
       let output = this.forward(...inputs);
+      if (output instanceof Promise) {
+        output.catch(() => {});
+        throw new Error(`${this.constructor.name}.forward gives a promise: await outside of the model`);
+      }
       for (const hook of this.#hooks) output = hook(this, inputs, output) ?? output;
       return output as never;
     }) as Out;
   }
 
-  /** Whether layers behave as in training (dropout on, batch statistics). */
+  /** Whether layers behave as in training (dropout on, batch statistics), as every new module does. */
   get training(): boolean {
     return this.#training;
   }
 
-  /** Sets training (or evaluation) behaviour for this module and all in it. */
+  /**
+   * Sets training (or evaluation) behaviour for this module and all in it.
+   * @param mode true for training; default true
+   */
   train(mode = true): this {
     return this.apply((m) => m.#training = mode);
   }
 
-  /** `train(false)`. */
+  /** Evaluation behaviour: `train(false)`. */
   eval(): this {
     return this.train(false);
   }
@@ -133,18 +152,24 @@ export abstract class Module<In extends any[] = any[], Out = any> {
     return this;
   }
 
-  /** Calls `hook` after each forward of this module, until the returned function is called. */
+  /**
+   * Calls `hook` after each forward of this module, hooks in the order in which they were registered.
+   * @returns ends that
+   */
   registerForwardHook(hook: ForwardHook): () => void {
     this.#hooks.add(hook);
     return () => this.#hooks.delete(hook);
   }
 
-  /** Modules directly inside, with their names. */
+  /** Modules directly inside, each once, with their names. */
   children(): [string, Module][] {
     return this.#members((x) => x instanceof Module);
   }
 
-  /** This module and all inside, with their paths ("" for this one). */
+  /**
+   * This module and all inside, each once, parents first, with their paths ("" for this one).
+   * @param prefix of the paths; default none
+   */
   *namedModules(prefix = ""): Generator<[string, Module]> {
     yield* this.#walk(prefix, new Set());
   }
@@ -170,12 +195,12 @@ export abstract class Module<In extends any[] = any[], Out = any> {
     return [...this.namedParameters()].map(([, p]) => p);
   }
 
-  /** Buffers with their paths. */
+  /** Buffers with their paths; one that appears twice is named once. */
   *namedBuffers(): Generator<[string, Buffer]> {
     yield* this.#named((x) => x instanceof Buffer) as Generator<[string, Buffer]>;
   }
 
-  /** Parameters and buffers by path. The tensors are the model's own: copy what must outlive a step. */
+  /** Parameters and buffers by path. The tensors are the model's own: {@link copyOf} what must outlive a step. */
   stateDict(): StateDict {
     const state: StateDict = {};
     for (const [name, p] of this.namedParameters()) state[name] = p;
@@ -184,19 +209,23 @@ export abstract class Module<In extends any[] = any[], Out = any> {
   }
 
   /**
-   * Copies tensors into parameters and buffers of the same path; `state` stays the caller's.
+   * Copies tensors into parameters and buffers of the same path.
+   * @param state stays the caller's
    * @param strict whether missing and unknown names are errors; default true
-   * @throws Error naming every missing or unknown tensor, and those of another shape or dtype; nothing is changed then.
+   * @returns the names that were missing and unknown, none if strict
+   * @throws Error naming every missing, unknown or freed tensor, and those of another shape or dtype; nothing is changed
+   *   then.
    */
   loadStateDict(state: StateDict, strict = true): LoadReport {
     const own = this.stateDict();
+    const names = Object.keys(own).filter((name) => Object.hasOwn(state, name));
     const missing = Object.keys(own).filter((name) => !Object.hasOwn(state, name));
     const unexpected = Object.keys(state).filter((name) => !Object.hasOwn(own, name));
     const problems: string[] = [];
-    for (const [name, { shape, dtype }] of Object.entries(own)) {
-      const given = Object.hasOwn(state, name) ? state[name] : undefined;
-      if (!given) continue;
-      if (!tf.util.arraysEqual(shape, given.shape)) {
+    for (const name of names) {
+      const { shape, dtype } = own[name], given = state[name];
+      if (given.isDisposed) problems.push(`${name} has been freed`);
+      else if (!tf.util.arraysEqual(shape, given.shape)) {
         problems.push(`${name} has shape [${given.shape}], the model wants [${shape}]`);
       } else if (dtype !== given.dtype) {
         problems.push(`${name} is ${given.dtype}, the model wants ${dtype}`);
@@ -207,16 +236,15 @@ export abstract class Module<In extends any[] = any[], Out = any> {
       if (unexpected.length) problems.push(`not in the model: ${unexpected.join(", ")}`);
     }
     if (problems.length) throw new Error(`The state dict does not fit. ${problems.join("; ")}`);
-    for (const [name, p] of this.namedParameters()) {
-      if (Object.hasOwn(state, name)) p.assign(copyOf(state[name]));
-    }
-    for (const [name, b] of this.namedBuffers()) {
-      if (Object.hasOwn(state, name) && state[name] !== b.value) b.value = copyOf(state[name]);
-    }
+    // All are copied before one is changed: some may be the model's own, under other names.
+    const others = names.filter((name) => state[name] !== own[name]);
+    const copies = new Map(others.map((name) => [name, copyOf(state[name])]));
+    for (const [name, p] of this.namedParameters()) if (copies.has(name)) p.assign(copies.get(name)!);
+    for (const [name, b] of this.namedBuffers()) if (copies.has(name)) b.value = copies.get(name)!;
     return { missing, unexpected };
   }
 
-  /** Clears every gradient. */
+  /** Frees every parameter's gradient. */
   zeroGrad(): void {
     for (const p of this.parameters()) p.zeroGrad();
   }
@@ -226,7 +254,7 @@ export abstract class Module<In extends any[] = any[], Out = any> {
     return this.parameters().reduce((sum, p) => sum + p.size, 0);
   }
 
-  /** Frees all parameters and buffers. */
+  /** Frees all parameters, their gradients, and buffers; the model can no longer be called. */
   dispose(): void {
     for (const p of this.parameters()) p.dispose();
     for (const [, b] of this.namedBuffers()) b.dispose();
@@ -236,9 +264,11 @@ export abstract class Module<In extends any[] = any[], Out = any> {
     const found: [string, T][] = [];
     const seen = new Set<unknown>();
     const look = (path: string, value: unknown) => {
-      if (is(value)) found.push([path, value as T]);
-      if (!isCollection(value) || seen.has(value)) return;
+      const wanted = is(value);
+      if (!(wanted || isCollection(value)) || seen.has(value)) return;
       seen.add(value);
+      if (wanted) found.push([path, value as T]);
+      if (!isCollection(value)) return;
       const entries = value instanceof Map ? value : Object.entries(value);
       for (const [key, v] of entries) look(`${path}.${key}`, v);
     };

@@ -59,6 +59,11 @@ export function requireWhole(op: string, name: string, value: number, least = 1)
   throw new RangeError(`${op}: ${name} is a whole number of at least ${least}, not ${value}`);
 }
 
+/** @throws RangeError unless a probability lies in [0, 1]. */
+export function requireProbability(op: string, name: string, p: number): void {
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`${op}: ${name} lies in [0, 1], not ${p}`);
+}
+
 /** @throws RangeError unless an attribute is a number, and not infinite. */
 export function requireFinite(op: string, name: string, value: number): void {
   if (Number.isFinite(value)) return;

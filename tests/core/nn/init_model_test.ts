@@ -9,6 +9,7 @@ import {
   ReLU,
   Sequential,
   type Tensor,
+  tf,
 } from "../../../mod.ts";
 import { numbers, random } from "../../support.ts";
 
@@ -40,4 +41,18 @@ Deno.test("lsuvInit: mean 0 and deviation 1 after every activation, in order", a
     "no bias",
   );
   await assertRejects(() => lsuvInit(model, x, [[convs[0], new ReLU()]]), Error, "was not run");
+});
+
+Deno.test("lsuvInit runs the model maxTries times at most, and leaves no tensor and no hook", async () => {
+  const layer = new Linear(3, 3), act = new ReLU(), model = new Sequential(layer, act), x = random([8, 3]);
+  let runs = 0;
+  layer.registerForwardHook(() => void runs++);
+  const before = tf.memory().numTensors;
+  for (const maxTries of [1, 3]) {
+    runs = 0;
+    const pairs: Parameters<typeof lsuvInit>[2] = [[layer, act]];
+    const tried = lsuvInit(model, x, pairs, { tolerance: 1e-12, maxTries });
+    await assertRejects(() => tried, Error, `after ${maxTries} tries`);
+    assertEquals([runs, tf.memory().numTensors], [maxTries, before]);
+  }
 });

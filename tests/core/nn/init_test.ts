@@ -39,6 +39,18 @@ Deno.test("numbers that give no weights are refused by name", () => {
       assertThrows(() => init[name]([2, 2], wrong), RangeError, `not ${wrong}`);
     }
   }
+  for (const name of ["uniform", "normal"] as const) {
+    assertThrows(() => init[name]([2, 2], -1), RangeError, "at least 0, not -1");
+  }
+  for (const shape of [[3], [2, 3, 4], [], [0, 3], [2, 1.5]]) {
+    for (const name of ["kaimingNormal", "kaimingUniform", "orthogonal"] as const) {
+      assertThrows(
+        () => init[name](shape),
+        RangeError,
+        `init.${name}: a weight is [out,in] or [kh,kw,in,out]`,
+      );
+    }
+  }
   for (const fanIn of [0, -1, NaN]) {
     assertThrows(() => init.torchDefault([2], fanIn), RangeError, `not ${fanIn}`);
   }

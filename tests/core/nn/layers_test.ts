@@ -1,6 +1,7 @@
 /** Layers: gradients, statistics, dropout, wrong options. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  AvgPool2d,
   BatchNorm1d,
   BatchNorm2d,
   Conv2d,
@@ -10,6 +11,7 @@ import {
   Flatten,
   GeneralRelu,
   Generator,
+  GlobalAvgPool,
   GroupNorm,
   Linear,
   type Module,
@@ -134,4 +136,18 @@ Deno.test("layers name options that give no layer", () => {
     [() => F.dropout(tf.ones([3]), NaN), "not NaN"],
   ];
   for (const [make, message] of refused) assertThrows(make, Error, message);
+});
+
+Deno.test("layers of images refuse what is none, which would come out in a wrong shape", () => {
+  for (const layer of [new GlobalAvgPool(), new AvgPool2d(2), new Upsample(2), new Dropout2d(0.5)]) {
+    assertThrows(() => layer.call(tf.ones([2, 3, 4])), Error, "[N,H,W,C]");
+  }
+  assertThrows(() => new Flatten().call(tf.scalar(1)), Error, "not a single number");
+  assertEquals(new Flatten().call(tf.ones([3])).shape, [3, 1]);
+});
+
+Deno.test("dropout takes whole numbers as float32 at every rate", () => {
+  for (const p of [0, 0.5, 1]) {
+    assertEquals(F.dropout(tf.tensor1d([1, 2], "int32"), p).dtype, "float32");
+  }
 });

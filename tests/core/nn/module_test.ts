@@ -1,6 +1,17 @@
 /** Modules: names, state, modes, hooks. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { BatchNorm1d, Dropout, Linear, Module, ReLU, Sequential, type Tensor, tf } from "../../../mod.ts";
+import {
+  BatchNorm1d,
+  Dropout,
+  Linear,
+  Module,
+  nn,
+  Parameter,
+  ReLU,
+  Sequential,
+  type Tensor,
+  tf,
+} from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
 
 class Pair extends Module<[Tensor], Tensor> {
@@ -115,4 +126,50 @@ Deno.test("modules are found in plain objects and maps, by their keys", () => {
   parts.loop.self = parts.loop;
   const names = ["heads.first.weight", "heads.more.0.weight", "table.a.weight"];
   assertEquals(Object.keys(parts.stateDict()), names);
+});
+
+Deno.test("a module that is twice in another is one of its children once", () => {
+  const twice = new ReLU();
+  assertEquals(new Sequential(twice, twice, new ReLU()).children().map(([name]) => name), ["0", "2"]);
+});
+
+Deno.test("a state of the model's own tensors under other names is copied as it was", async () => {
+  class Two extends Module<[], void> {
+    a = new Parameter(tf.scalar(1));
+    b = new Parameter(tf.scalar(2));
+    c = new nn.Buffer(tf.scalar(3));
+    d = new nn.Buffer(tf.scalar(2 ** 24 + 1, "int32"));
+    override forward(): void {}
+  }
+  const model = new Two(), { a, b, c, d } = model.stateDict();
+  model.loadStateDict({ a: b, b: c, c: a, d });
+  const all = async () => await Promise.all(Object.values(model.stateDict()).map(numbers));
+  assertEquals(await all(), [[2], [3], [1], [2 ** 24 + 1]]);
+  model.loadStateDict({ d: tf.scalar(2 ** 24 + 3, "int32") }, false);
+  assertEquals([await all(), model.d.value.dtype], [[[2], [3], [1], [2 ** 24 + 3]], "int32"]);
+});
+
+Deno.test("a state with a freed tensor changes nothing; one that inherits names does not have them", async () => {
+  const model = new Linear(1, 1), before = await numbers(model.weight), bias = tf.zeros([1]);
+  bias.dispose();
+  assertThrows(() => model.loadStateDict({ weight: tf.zeros([1, 1]), bias }), Error, "bias has been freed");
+  assertEquals(await numbers(model.weight), before);
+  const inherited = Object.create({ weight: tf.zeros([1, 1]), bias: tf.zeros([1]) });
+  assertThrows(() => model.loadStateDict(inherited), Error, "missing: weight, bias");
+});
+
+Deno.test("dispose frees all that a model holds, gradients too", () => {
+  const before = tf.memory().numTensors, model = new Sequential(new Pair(), new Linear(2, 1));
+  for (const p of model.parameters()) p.setGrad(tf.zeros(p.shape));
+  model.dispose();
+  assertEquals(tf.memory().numTensors, before);
+});
+
+Deno.test("forward is at once: a promise is refused", () => {
+  class Later extends Module<[], Promise<void>> {
+    override async forward(): Promise<void> {
+      await Promise.resolve();
+    }
+  }
+  assertThrows(() => new Later().call(), Error, "Later.forward gives a promise");
 });
