@@ -1,11 +1,23 @@
 /** The parts of the U-Net, named as in Diffusers v0.11 so that weights go both ways. Images are NHWC. */
 import { Conv2d, F, GroupNorm, Linear, Module, type Tensor, tf } from "../../core/mod.ts";
 
+/** @throws RangeError unless a number by which an output is divided is above 0. */
+function requireDivisor(block: string, name: string, value: number): void {
+  if (value > 0 && Number.isFinite(value)) return;
+  throw new RangeError(`${block}: ${name} is a number above 0, not ${value}`);
+}
+
+/** @throws RangeError unless a block has a whole number of layers, one at least. */
+function requireLayers(block: string, layers: number): void {
+  if (Number.isInteger(layers) && layers >= 1) return;
+  throw new RangeError(`${block}: layers is a positive whole number, not ${layers}`);
+}
+
 /** What the norms of a block are made with. */
 export interface NormOptions {
   /** Groups of the norms; they divide the channels. */
   groups: number;
-  /** Epsilon of the norms. */
+  /** Epsilon of the norms, at least 0. */
   eps: number;
 }
 
@@ -17,7 +29,7 @@ export interface ResnetBlockOptions extends NormOptions {
   outChannels: number;
   /** Channels of the time embedding. */
   tembChannels: number;
-  /** What the output is divided by; default 1. */
+  /** What the output is divided by, above 0; default 1. */
   outputScaleFactor?: number;
 }
 
@@ -40,11 +52,12 @@ export class ResnetBlock2D extends Module<[Tensor, Tensor], Tensor> {
 
   /**
    * Makes the parts with random weights.
-   * @throws Error unless the groups divide both numbers of channels.
+   * @throws Error unless the groups divide both numbers of channels; RangeError for numbers out of range.
    */
   constructor(options: ResnetBlockOptions) {
     super();
     const { inChannels, outChannels, tembChannels, groups, eps, outputScaleFactor = 1 } = options;
+    requireDivisor("ResnetBlock2D", "outputScaleFactor", outputScaleFactor);
     this.norm1 = new GroupNorm(groups, inChannels, { eps, silu: true });
     this.conv1 = new Conv2d(inChannels, outChannels, 3, { padding: 1 });
     this.time_emb_proj = new Linear(tembChannels, outChannels);
@@ -59,6 +72,7 @@ export class ResnetBlock2D extends Module<[Tensor, Tensor], Tensor> {
    * @param x [N,H,W,inChannels]
    * @param temb [N,tembChannels], after SiLU
    * @returns [N,H,W,outChannels]
+   * @throws Error for other shapes.
    */
   override forward(x: Tensor, temb: Tensor): Tensor {
     let h = this.conv1.call(this.norm1.call(x));
@@ -74,7 +88,7 @@ export interface AttentionBlockOptions extends NormOptions {
   channels: number;
   /** Channels of an attention head, a divisor of `channels`; null for one head. */
   headDim: number | null;
-  /** What the output is divided by; default 1. */
+  /** What the output is divided by, above 0; default 1. */
   rescaleOutputFactor?: number;
 }
 
@@ -97,11 +111,12 @@ export class AttentionBlock extends Module<[Tensor], Tensor> {
 
   /**
    * Makes the parts with random weights.
-   * @throws Error unless the heads and the groups divide the channels.
+   * @throws Error unless the heads and the groups divide the channels; RangeError for numbers out of range.
    */
   constructor({ channels, headDim, groups, eps, rescaleOutputFactor = 1 }: AttentionBlockOptions) {
     super();
-    if (headDim !== null && channels % headDim !== 0) {
+    requireDivisor("AttentionBlock", "rescaleOutputFactor", rescaleOutputFactor);
+    if (headDim !== null && !(headDim >= 1 && channels % headDim === 0)) {
       throw new Error(`${channels} channels do not divide into heads of ${headDim} (attention_head_dim)`);
     }
     this.heads = headDim === null ? 1 : channels / headDim;
@@ -117,8 +132,10 @@ export class AttentionBlock extends Module<[Tensor], Tensor> {
    * What the pixels are given, plus x.
    * @param x [N,H,W,channels]
    * @returns x's shape
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
+    if (x.shape.length !== 4) throw new Error(`AttentionBlock takes [N,H,W,C], not [${x.shape}]`);
     const [n, h, w, c] = x.shape;
     const tokens = tf.reshape(this.group_norm.call(x), [n, h * w, c]);
     const [q, k, v] = [this.query, this.key, this.value].map((m) => m.call(tokens));
@@ -132,17 +149,20 @@ export class AttentionBlock extends Module<[Tensor], Tensor> {
 export class Downsample2D extends Module<[Tensor], Tensor> {
   /** The convolution. */
   conv: Conv2d;
-
-  /** Zeros around the image; with 0, one row and column of zeros follow the last. */
+  /** Zeros around the image, 1 or 0; with 0, one row and column of zeros follow the last. */
   readonly padding: number;
 
   /**
    * Makes the convolution with random weights.
    * @param channels of the image
-   * @param padding zeros around the image; with 0, one row and column of zeros follow the last
+   * @param padding zeros around the image, 1 or 0; with 0, one row and column of zeros follow the last
+   * @throws RangeError for another padding, and for channels that are no positive whole number.
    */
   constructor(channels: number, padding: number) {
     super();
+    if (padding !== 0 && padding !== 1) {
+      throw new RangeError(`Downsample2D: padding is 0 or 1, not ${padding}`);
+    }
     this.padding = padding;
     this.conv = new Conv2d(channels, channels, 3, { stride: 2, padding });
   }
@@ -150,9 +170,11 @@ export class Downsample2D extends Module<[Tensor], Tensor> {
   /**
    * The halved image.
    * @param x [N,H,W,channels]
-   * @returns [N,H/2,W/2,channels]
+   * @returns [N,H/2,W/2,channels]; of an odd size with padding 1 rounded up, with padding 0 down
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
+    if (x.shape.length !== 4) throw new Error(`Downsample2D takes [N,H,W,C], not [${x.shape}]`);
     return this.conv.call(this.padding ? x : tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]]));
   }
 }
@@ -165,6 +187,7 @@ export class Upsample2D extends Module<[Tensor], Tensor> {
   /**
    * Makes the convolution with random weights.
    * @param channels of the image
+   * @throws RangeError unless that is a positive whole number.
    */
   constructor(channels: number) {
     super();
@@ -175,6 +198,7 @@ export class Upsample2D extends Module<[Tensor], Tensor> {
    * The doubled image.
    * @param x [N,H,W,channels]
    * @returns [N,2H,2W,channels]
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
     return this.conv.call(F.upsampleNearest(x));
@@ -189,7 +213,7 @@ export interface BlockOptions extends NormOptions {
   outChannels: number;
   /** Channels of the time embedding. */
   tembChannels: number;
-  /** Residual blocks. */
+  /** Residual blocks, one at least. */
   layers: number;
   /** Whether attention follows each residual block. */
   addAttention: boolean;
@@ -201,7 +225,7 @@ export interface BlockOptions extends NormOptions {
 export interface DownBlockOptions extends BlockOptions {
   /** Whether a downsampler comes last. */
   addDownsample: boolean;
-  /** Zeros around the image that the downsampler halves. */
+  /** Zeros around the image that the downsampler halves, 1 or 0; see {@link Downsample2D}. */
   downsamplePadding: number;
 }
 
@@ -216,10 +240,11 @@ export class DownBlock extends Module<[Tensor, Tensor], Tensor[]> {
 
   /**
    * Makes the parts with random weights.
-   * @throws Error unless groups and heads divide the channels.
+   * @throws Error unless groups and heads divide the channels; RangeError for numbers out of range.
    */
   constructor({ inChannels, outChannels, layers, ...options }: DownBlockOptions) {
     super();
+    requireLayers("DownBlock", layers);
     const each = Array.from({ length: layers });
     this.resnets = each.map((_, i) =>
       new ResnetBlock2D({ ...options, inChannels: i === 0 ? inChannels : outChannels, outChannels })
@@ -235,7 +260,9 @@ export class DownBlock extends Module<[Tensor, Tensor], Tensor[]> {
    * The outputs of all layers, for the skip connections.
    * @param x [N,H,W,inChannels]
    * @param temb [N,tembChannels], after SiLU
-   * @returns the last one is the block's own
+   * @returns [N,H,W,outChannels] of each residual block and its attention, then [N,H/2,W/2,outChannels] of the
+   *   downsampler; the last one is the block's own
+   * @throws Error for other shapes.
    */
   override forward(x: Tensor, temb: Tensor): Tensor[] {
     const states: Tensor[] = [];
@@ -268,10 +295,11 @@ export class UpBlock extends Module<[Tensor, Tensor[], Tensor], Tensor> {
 
   /**
    * Makes the parts with random weights.
-   * @throws Error unless groups and heads divide the channels.
+   * @throws Error unless groups and heads divide the channels; RangeError for numbers out of range.
    */
   constructor({ inChannels, prevOutputChannel, outChannels, layers, ...options }: UpBlockOptions) {
     super();
+    requireLayers("UpBlock", layers);
     const each = Array.from({ length: layers });
     this.resnets = each.map((_, i) => {
       const skip = i === layers - 1 ? inChannels : outChannels;
@@ -286,11 +314,15 @@ export class UpBlock extends Module<[Tensor, Tensor[], Tensor], Tensor> {
   /**
    * The block's output.
    * @param x [N,H,W,prevOutputChannel]
-   * @param skips as many states as there are residual blocks; the last is used first
+   * @param skips [N,H,W,…] of a down block, as many as there are residual blocks; the last is used first
    * @param temb [N,tembChannels], after SiLU
    * @returns [N,H,W,outChannels], or of twice the size
+   * @throws Error for another number of skips, or other shapes.
    */
   override forward(x: Tensor, skips: Tensor[], temb: Tensor): Tensor {
+    if (skips.length !== this.resnets.length) {
+      throw new Error(`UpBlock takes ${this.resnets.length} skip connections, not ${skips.length}`);
+    }
     this.resnets.forEach((resnet, i) => {
       x = resnet.call(tf.concat([x, skips[skips.length - 1 - i]], -1), temb);
       if (this.attentions[i]) x = this.attentions[i].call(x);
@@ -310,7 +342,7 @@ export interface MidBlockOptions extends NormOptions {
   addAttention: boolean;
   /** Channels of an attention head; null for one head. */
   headDim: number | null;
-  /** What each part's output is divided by. */
+  /** What each part's output is divided by, above 0. */
   scaleFactor: number;
 }
 
@@ -323,7 +355,7 @@ export class UNetMidBlock2D extends Module<[Tensor, Tensor], Tensor> {
 
   /**
    * Makes the parts with random weights.
-   * @throws Error unless groups and heads divide the channels.
+   * @throws Error unless groups and heads divide the channels; RangeError for numbers out of range.
    */
   constructor({ channels, addAttention, scaleFactor, ...options }: MidBlockOptions) {
     super();
@@ -344,6 +376,7 @@ export class UNetMidBlock2D extends Module<[Tensor, Tensor], Tensor> {
    * @param x [N,H,W,channels]
    * @param temb [N,tembChannels], after SiLU
    * @returns x's shape
+   * @throws Error for other shapes.
    */
   override forward(x: Tensor, temb: Tensor): Tensor {
     x = this.resnets[0].call(x, temb);

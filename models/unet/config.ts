@@ -7,7 +7,10 @@ export type UpBlockType = "UpBlock2D" | "AttnUpBlock2D";
 /** How classes are told beside the timestep where it is no table: embedded as a timestep is, or as they are given. */
 export type ClassEmbedType = "timestep" | "identity";
 
-/** The fields of Diffusers' `config.json`. */
+/**
+ * The fields of Diffusers' `config.json`. A field of its other networks (`dropout`, `upsample_type`, …) is taken where
+ * it has the value that changes nothing.
+ */
 export interface UNet2DConfig {
   /** Height and width, or one number for both, for the record: any that the downsamplers divide works. Default null. */
   sample_size: number | [height: number, width: number] | null;
@@ -15,9 +18,9 @@ export interface UNet2DConfig {
   in_channels: number;
   /** Channels of the output; default 3. */
   out_channels: number;
-  /** How the network is told the timestep; only `"positional"`, the sinusoidal embedding. */
+  /** How the network is told the timestep; only `"positional"`, the sinusoidal embedding, which is the default. */
   time_embedding_type: "positional";
-  /** Subtracted from the number of frequencies in the embedding's exponent; default 0. */
+  /** Subtracted from the number of frequencies in the embedding's exponent, at least 0 and below it; default 0. */
   freq_shift: number;
   /** Cosines before sines in the embedding; default true. */
   flip_sin_to_cos: boolean;
@@ -29,17 +32,17 @@ export interface UNet2DConfig {
   block_out_channels: number[];
   /** Residual blocks of a down block, an up block having one more; default 2. */
   layers_per_block: number;
-  /** What the outputs of the middle's blocks are divided by; default 1. */
+  /** What the outputs of the middle's blocks are divided by, above 0; default 1. */
   mid_block_scale_factor: number;
   /** Zeros around the image that a downsampler halves, 0 or 1; default 1. */
   downsample_padding: number;
-  /** The activation; only `"silu"`. */
+  /** The activation; only `"silu"`, which is the default. */
   act_fn: "silu";
-  /** Channels of an attention head, null for one head; default 8. */
+  /** Channels of an attention head, a divisor of those of each level with attention; null for one head; default 8. */
   attention_head_dim: number | null;
-  /** Groups of every norm; default 32. */
+  /** Groups of every norm, a divisor of each level's channels; default 32. */
   norm_num_groups: number;
-  /** Epsilon of every norm; default 1e-5. */
+  /** Epsilon of every norm, at least 0; default 1e-5. */
   norm_eps: number;
   /** Whether the middle has attention; default true. */
   add_attention: boolean;
@@ -96,6 +99,10 @@ function requireField(field: string, value: unknown, fits: boolean, right: strin
 
 const isCount = (x: unknown): boolean => Number.isInteger(x) && (x as number) >= 1;
 
+/** Whether a value is null, one count, or two. */
+const isSize = (x: unknown): boolean =>
+  x === null || isCount(x) || (Array.isArray(x) && x.length === 2 && x.every(isCount));
+
 /** @throws Error for a field that is not known, or has a value that is not supported. */
 function requireKnown(fields: Record<string, unknown>): void {
   for (const [field, value] of Object.entries(fields)) {
@@ -117,8 +124,7 @@ function requireValues(config: UNet2DConfig): void {
     requireField(field, config[field], isCount(config[field]), "a positive whole number");
   }
   const { sample_size, attention_head_dim, norm_eps } = config;
-  const square = sample_size === null || [sample_size].flat().every(isCount);
-  requireField("sample_size", sample_size, square, "null, or one or two positive whole numbers");
+  requireField("sample_size", sample_size, isSize(sample_size), "null, or one or two positive whole numbers");
   const head = attention_head_dim === null || isCount(attention_head_dim);
   requireField("attention_head_dim", attention_head_dim, head, "null or a positive whole number");
   requireField("norm_eps", norm_eps, norm_eps >= 0 && Number.isFinite(norm_eps), "a number of at least 0");
@@ -146,6 +152,9 @@ function requireValues(config: UNet2DConfig): void {
 /** @throws Error for lists that make no network. */
 function requireLevels(config: UNet2DConfig): void {
   const { down_block_types, up_block_types, block_out_channels, freq_shift } = config;
+  for (const field of ["down_block_types", "up_block_types", "block_out_channels"] as const) {
+    requireField(field, config[field], Array.isArray(config[field]), "a list with an entry for each level");
+  }
   const levels = block_out_channels.length;
   if (down_block_types.length !== levels || up_block_types.length !== levels || levels === 0) {
     throw new Error(
@@ -156,8 +165,13 @@ function requireLevels(config: UNet2DConfig): void {
   const counts = block_out_channels.every(isCount);
   requireField("block_out_channels", block_out_channels, counts, "positive whole numbers");
   const frequencies = Math.floor(block_out_channels[0] / 2);
-  const shifts = freq_shift >= 0 && freq_shift < frequencies;
-  requireField("freq_shift", freq_shift, shifts, `at least 0 and below the ${frequencies} frequencies`);
+  const shifts = Number.isFinite(freq_shift) && freq_shift >= 0 && freq_shift < frequencies;
+  requireField(
+    "freq_shift",
+    freq_shift,
+    shifts,
+    `at least 0 and below the ${frequencies} frequencies of block_out_channels[0]`,
+  );
   const down: DownBlockType[] = ["DownBlock2D", "AttnDownBlock2D"],
     up: UpBlockType[] = ["UpBlock2D", "AttnUpBlock2D"];
   for (const type of down_block_types) {

@@ -5,9 +5,12 @@ import { constant, F, Linear, Module, type Tensor, tf } from "../../core/mod.ts"
 export interface TimestepEmbeddingOptions {
   /** Cosines before sines; default false. */
   flipSinToCos?: boolean;
-  /** Subtracted from the number of frequencies in the exponent, as `downscale_freq_shift`; default 1. */
+  /**
+   * Subtracted from the number of frequencies in the exponent, at least 0: Diffusers' `downscale_freq_shift`; default 1, as
+   * there, while a U-Net's `freq_shift` is 0 by default.
+   */
   freqShift?: number;
-  /** The longest period is 2π times this; default 10000. */
+  /** The longest period is 2π times this, above 0; default 10000. */
   maxPeriod?: number;
 }
 
@@ -22,8 +25,8 @@ function withoutTurns(angles: Tensor): Tensor {
 
 /**
  * Sinusoidal embedding of timesteps (Vaswani et al. 2017, section 3.5; Diffusers' `get_timestep_embedding`).
- * @param t timesteps [N]
- * @param dim numbers for each; the last one of an odd `dim` is 0
+ * @param t timesteps [N], whole or not; up to 2·10⁵ the angles are exact to float32's rounding of t·frequency
+ * @param dim numbers for each: half of them sines, half cosines; the last one of an odd `dim` is 0
  * @returns [N,dim]
  * @throws RangeError unless dim is a whole number with more frequencies (half of it) than freqShift, which is at least 0,
  *   maxPeriod is over 0, and t has one axis.
@@ -58,7 +61,7 @@ export function timestepEmbedding(
   return dim % 2 ? tf.pad(both, [[0, 0], [0, 1]]) : both;
 }
 
-/** What the blocks are told of an embedded timestep: linear, SiLU, linear. */
+/** What the blocks are told of an embedded timestep: linear, SiLU, linear. Diffusers' names. */
 export class TimestepEmbedding extends Module<[Tensor], Tensor> {
   /** From the embedding. */
   linear_1: Linear;
@@ -69,6 +72,7 @@ export class TimestepEmbedding extends Module<[Tensor], Tensor> {
    * Makes the layers with random weights.
    * @param channels of the embedding
    * @param embedDim channels of the output
+   * @throws RangeError unless both are positive whole numbers.
    */
   constructor(channels: number, embedDim: number) {
     super();
@@ -77,9 +81,10 @@ export class TimestepEmbedding extends Module<[Tensor], Tensor> {
   }
 
   /**
-   * What the blocks are told.
+   * What the blocks are told, before the SiLU with which they all begin.
    * @param x [N,channels]
    * @returns [N,embedDim]
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
     return this.linear_2.call(F.silu(this.linear_1.call(x)));

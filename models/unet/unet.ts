@@ -41,7 +41,8 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
   /**
    * Makes the parts with random weights.
    * @param config fields that differ from {@link UNET2D_DEFAULTS}
-   * @throws Error for a config that no network fits, such as 16 channels in 32 groups.
+   * @throws Error for a field that is not known or not supported, and for a config that no network fits, such as 16
+   *   channels in 32 groups.
    */
   constructor(config: Partial<UNet2DConfig> = {}) {
     super();
@@ -93,9 +94,9 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
     this.conv_out = new Conv2d(channels[0], c.out_channels, 3, { padding: 1 });
   }
 
-  /** The whole config, defaults included. */
+  /** A copy of the whole config, defaults included. */
   get config(): UNet2DConfig {
-    return this.#config;
+    return structuredClone(this.#config);
   }
 
   /** What the network is told of numbers [N], before its layers. */
@@ -191,11 +192,13 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
  */
 export class UNet2DModel extends UNet2D<[Tensor, Tensor | number, ClassLabels?], { sample: Tensor }> {
   /**
-   * The predicted noise.
-   * @param x noisy images [N,H,W,in_channels]
-   * @param t timesteps [N], or one for all
+   * The predicted noise, the same in training and evaluation: the network has no dropout and no batch norm.
+   * @param x noisy images [N,H,W,in_channels], H and W divided by 2 as often as there are levels after the first
+   * @param t timesteps [N], or one for all as a number or a tensor of one
    * @param classes of the images, where the config has `num_class_embeds` or `class_embed_type`; Diffusers' `class_labels`
    * @returns [N,H,W,out_channels] as `sample`
+   * @throws Error if x is of other channels, the downsamplers do not divide it, there are not as many timesteps or
+   *   classes, or classes where there should be none or the other way round.
    */
   override forward(x: Tensor, t: Tensor | number, classes?: ClassLabels): { sample: Tensor } {
     return { sample: this.predict(x, t, classes) };

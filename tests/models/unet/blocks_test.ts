@@ -53,3 +53,38 @@ Deno.test("DownBlock gives a state a layer, and UpBlock takes one for each, the 
   const skips = [random([1, 4, 4, 2], 7), random([1, 4, 4, 4], 8)];
   assertEquals(up.call(random([1, 4, 4, 6], 9), skips, temb).shape, [1, 8, 8, 4]);
 });
+
+Deno.test("numbers of which no block is made, and inputs of other shapes, are named", () => {
+  const channels = { inChannels: 2, outChannels: 4, tembChannels: 3 };
+  const levels = { ...NORM, ...channels, addAttention: true, headDim: 2 };
+  const down = { ...levels, addDownsample: true, downsamplePadding: 1 };
+  const up = { ...levels, prevOutputChannel: 4, addUpsample: true };
+  const middle = { ...NORM, channels: 4, tembChannels: 3, addAttention: true, headDim: 2 };
+  const refused: [make: () => unknown, message: string][] = [
+    [() => new unet.ResnetBlock2D({ ...NORM, ...channels, outputScaleFactor: 0 }), "outputScaleFactor"],
+    [() => new unet.UNetMidBlock2D({ ...middle, scaleFactor: -1 }), "above 0, not -1"],
+    [() => new unet.AttentionBlock({ ...NORM, channels: 4, headDim: -2 }), "heads of -2"],
+    [() => new unet.AttentionBlock({ ...NORM, channels: 4, headDim: 0 }), "heads of 0"],
+    [
+      () => new unet.AttentionBlock({ ...NORM, channels: 4, headDim: 2, rescaleOutputFactor: NaN }),
+      "not NaN",
+    ],
+    [() => new unet.DownBlock({ ...down, layers: 0 }), "DownBlock: layers is a positive whole number, not 0"],
+    [() => new unet.UpBlock({ ...up, layers: 1.5 }), "UpBlock: layers is a positive whole number, not 1.5"],
+    [() => new unet.Downsample2D(2, 2), "padding is 0 or 1, not 2"],
+    [() => new unet.Downsample2D(2, 0).call(tf.ones([4, 4, 2])), "takes [N,H,W,C], not [4,4,2]"],
+    [
+      () => new unet.AttentionBlock({ ...NORM, channels: 4, headDim: 2 }).call(tf.ones([2, 3, 4])),
+      "takes [N,H,W,C], not [2,3,4]",
+    ],
+    [
+      () => new unet.UpBlock({ ...up, layers: 2 }).call(tf.ones([1, 4, 4, 4]), [], tf.ones([1, 3])),
+      "takes 2 skip connections, not 0",
+    ],
+  ];
+  for (const [make, message] of refused) assertThrows(make, Error, message);
+  for (const [size, padding, half] of [[5, 1, 3], [5, 0, 2], [4, 1, 2], [4, 0, 2]]) {
+    const { shape } = new unet.Downsample2D(1, padding).call(tf.ones([1, size, size, 1]));
+    assertEquals(shape, [1, half, half, 1]);
+  }
+});

@@ -1,5 +1,5 @@
 /** Which configs a U-Net takes: unknown or unsupported fields would load strictly and then draw wrongly. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UNET2D_DEFAULTS, type UNet2DConfig, UNet2DModel } from "../../../mod.ts";
 import "../../support.ts";
 import { TINY } from "../../tiny.ts";
@@ -13,6 +13,9 @@ Deno.test("a field given as undefined is one left out; the config is complete an
   assertEquals(config, { ...UNET2D_DEFAULTS, ...TINY } as UNet2DConfig);
   const wide = new UNet2DModel({ block_out_channels: [32, 32, 32, 32] }).config;
   wide.down_block_types.pop();
+  const model = make({});
+  model.config.flip_sin_to_cos = false;
+  assertEquals(model.config.flip_sin_to_cos, true);
   assertEquals(UNET2D_DEFAULTS.down_block_types.length, 4);
 });
 
@@ -57,7 +60,7 @@ for (
     norm_num_groups: "4",
     sample_size: [32, 0],
     attention_head_dim: 0,
-    freq_shift: NaN,
+    freq_shift: null,
     norm_eps: -1,
     mid_block_scale_factor: 0,
     downsample_padding: 2,
@@ -97,4 +100,45 @@ Deno.test("classes come by a table or by an embedding, not both", () => {
     Error,
     'num_class_embeds must be null where class_embed_type is "timestep", not 10',
   );
+});
+
+Deno.test("every field is refused by its name for every kind of value that it does not take", () => {
+  const kinds = [null, 0, -1, 0.5, 1e-3, 3, NaN, Infinity, "2", "", true, [], [1, 2], [1, 2, 3], ["a"], {}];
+  const taken: Record<string, unknown[]> = {};
+  for (const field of Object.keys(UNET2D_DEFAULTS)) {
+    taken[field] = kinds.filter((value) => {
+      try {
+        return make({ [field]: value });
+      } catch (error) {
+        const { message } = error as Error;
+        // Some values are fine by themselves, and do not go with the other fields.
+        assert(
+          message.includes(field) || /do not divide into/.test(message),
+          `${field} ${value}: ${message}`,
+        );
+        return false;
+      }
+    });
+  }
+  assertEquals(taken, {
+    sample_size: [null, 3, [1, 2]],
+    in_channels: [3],
+    out_channels: [3],
+    time_embedding_type: [],
+    freq_shift: [0, 0.5, 1e-3, 3],
+    flip_sin_to_cos: [true],
+    down_block_types: [],
+    up_block_types: [],
+    block_out_channels: [],
+    layers_per_block: [3],
+    mid_block_scale_factor: [0.5, 1e-3, 3],
+    downsample_padding: [0],
+    act_fn: [],
+    attention_head_dim: [null],
+    norm_num_groups: [],
+    norm_eps: [0, 0.5, 1e-3, 3],
+    add_attention: [true],
+    class_embed_type: [null],
+    num_class_embeds: [null, 3],
+  });
 });
