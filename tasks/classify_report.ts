@@ -53,8 +53,8 @@ export async function reportOn(
   console.error("Predicting the test images");
   const [logits, targets] = await learn.capturePreds();
   const labels = targets.data;
-  const plain = resnet.predict([logits]);
-  const averaged = tta ? resnet.predict([(await learn.tta(flipBatch))[0]]) : null;
+  const plain = resnet.averagePasses([logits]);
+  const averaged = tta ? resnet.averagePasses([(await learn.tta(flipBatch))[0]]) : null;
   const passes = [...model.namedModules()].some(([, m]) => isDropout(m)) ? options.passes : 0;
   if (passes) console.error(`Measuring confidence by ${passes} passes with dropout on`);
   const [sure] = passes ? await resnet.testTimeDropout(learn, passes) : [averaged ?? plain];

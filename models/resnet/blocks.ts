@@ -12,20 +12,20 @@ import {
 
 /** A layer of one input and one output. */
 export type Layer = Module<[Tensor], Tensor>;
-/** Makes an activation. */
+/** Makes an activation, a new one each time. */
 export type Act = () => Layer;
-/** Makes a norm of so many channels. */
+/** Makes a norm of so many channels, a new one each time. */
 export type Norm = (channels: number) => Layer;
 
 /** What {@link conv} and {@link ResBlock} are made with. */
 export interface ConvOptions {
-  /** Height and width of the filter; default 3. */
+  /** Height and width of the filter, an odd number; default 3. */
   kernelSize?: number;
-  /** Default 2 for `conv`, 1 for `ResBlock`. */
+  /** Pixels between windows, a positive whole number; default 2 for `conv`, 1 for `ResBlock`. */
   stride?: number;
-  /** null for none; default {@link actGr}. */
+  /** The activation; null for none; default {@link actGr}. */
   act?: Act | null;
-  /** null for none; default none. */
+  /** The norm; null for none, the default. */
   norm?: Norm | null;
 }
 
@@ -39,19 +39,25 @@ export const normBn: Norm = (channels: number): Layer => new BatchNorm2d(channel
  * keeps its bias before a norm too, as the original does.
  * @param ni channels of the input
  * @param nf channels of the output, the filters
+ * @returns from [N,H,W,ni] to [N,H/stride,W/stride,nf], rounded up
+ * @throws RangeError for sizes that are not positive and whole, and an even kernelSize.
  */
 export function conv(
   ni: number,
   nf: number,
   { kernelSize = 3, stride = 2, act = actGr, norm = null }: ConvOptions = {},
 ): Sequential {
+  if (kernelSize % 2 === 0) throw new RangeError(`conv: kernelSize is an odd number, not ${kernelSize}`);
   const layers: Layer[] = [new Conv2d(ni, nf, kernelSize, { stride, padding: Math.floor(kernelSize / 2) })];
   if (norm) layers.push(norm(nf));
   if (act) layers.push(act());
   return new Sequential(...layers);
 }
 
-/** act(conv(conv(x)) + x), x averaged and by a 1×1 convolution where size or channels change (He et al. 2015). */
+/**
+ * act(conv(conv(x)) + x), x averaged where the size changes and by a 1×1 convolution where the channels do (He et al. 2015;
+ * miniai notebook 13).
+ */
 export class ResBlock extends Module<[Tensor], Tensor> {
   /** Two convolutions, the second one of the stride and without activation. */
   convs: Sequential;
@@ -66,6 +72,7 @@ export class ResBlock extends Module<[Tensor], Tensor> {
    * Makes the layers with random weights.
    * @param ni channels of the input
    * @param nf channels of the output
+   * @throws RangeError for sizes that are not positive and whole, and an even kernelSize.
    */
   constructor(
     ni: number,
@@ -86,6 +93,7 @@ export class ResBlock extends Module<[Tensor], Tensor> {
    * The block's output.
    * @param x [N,H,W,ni]
    * @returns [N,H/stride,W/stride,nf], rounded up
+   * @throws Error for another shape.
    */
   override forward(x: Tensor): Tensor {
     let id = this.pool ? this.pool.call(x) : x;

@@ -12,11 +12,11 @@ export {
 export { getDropModel, getModel, getModel2, getModel3, getModel4, type ModelOptions } from "./model.ts";
 export { calibrationPlot, confusionPlot, leastConfident, mostWrong, showPredictions } from "./plots.ts";
 export {
+  averagePasses,
   calibration,
   classAccuracy,
   type ConfidenceBin,
   confusionMatrix,
-  predict,
   type Prediction,
   testTimeDropout,
 } from "./report.ts";

@@ -21,7 +21,7 @@ import {
 
 /** Options of the models. */
 export interface ModelOptions {
-  /** Default {@link actGr}. */
+  /** Of the convolutions; default {@link actGr}. */
   act?: Act;
   /** Of the images, default {@link normBn}; null for no norm at all, after the linear layer neither. */
   norm?: Norm | null;
@@ -54,7 +54,8 @@ export function getModel(options: ModelOptions = {}): Sequential {
 
 /**
  * {@link getModel} with `Dropout2d` after the first block and `Dropout` before the linear layer.
- * @param drop rate of both, in [0, 1); 0 leaves them out
+ * @param drop rate of both, in [0, 1]; default 0, which leaves them out
+ * @throws RangeError for another rate.
  */
 export function getDropModel(
   drop = 0,
@@ -71,7 +72,10 @@ export function getDropModel(
   );
 }
 
-/** {@link getModel} whose last block keeps its size, then a global average: 4,907,588 parameters, 33.0 MFLOP. */
+/**
+ * {@link getModel} whose last block keeps its size, then a global average: 4,907,588 parameters, 33.0 MFLOP (as
+ * `learn.summary` counts). Input [N,28,28,1], output [N,10].
+ */
 export function getModel2({ act = actGr, norm = normBn }: ModelOptions = {}): Sequential {
   return new Sequential(
     new ResBlock(1, 16, { kernelSize: 5, act, norm }),
@@ -82,7 +86,10 @@ export function getModel2({ act = actGr, norm = normBn }: ModelOptions = {}): Se
   );
 }
 
-/** {@link getModel2} without the last block: 1,231,428 parameters, 18.3 MFLOP. */
+/**
+ * {@link getModel2} without the last block: 1,231,428 parameters, 18.3 MFLOP (as `learn.summary` counts). Input
+ * [N,28,28,1], output [N,10].
+ */
 export function getModel3({ act = actGr, norm = normBn }: ModelOptions = {}): Sequential {
   return new Sequential(
     new ResBlock(1, 16, { kernelSize: 5, act, norm }),
@@ -92,7 +99,10 @@ export function getModel3({ act = actGr, norm = normBn }: ModelOptions = {}): Se
   );
 }
 
-/** {@link getModel3} that begins with one convolution: 1,224,948 parameters, 13.3 MFLOP. */
+/**
+ * {@link getModel3} that begins with one convolution: 1,224,948 parameters, 13.3 MFLOP (as `learn.summary` counts).
+ * Input [N,28,28,1], output [N,10].
+ */
 export function getModel4({ act = actGr, norm = normBn }: ModelOptions = {}): Sequential {
   return new Sequential(
     conv(1, 16, { kernelSize: 5, stride: 1, act, norm }),

@@ -1,15 +1,19 @@
 /** Pictures of what a classifier got right and wrong. */
 import { HostArray, renderPlot, showImages } from "../../core/mod.ts";
-import type { ConfidenceBin, Prediction } from "./report.ts";
+import { type ConfidenceBin, type Prediction, requireClasses } from "./report.ts";
 
 /**
- * A confusion matrix as SVG, its rows shares of a class.
+ * A confusion matrix as SVG: each cell's count, coloured by its share of the class of its row.
  * @param matrix as {@link confusionMatrix} gives it
  * @param classes names by number
+ * @throws RangeError if there are not as many names as classes.
  */
 export function confusionPlot(matrix: number[][], classes: readonly string[]): Promise<string> {
+  if (classes.length !== matrix.length) {
+    throw new RangeError(`confusionPlot: there are ${classes.length} names of ${matrix.length} classes`);
+  }
   const values = matrix.flatMap((row, r) => {
-    const all = row.reduce((a, b) => a + b, 0);
+    const all = row.reduce((a, b) => a + b, 0) || 1;
     return row.map((count, c) => ({ actual: classes[r], predicted: classes[c], count, share: count / all }));
   });
   const axis = (title: string) => ({ type: "nominal", sort: classes, title, axis: { labelAngle: 0 } });
@@ -72,10 +76,11 @@ export function calibrationPlot(bins: ConfidenceBin[]): Promise<string> {
 
 /**
  * Some items with what they are, what they were taken for and how surely, as SVG.
- * @param images [N,H,W,C], bytes or numbers in [0, 1]
+ * @param images [N,H,W,C], bytes or numbers in [0, 1], with 1 or 3 channels
  * @param labels classes, [N]
- * @param which items, by number
+ * @param which items, by number from 0 to N − 1
  * @param classes names by number
+ * @throws RangeError for an item that is not there.
  */
 export function showPredictions(
   images: HostArray,
@@ -84,7 +89,9 @@ export function showPredictions(
   which: number[],
   classes: readonly string[],
 ): string {
-  const [, h, w, c] = images.shape, size = h * w * c;
+  const [n, h, w, c] = images.shape, size = h * w * c;
+  const wrong = which.find((i) => !(Number.isInteger(i) && i >= 0 && i < n));
+  if (wrong !== undefined) throw new RangeError(`showPredictions: ${n} images have none at ${wrong}`);
   const picked = new Float32Array(which.length * size);
   which.forEach((i, k) => picked.set(images.data.subarray(i * size, (i + 1) * size), k * size));
   const titles = which.map((i) => {
@@ -101,27 +108,32 @@ export function showPredictions(
 }
 
 /**
- * The items of lowest confidence, lowest first.
- * @param n how many
+ * The items of lowest confidence, lowest first, by their numbers.
+ * @param n how many at most, a whole number from 0 on
+ * @throws RangeError for another n.
  */
 export function leastConfident({ confidence }: Pick<Prediction, "confidence">, n: number): number[] {
   return lowest(confidence, n);
 }
 
 /**
- * The items whose own class got the lowest probability, lowest first: those with the highest loss.
+ * The items whose own class got the lowest probability, lowest first, by their numbers: those with the highest loss.
  * @param labels classes, [N]
- * @param n how many
+ * @param n how many at most, a whole number from 0 on
+ * @throws RangeError for another n, and for labels that are not the items' classes.
  */
 export function mostWrong(
   { probabilities }: Pick<Prediction, "probabilities">,
   labels: ArrayLike<number>,
   n: number,
 ): number[] {
-  const classes = probabilities.shape[1];
+  const [items, classes] = probabilities.shape;
+  requireClasses("labels", labels, items, classes);
   return lowest(Array.from(labels, (label, i) => probabilities.data[i * classes + label]), n);
 }
 
+/** The places of the n lowest. */
 function lowest(values: ArrayLike<number>, n: number): number[] {
+  if (!Number.isInteger(n) || n < 0) throw new RangeError(`n is a whole number of items from 0 on, not ${n}`);
   return Array.from(values, (_, i) => i).sort((a, b) => values[a] - values[b]).slice(0, n);
 }

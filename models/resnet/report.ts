@@ -1,16 +1,16 @@
 /** What a classifier's predictions come to: confusion, confidence, calibration. */
-import { HostArray, type Learner } from "../../core/mod.ts";
+import { DataLoader, HostArray, type Learner } from "../../core/mod.ts";
 import { TestTimeDropoutCB } from "../../callbacks/mod.ts";
 
-/** Predictions of one or several passes over the same items. */
+/** Predictions of one or several passes over the same items, as {@link averagePasses} makes them. */
 export interface Prediction {
   /** Mean probabilities over the passes, [N,classes]. */
   probabilities: HostArray<Float32Array>;
-  /** The likeliest class of each item. */
+  /** The likeliest class of each item, [N]; the lower of two that are equal. */
   predicted: Int32Array;
-  /** Its mean probability, in [0, 1]. */
+  /** Its mean probability, in [0, 1], [N]. */
   confidence: Float32Array;
-  /** Its standard deviation over the passes; 0 for one. */
+  /** The standard deviation of that probability over the passes, [N]; 0 for one. */
   spread: Float32Array;
 }
 
@@ -23,23 +23,24 @@ function softmax(row: ArrayLike<number>): number[] {
 }
 
 /**
- * Averages the probabilities of passes.
+ * The mean of the probabilities (softmax of the logits) that passes give the same items.
  * @param logits of each pass, [N,classes]
- * @throws Error if there is none, or their shapes differ.
+ * @throws Error if there is no pass, their shapes differ, or they are not [N,classes].
  *
  * @example
  * ```ts
  * import { assert } from "@std/assert";
  * import { HostArray, resnet } from "../../mod.ts";
- * const { predicted, confidence } = resnet.predict([new HostArray(Float32Array.of(0, 0, 9), [1, 3])]);
+ * const { predicted, confidence } = resnet.averagePasses([new HostArray(Float32Array.of(0, 0, 9), [1, 3])]);
  * assert(predicted[0] === 2 && confidence[0] > 0.99);
  * ```
  */
-export function predict(logits: HostArray[]): Prediction {
-  if (logits.length === 0) throw new Error("predict needs the logits of one pass at least");
+export function averagePasses(logits: HostArray[]): Prediction {
+  if (logits.length === 0) throw new Error("averagePasses needs the logits of one pass at least");
   const [n, classes] = logits[0].shape;
-  if (logits.some((l) => String(l.shape) !== String(logits[0].shape))) {
-    throw new Error(`predict: the passes' shapes differ: ${logits.map((l) => `[${l.shape}]`).join(", ")}`);
+  if (logits.some(({ shape }) => shape.length !== 2 || shape[0] !== n || shape[1] !== classes)) {
+    const shapes = logits.map(({ shape }) => `[${shape}]`).join(", ");
+    throw new Error(`averagePasses takes logits [N,classes], of one shape, not ${shapes}`);
   }
   const probabilities = new Float32Array(n * classes);
   const predicted = new Int32Array(n), confidence = new Float32Array(n), spread = new Float32Array(n);
@@ -57,20 +58,41 @@ export function predict(logits: HostArray[]): Prediction {
 
 /**
  * Predictions of the validation data in n passes with every dropout layer on, and the targets (miniai notebook 14).
- * @param n passes, at least 1; default 10
+ * @param learn a learner of a classifier, whose training goes on as if nothing had been
+ * @param n passes, a positive whole number; default 10
+ * @returns the predictions and the first targets [N], in the loader's order
+ * @throws RangeError for another n; Error where the loader gives another order each time.
  */
 export async function testTimeDropout(
   learn: Learner,
   n = 10,
 ): Promise<[prediction: Prediction, targets: HostArray]> {
+  if (!Number.isInteger(n) || n < 1) {
+    throw new RangeError(`testTimeDropout: n is a positive whole number of passes, not ${n}`);
+  }
+  const { valid } = learn.dls;
+  if (valid instanceof DataLoader && valid.shuffle) throw new Error(SHUFFLED);
   const passes: HostArray[] = [];
-  let targets!: HostArray;
+  let targets: HostArray | undefined;
   for (let pass = 0; pass < n; pass++) {
     const [preds, labels] = await learn.capturePreds([new TestTimeDropoutCB()]);
+    if (targets?.data.some((label, i) => label !== labels.data[i])) throw new Error(SHUFFLED);
     passes.push(preds);
     targets = labels;
   }
-  return [predict(passes), targets];
+  return [averagePasses(passes), targets!];
+}
+
+const SHUFFLED =
+  "testTimeDropout averages predictions of the same items, and the evaluation loader gives another order each " +
+  "time: make it without shuffle";
+
+/** @throws RangeError unless a class of each item is a whole number in [0, classes), and there are n. */
+export function requireClasses(name: string, labels: ArrayLike<number>, n: number, classes: number): void {
+  if (labels.length !== n) throw new RangeError(`There are ${labels.length} ${name} of ${n} items`);
+  const at = Array.from(labels).findIndex((v) => !(Number.isInteger(v) && v >= 0 && v < classes));
+  if (at < 0) return;
+  throw new RangeError(`${name} are whole numbers in [0, ${classes}), not ${labels[at]} at place ${at}`);
 }
 
 /**
@@ -78,12 +100,15 @@ export async function testTimeDropout(
  * @param predicted classes, [N]
  * @param labels classes, [N]
  * @param classes how many there are
+ * @throws RangeError for a label or prediction that is no class, or different numbers of them.
  */
 export function confusionMatrix(
   predicted: ArrayLike<number>,
   labels: ArrayLike<number>,
   classes: number,
 ): number[][] {
+  requireClasses("labels", labels, labels.length, classes);
+  requireClasses("predictions", predicted, labels.length, classes);
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   for (let i = 0; i < labels.length; i++) matrix[labels[i]][predicted[i]]++;
   return matrix;
@@ -99,18 +124,19 @@ export function classAccuracy(matrix: number[][]): number[] {
 
 /** A part of the items, by confidence. */
 export interface ConfidenceBin {
-  /** Mean confidence. */
+  /** Mean confidence, in [0, 1]. */
   confidence: number;
-  /** The share that is right. */
+  /** The share that is right, in [0, 1]. */
   accuracy: number;
-  /** How many items. */
+  /** How many items, at least one. */
   count: number;
 }
 
 /**
- * Splits items into equal parts, from the least confident on.
+ * Splits items into parts of equal numbers (give or take one), from the least confident on.
  * @param labels classes, [N]
- * @param bins how many parts; default 10
+ * @param bins how many parts, a positive whole number; default 10. Of fewer items, each is a part.
+ * @throws RangeError for another number of parts, or of labels than of predictions.
  */
 export function calibration(
   { predicted, confidence }: Pick<Prediction, "predicted" | "confidence">,
@@ -118,9 +144,16 @@ export function calibration(
   bins = 10,
 ): ConfidenceBin[] {
   const n = labels.length;
+  if (predicted.length !== n) {
+    throw new RangeError(`calibration: there are ${n} labels of ${predicted.length} items`);
+  }
+  if (!Number.isInteger(bins) || bins < 1) {
+    throw new RangeError(`calibration: bins is a positive whole number, not ${bins}`);
+  }
+  const parts = Math.min(bins, n);
   const order = Array.from({ length: n }, (_, i) => i).sort((a, b) => confidence[a] - confidence[b]);
-  return Array.from({ length: bins }, (_, b) => {
-    const part = order.slice(Math.floor(b * n / bins), Math.floor((b + 1) * n / bins));
+  return Array.from({ length: parts }, (_, b) => {
+    const part = order.slice(Math.floor(b * n / parts), Math.floor((b + 1) * n / parts));
     const mean = (of: (i: number) => number) => part.reduce((s, i) => s + of(i), 0) / part.length;
     return {
       confidence: mean((i) => confidence[i]),

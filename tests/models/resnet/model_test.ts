@@ -1,6 +1,6 @@
 /** The lesson's classifiers: sizes, cost, what they learn. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Dropout, Dropout2d, initWeights, Linear, type Module, resnet, setSeed } from "../../../mod.ts";
+import { Dropout, Dropout2d, initWeights, Linear, type Module, resnet, setSeed, tf } from "../../../mod.ts";
 import { wasmOnly } from "../../support.ts";
 import { imageLearner } from "../../images.ts";
 
@@ -34,9 +34,13 @@ Deno.test("getDropModel has both dropouts in their places; without a rate it is 
 
 Deno.test("norm null leaves no norm, after the linear layer neither; act null no activation", () => {
   const kinds = (model: Module) => [...model.namedModules()].map(([, m]) => m.constructor.name);
-  const plain = resnet.getModel4({ norm: null });
-  assert(!kinds(plain).some((name) => name.startsWith("BatchNorm")), kinds(plain).join());
-  assert((plain.layers.at(-1) as Linear).bias !== null);
+  const drop = (options: resnet.ModelOptions) => resnet.getDropModel(0.1, options);
+  for (const make of [resnet.getModel, resnet.getModel2, resnet.getModel3, resnet.getModel4, drop]) {
+    const plain = make({ norm: null });
+    assert(!kinds(plain).some((name) => name.startsWith("BatchNorm")), kinds(plain).join());
+    assert((plain.layers.at(-1) as Linear).bias !== null);
+    assertEquals(plain.eval().call(tf.zeros([2, 28, 28, 1])).shape, [2, 10]);
+  }
   assert(!kinds(new resnet.ResBlock(2, 2, { act: null })).includes("GeneralRelu"));
 });
 

@@ -1,5 +1,5 @@
 /** Pictures of what a classifier got right and wrong. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { HostArray, resnet } from "../../../mod.ts";
 import "../../support.ts";
 
@@ -21,12 +21,18 @@ Deno.test("showPredictions: each picked image with what it was taken for, and wh
     "shirt 90%",
   ]);
   assertEquals(svg.match(/<image /g)!.length, 2);
+  for (const i of [3, -1]) {
+    const show = () => resnet.showPredictions(images, [0, 2, 1], prediction, [i], CLASSES);
+    assertThrows(show, RangeError, `3 images have none at ${i}`);
+  }
 });
 
 Deno.test("confusionPlot and calibrationPlot are SVG documents with their numbers", async () => {
   const svg = await resnet.confusionPlot([[11, 1, 0], [0, 13, 1], [0, 0, 17]], CLASSES);
   assertMatch(svg, /^<svg/);
   for (const text of [...CLASSES, "11", "13", "17"]) assertMatch(svg, new RegExp(`>${text}</text>`));
+  assertMatch(await resnet.confusionPlot([[0, 0, 0], [0, 1, 0], [0, 0, 1]], CLASSES), /^<svg(?!.*NaN)/);
+  assertThrows(() => resnet.confusionPlot([[1]], CLASSES), RangeError, "3 names of 1 classes");
   const bins = [{ confidence: 0.5, accuracy: 0.4, count: 5 }, { confidence: 0.9, accuracy: 1, count: 5 }];
   assertMatch(await resnet.calibrationPlot(bins), /^<svg[^]*mean confidence/);
 });
