@@ -24,6 +24,7 @@ import {
 } from "../mod.ts";
 import type { RunConfig } from "./presets.ts";
 import { exists, makeRun, updateFile, writeConfig } from "./runs.ts";
+import { formatMetrics } from "./schemas.ts";
 import { finishOnStop, isStopping } from "./stop.ts";
 import type { Run } from "./training.ts";
 
@@ -95,7 +96,7 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
   const report = async () => {
     await recorder.flush();
     await updateFile(files.weights, encodeSafetensors(await toTorch(model.stateDict()), metadata));
-    await updateFile(files.metrics, metrics.rows.map(toLine).join(""));
+    await updateFile(files.metrics, formatMetrics(metrics.rows));
     const { loss } = recorder.values;
     if (loss.length) {
       await updateFile(files.lossPlot, await plotLosses(loss, metrics.rows, dls.train.length, lossTitle));
@@ -118,12 +119,6 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
   }
   if (progress.finished) console.log(`Run ${files.dir} is finished: its ${config.epochs} epochs are done`);
   return progress.finished;
-}
-
-/** A row as a line of JSON; numbers that JSON lacks are text: `"NaN"`, `"Infinity"`. */
-function toLine(row: MetricsRow): string {
-  const lacking = (value: unknown) => typeof value === "number" && !Number.isFinite(value);
-  return JSON.stringify(row, (_, value) => lacking(value) ? String(value) : value) + "\n";
 }
 
 /** Calls a function after each epoch's evaluation, and sees what the checkpoint has left to do. */

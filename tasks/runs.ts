@@ -2,6 +2,7 @@
 import { writeFile } from "../core/mod.ts";
 import { UserError } from "./cli.ts";
 import type { RunConfig } from "./presets.ts";
+import { parseConfig, parseMetrics } from "./schemas.ts";
 
 /** Paths of a run's files. */
 export interface RunFiles {
@@ -39,9 +40,6 @@ export function runFiles(runs: string, name: string): RunFiles {
   };
 }
 
-/** The task that a config belongs to; configs of before there were classifiers do not tell. */
-const taskOf = (config: { task?: RunConfig["task"] }) => config.task ?? "train";
-
 /** The names of a task's finished or begun runs, newest first. */
 export async function listRuns(runs: string, task: RunConfig["task"]): Promise<string[]> {
   const found: { name: string; time: number }[] = [];
@@ -51,8 +49,11 @@ export async function listRuns(runs: string, task: RunConfig["task"]): Promise<s
       const { config } = runFiles(runs, name);
       const stat = await Deno.stat(config).catch(() => null);
       if (!stat) continue;
-      const its = await parseConfig(config).catch(() => null);
-      if (its && taskOf(its) === task) found.push({ name, time: stat.mtime?.getTime() ?? 0 });
+      const its = await configAt(config).catch((error) => {
+        console.error(`Left out: ${error.message}`);
+        return null;
+      });
+      if (its?.task === task) found.push({ name, time: stat.mtime?.getTime() ?? 0 });
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -60,18 +61,35 @@ export async function listRuns(runs: string, task: RunConfig["task"]): Promise<s
   return found.sort((a, b) => b.time - a.time).map((r) => r.name);
 }
 
-async function parseConfig(path: string): Promise<RunConfig> {
+/** What a file holds, as a parser reads it; what is wrong with it is the user's to see. */
+async function parsed<T>(path: string, parse: (text: string, path: string) => T): Promise<T> {
   const text = await Deno.readTextFile(path);
   try {
-    return JSON.parse(text);
+    return parse(text, path);
   } catch (cause) {
-    throw new UserError(`${path} is no JSON: ${(cause as Error).message}`);
+    throw new UserError((cause as Error).message, { cause });
+  }
+}
+
+const configAt = (path: string): Promise<RunConfig> => parsed(path, parseConfig);
+
+/**
+ * @throws UserError if a run has metrics that are damaged, which going on would replace by the checkpoint's.
+ */
+export async function requireMetrics({ metrics }: RunFiles): Promise<void> {
+  try {
+    await parsed(metrics, parseMetrics);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw new UserError(
+      `${(error as Error).message}. The checkpoint has these rows: remove the file to go on`,
+    );
   }
 }
 
 /**
  * A run's config.
- * @throws UserError if there is no such run of the task, or its config is no JSON.
+ * @throws UserError if there is no such run of the task, or its config is not as it should be.
  */
 export async function readConfig<C extends RunConfig>(
   runs: string,
@@ -79,14 +97,14 @@ export async function readConfig<C extends RunConfig>(
   task: C["task"],
 ): Promise<C> {
   const { config: path, dir } = runFiles(runs, name);
-  const config = await parseConfig(path).catch(async (error) => {
+  const config = await configAt(path).catch(async (error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     const known = await listRuns(runs, task);
     const advice = known.length ? `There are: ${known.join(", ")}` : `Make one with \`deno task ${task}\``;
     throw new UserError(`There is no run ${dir}. ${advice}`);
   });
-  if (taskOf(config) === task) return config as C;
-  throw new UserError(`${dir} is a run of \`deno task ${taskOf(config)}\`, not of \`deno task ${task}\``);
+  if (config.task === task) return config as C;
+  throw new UserError(`${dir} is a run of \`deno task ${config.task}\`, not of \`deno task ${task}\``);
 }
 
 /** The lock of this process's run, held until the process ends, however it does. */

@@ -12,7 +12,7 @@ import {
 } from "./cli.ts";
 import { hashOf, loadAgain, loadData } from "./data.ts";
 import type { RunConfig } from "./presets.ts";
-import { listRuns, lockRun, readConfig, type RunFiles, runFiles } from "./runs.ts";
+import { listRuns, lockRun, readConfig, requireMetrics, type RunFiles, runFiles } from "./runs.ts";
 
 /** What {@link withTrainingOptions} adds, as parsed. */
 export interface TrainingOptions extends CommonOptions {
@@ -82,6 +82,7 @@ export async function chooseRun<C extends RunConfig>(
     }
     const files = runFiles(runs, name);
     await lockRun(files);
+    await requireMetrics(files);
     return { name, config, resume: true, files };
   }
   const stamp = new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");

@@ -1,0 +1,110 @@
+/** What a run's files may hold: its config, and a row of metrics a line. */
+import * as v from "npm:valibot@1.5.0";
+import { COUNT, NUMBER, parseJson, requireSchema } from "../core/mod.ts";
+import type { MetricsRow } from "../mod.ts";
+import { AUGMENTS, CLASSIFIERS, type ClassifyConfig, type RunConfig, type TrainConfig } from "./presets.ts";
+
+/** A schema for each field of a config, so that none is forgotten. */
+type Fields<C> = { [K in keyof Required<C>]: v.GenericSchema<unknown, C[K]> };
+
+const POSITIVE = v.pipe(v.number(), v.safeInteger("a whole number"), v.minValue(1, "a number of at least 1"));
+const NOT_NEGATIVE = v.pipe(v.number(), v.finite("a finite number"), v.minValue(0, "a number of at least 0"));
+const TEXT = v.string();
+
+const RUN: Omit<Fields<RunConfig>, "task"> = {
+  preset: TEXT,
+  limit: COUNT,
+  testLimit: COUNT,
+  batch: POSITIVE,
+  epochs: POSITIVE,
+  lr: NOT_NEGATIVE,
+  eps: NOT_NEGATIVE,
+  mixedPrecision: v.boolean(),
+  seed: COUNT,
+  dataSource: v.optional(TEXT),
+  dataHash: v.optional(TEXT),
+};
+
+const TRAIN: Fields<TrainConfig> = {
+  ...RUN,
+  task: v.literal("train"),
+  size: POSITIVE,
+  fit: v.picklist(["resize", "pad"]),
+  channels: v.array(POSITIVE),
+  layers: POSITIVE,
+  groups: POSITIVE,
+  headDim: POSITIVE,
+  attention: v.array(v.boolean()),
+  initDdpm: v.boolean(),
+  steps: POSITIVE,
+  betaMin: NOT_NEGATIVE,
+  betaMax: NOT_NEGATIVE,
+  variance: v.optional(v.picklist(["fixed_large", "fixed_small"])),
+  samples: v.optional(COUNT),
+};
+
+const CLASSIFY: Fields<ClassifyConfig> = {
+  ...RUN,
+  task: v.literal("classify"),
+  model: v.picklist(Object.keys(CLASSIFIERS) as (keyof typeof CLASSIFIERS)[]),
+  drop: NOT_NEGATIVE,
+  augment: v.array(v.picklist(Object.keys(AUGMENTS) as (keyof typeof AUGMENTS)[])),
+  tta: v.boolean(),
+};
+
+const CONFIGS: Record<RunConfig["task"], v.GenericSchema<unknown, RunConfig>> = {
+  train: v.strictObject(TRAIN),
+  classify: v.strictObject(CLASSIFY),
+};
+/** A config of any task. */
+const ANY_CONFIG = v.looseObject({ task: v.picklist(["train", "classify"]) });
+
+/** The text's value. */
+function parse(text: string, what: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (cause) {
+    throw new Error(`${what} is no JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** What configs of before a field was kept have had for it. */
+const BEFORE = { task: "train", mixedPrecision: false };
+
+/**
+ * The config in a text; of earlier versions too.
+ * @param path what to call it
+ * @throws Error that names the path and each field that is wrong, missing or unknown.
+ */
+export function parseConfig(text: string, path: string): RunConfig {
+  const value = parse(text, path);
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  const config = isObject ? { ...BEFORE, ...value } : value;
+  const { task } = requireSchema(ANY_CONFIG, config, path);
+  return requireSchema(CONFIGS[task], config, path);
+}
+
+/** The numbers that JSON lacks. */
+const LACKING = ["NaN", "Infinity", "-Infinity"];
+const VALUE = v.union([NUMBER, v.picklist(LACKING)], "a number");
+const ROW = v.objectWithRest({ epoch: COUNT, train: v.picklist(["train", "eval"]), loss: VALUE }, VALUE);
+
+/** Rows as JSON, a line each; numbers that JSON lacks are text: `"NaN"`, `"Infinity"`. */
+export function formatMetrics(rows: readonly MetricsRow[]): string {
+  const lacking = (value: unknown) => typeof value === "number" && !Number.isFinite(value);
+  return rows.map((row) => JSON.stringify(row, (_, x) => lacking(x) ? String(x) : x) + "\n").join("");
+}
+
+/**
+ * The rows that {@link formatMetrics} wrote.
+ * @param path what to call the text
+ * @throws Error that names the path, the line and each field that is wrong.
+ */
+export function parseMetrics(text: string, path: string): MetricsRow[] {
+  if (text !== "" && !text.endsWith("\n")) throw new Error(`${path} is truncated: its last line has no end`);
+  return text.split("\n").slice(0, -1).map((line, i) => {
+    const what = `${path}, line ${i + 1}`, row = requireSchema(ROW, parse(line, what), what);
+    const values = Object.entries(row).map(([name, x]) => [name, name === "train" ? x : Number(x)]);
+    return Object.fromEntries(values) as MetricsRow;
+  });
+}
