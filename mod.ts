@@ -313,6 +313,7 @@ export {
   type Point,
   renderPlot,
   type SafeTensors,
+  type SafeTensorsOptions,
   saveWeights,
   showImages,
   type ShowOptions,

@@ -119,7 +119,12 @@ export {
 export { finishWriting, sweepTemporaryFiles, writeFile } from "./io/files.ts";
 export { parseJson, showJson } from "./io/json.ts";
 export { COUNT, NUMBER, requireSchema } from "./io/schema.ts";
-export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./io/safetensors.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafeTensors,
+  type SafeTensorsOptions,
+} from "./io/safetensors.ts";
 export { fromTorch, loadWeights, saveWeights, toTorch } from "./io/weights.ts";
 export { encodeGif, encodePng, type GridOptions, imageGrid, type Picture } from "./vis/image.ts";
 export { type LinePlot, linePlot, type Point, renderPlot } from "./vis/plot.ts";

@@ -201,16 +201,42 @@ function requireWritable(name: string, { data, shape }: HostArray): void {
   if (size !== data.length) refuse(`of shape [${shape}] needs ${size} numbers, not ${data.length}`);
 }
 
+/** Options of {@link encodeSafetensors}. */
+export interface SafeTensorsOptions {
+  /** How a Float32Array is written: as it is, or rounded to half as many bytes; default F32. */
+  floats?: "F32" | "F16";
+}
+
+/** The largest number that F16 holds. */
+const MAX_HALF = 65_504;
+
+/** Numbers rounded to F16, as an array of the same shape. */
+function halved(name: string, { data, shape }: HostArray): { data: Uint16Array; shape: readonly number[] } {
+  const half = Float16Array.from(data);
+  const lost = half.findIndex((v, i) => Math.abs(v) === Infinity && v !== data[i]);
+  if (lost >= 0) {
+    throw new Error(
+      `encodeSafetensors: the tensor ${showJson(name)} has ${data[lost]}; F16 holds up to ${MAX_HALF}`,
+    );
+  }
+  return { data: new Uint16Array(half.buffer), shape };
+}
+
 /**
- * The bytes of a file with these tensors. Float32Array is F32, Int32Array I32, Uint8Array U8.
+ * The bytes of a file with these tensors. Float32Array is F32 or, where asked, F16; Int32Array I32, Uint8Array U8.
  * @param metadata text by name; `format: "pt"`, which PyTorch's libraries ask for, is put in unless another is given
- * @throws Error that names what no reader could read: a tensor called `__metadata__`, of another array, or whose shape is
- * not of its length; a name or a text that is no Unicode, metadata that is no text; a header over 100 MB.
+ * @throws RangeError for other floats. Error for a number that F16 does not hold, and that names what no reader could
+ * read: a tensor called `__metadata__`, of another array, or whose shape is not of its length; a name or a text that is
+ * no Unicode, metadata that is no text; a header over 100 MB.
  */
 export function encodeSafetensors(
   tensors: Record<string, HostArray>,
   metadata: Record<string, string> = {},
+  { floats = "F32" }: SafeTensorsOptions = {},
 ): Uint8Array<ArrayBuffer> {
+  if (floats !== "F32" && floats !== "F16") {
+    throw new RangeError(`encodeSafetensors: floats are F32 or F16, not ${floats}`);
+  }
   const header: Record<string, unknown> = Object.create(null);
   const text: Record<string, string> = Object.assign(Object.create(null), { format: "pt" });
   for (const [name, value] of Object.entries(metadata)) {
@@ -221,13 +247,16 @@ export function encodeSafetensors(
   }
   header[METADATA] = text;
   for (const [name, array] of Object.entries(tensors)) requireWritable(name, array);
+  const written = Object.entries(tensors).map(([name, array]) => {
+    const dtype = dtypeOf(array.data)!;
+    const { data, shape } = dtype === "F32" && floats === "F16" ? halved(name, array) : array;
+    return { name, dtype: dtype === "F32" ? floats : dtype, data, shape };
+  });
   // The widest elements first, so that every tensor is aligned.
-  const order = Object.entries(tensors).sort(([, a], [, b]) =>
-    b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT
-  );
+  written.sort((a, b) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
   let end = 0;
-  for (const [name, { data, shape }] of order) {
-    header[name] = { dtype: dtypeOf(data), shape, data_offsets: [end, end + data.byteLength] };
+  for (const { name, dtype, data, shape } of written) {
+    header[name] = { dtype, shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
   }
   let json = JSON.stringify(header);
@@ -243,7 +272,7 @@ export function encodeSafetensors(
   new DataView(bytes.buffer).setBigUint64(0, BigInt(head.length), true);
   bytes.set(head, 8);
   let at = 8 + head.length;
-  for (const [, { data }] of order) {
+  for (const { data } of written) {
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
     at += data.byteLength;
   }

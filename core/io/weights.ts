@@ -3,7 +3,7 @@ import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { HostArray } from "../data/array.ts";
 import type { LoadReport, Module, StateDict } from "../nn/module.ts";
-import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
+import { decodeSafetensors, encodeSafetensors, type SafeTensorsOptions } from "./safetensors.ts";
 import { writeFile } from "./files.ts";
 
 /** Our filters are [kh,kw,in,out]; files have PyTorch's [out,in,kh,kw]. Other tensors are alike. */
@@ -56,14 +56,16 @@ export function fromTorch(arrays: Record<string, HostArray>): StateDict {
 /**
  * Writes a model's parameters and buffers as safetensors that PyTorch reads.
  * @param metadata text by name that goes with them; default none
+ * @param options how numbers are written; default as they are
  * @throws Error as {@link writeFile}.
  */
 export async function saveWeights(
   model: Module,
   path: string,
   metadata: Record<string, string> = {},
+  options: SafeTensorsOptions = {},
 ): Promise<void> {
-  await writeFile(path, encodeSafetensors(await toTorch(model.stateDict()), metadata));
+  await writeFile(path, encodeSafetensors(await toTorch(model.stateDict()), metadata, options));
 }
 
 /**

@@ -39,6 +39,24 @@ Deno.test("safetensors: other dtypes become ours", () => {
   assertEquals(of("BOOL", [1, 0], 2), [1, 0]);
 });
 
+Deno.test("safetensors: floats are rounded to F16 where asked, and take half as many bytes", () => {
+  const weight = new HostArray(Float32Array.of(1 / 3, -65504, 1e-9, NaN, -Infinity, 2 ** -24), [6]);
+  const tensors = { weight, label: new HostArray(Int32Array.of(70_000), [1]) };
+  const bytes = encodeSafetensors(tensors, {}, { floats: "F16" });
+  assertEquals(encodeSafetensors(tensors).length - bytes.length, 12);
+  const decoded = decodeSafetensors(bytes).tensors;
+  assertEquals([...decoded.weight.data], [0.333251953125, -65504, 0, NaN, -Infinity, 2 ** -24]);
+  assertEquals(decoded.label.data, tensors.label.data);
+  assert(decoded.weight.data instanceof Float32Array);
+  const large = { big: new HostArray(Float32Array.of(NaN, 7e4), [2]) };
+  assertThrows(
+    () => encodeSafetensors(large, {}, { floats: "F16" }),
+    Error,
+    '"big" has 70000; F16 holds up to',
+  );
+  assertThrows(() => encodeSafetensors(large, {}, { floats: "F8" as never }), RangeError, "not F8");
+});
+
 /** What a header says of a tensor. */
 const entry = (dtype: unknown, shape: unknown, from: number, to: number) => ({
   dtype,
