@@ -1,4 +1,5 @@
 /** Diffusion past the lesson: levels of noise, what networks say of them, samplers, and what wraps a denoiser. */
+export { decodeEDMModel, type EDMFacts, type EDMModel, encodeEDMModel } from "./edm_model.ts";
 export {
   flowOfSample,
   type Mix,

@@ -1,0 +1,67 @@
+/** Networks of EDM as files. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { decodeSafetensors, diffusion, encodeSafetensors, tf, toTorch, unet } from "../../../mod.ts";
+import { assertClose, random } from "../../support.ts";
+
+const { decodeEDMModel, encodeEDMModel } = diffusion;
+const FACTS: diffusion.EDMFacts = {
+  sigmaData: 0.7,
+  classes: ["Bag", "Coat"],
+  imagesSeen: 12_800,
+  averageLength: 0.1,
+};
+
+const network = () =>
+  new unet.PatchUNet({
+    in_channels: 1,
+    out_channels: 1,
+    block_out_channels: [8, 8],
+    layers_per_block: 1,
+    down_block_types: ["DownBlock2D", "DownBlock2D"],
+    up_block_types: ["UpBlock2D", "UpBlock2D"],
+    norm_num_groups: 4,
+    num_class_embeds: 3,
+  });
+
+Deno.test("a file brings the network, what is known of it, and a denoiser back", async () => {
+  const model = network(), bytes = await encodeEDMModel(model, FACTS);
+  const { denoise, model: loaded, ...facts } = await decodeEDMModel(bytes);
+  assertEquals(facts, FACTS);
+  assertEquals(loaded.config, model.config);
+  const x = random([2, 8, 8, 1], 1), at = { α: 1, σ: 0.5, t: 0.5 }, classes = tf.tensor1d([0, 2], "int32");
+  const own = diffusion.denoiser(model, { prediction: "edm", sigmaData: 0.7 });
+  await assertClose(denoise(x, at, classes), own(x, at, classes), 1e-6);
+});
+
+Deno.test("in F16 it takes half as many bytes, and gives nearly the same images", async () => {
+  const model = network(), bytes = await encodeEDMModel(model, FACTS, { floats: "F16" });
+  assert(bytes.length < 0.6 * (await encodeEDMModel(model, FACTS)).length);
+  const { denoise } = await decodeEDMModel(bytes);
+  const x = random([2, 8, 8, 1], 1), at = { α: 1, σ: 0.5, t: 0.5 }, classes = tf.tensor1d([0, 2], "int32");
+  const own = diffusion.denoiser(model, { prediction: "edm", sigmaData: 0.7 });
+  await assertClose(denoise(x, at, classes), own(x, at, classes), 1e-2);
+});
+
+Deno.test("files that are none are refused, naming what is wrong", async () => {
+  const model = network(), bytes = await encodeEDMModel(model, FACTS);
+  const { metadata } = decodeSafetensors(bytes), weights = await toTorch(model.stateDict());
+  const refused = async (change: Record<string, string>, message: string, tensors = weights) => {
+    const changed = encodeSafetensors(tensors, { ...metadata, ...change });
+    await assertRejects(() => decodeEDMModel(changed, "m.safetensors"), Error, message);
+  };
+  const facts = (change: object) => ({ edm: JSON.stringify({ ...FACTS, ...change }) });
+  await refused(facts({ sigmaData: 0 }), 'm.safetensors: "edm" of its metadata: "sigmaData" is 0');
+  await refused(facts({ imagesSeen: -1 }), '"imagesSeen" is -1');
+  await refused(facts({ classes: "Bag" }), '"classes" is "Bag"');
+  await refused(facts({ averageLength: undefined }), '"averageLength" is missing');
+  await refused({ edm: "{" }, 'm.safetensors: "edm" of its metadata');
+  await refused(
+    { config: JSON.stringify({ ...model.config, num_class_embeds: 4 }) },
+    "class_embedding.weight",
+  );
+  await refused({ config: JSON.stringify({ ...model.config, patch_size: 0 }) }, "patch_size");
+  const { "conv_in.weight": _, ...rest } = weights;
+  await refused({}, "missing: conv_in.weight", rest);
+  const plain = encodeSafetensors(weights);
+  await assertRejects(() => decodeEDMModel(plain), Error, 'The file: its metadata lacks "edm"');
+});
