@@ -17,13 +17,8 @@ import {
   tf,
 } from "../../core/mod.ts";
 import { ORDER } from "../../callbacks/mod.ts";
-import {
-  type ClassOptions,
-  dropClasses,
-  type LogNormalOptions,
-  logNormalSigmas,
-  requireConditions,
-} from "./edm.ts";
+import { type ClassOptions, dropClasses, requireConditions } from "./classes.ts";
+import { type LogNormalOptions, logNormalSigmas } from "./edm.ts";
 import { fixed, mix, parametrisation, preconditioning, SIGMA_DATA } from "./parametrisation.ts";
 import type { Sampler } from "./sampling.ts";
 

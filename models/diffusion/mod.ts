@@ -65,14 +65,9 @@ export {
   pairedSigmas,
   type PairSchedule,
 } from "./consistency.ts";
-export {
-  type ClassOptions,
-  dropClasses,
-  EDMCB,
-  type EDMOptions,
-  type LogNormalOptions,
-  logNormalSigmas,
-} from "./edm.ts";
+export { EDMCB, type EDMOptions, type LogNormalOptions, logNormalSigmas } from "./edm.ts";
+export { DiffusionCB, type DiffusionOptions, weightedMseLoss } from "./callback.ts";
+export { type ClassOptions, dropClasses } from "./classes.ts";
 export {
   type DiffusionSampleOptions,
   sample,

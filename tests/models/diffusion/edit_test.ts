@@ -97,7 +97,7 @@ Deno.test("slerp: from one to the other at an even pace along a circle, image by
       const expected = from[i].map((v, k) =>
         (Math.sin((1 - share) * Ω) * v + Math.sin(share * Ω) * to[i][k]) / sin
       );
-      await assertClose(at[i], expected, 1e-5, `${share}`);
+      await assertClose(at[i], expected, 3e-5, `${share}`);
     }
   }
   assertEquals(tf.memory().numTensors, before);

@@ -18,7 +18,7 @@ import {
 } from "../../../mod.ts";
 import { assertClose, checkGradients, numbers, random } from "../../support.ts";
 
-const { EDMCB, dropClasses, logNormalSigmas, preconditioning } = diffusion;
+const { EDMCB, logNormalSigmas, preconditioning } = diffusion;
 
 Deno.test("ln σ is normal with the mean and standard deviation asked for", async () => {
   const σ = await numbers(
@@ -28,17 +28,6 @@ Deno.test("ln σ is normal with the mean and standard deviation asked for", asyn
   const std = Math.sqrt(logs.reduce((sum, v) => sum + (v - mean) ** 2, 0) / logs.length);
   assertAlmostEquals(mean, -0.5, 0.02);
   assertAlmostEquals(std, 0.7, 0.02);
-});
-
-Deno.test("classes become the row after the last with their probability", async () => {
-  const labels = tf.tensor1d(Int32Array.from({ length: 10_000 }, (_, i) => i % 10), "int32");
-  const told = await numbers(dropClasses(labels, { classes: 10, dropout: 0.25 }, new Generator(1)));
-  told.forEach((label, i) => assert(label === 10 || label === i % 10));
-  assertAlmostEquals(told.filter((label) => label === 10).length / told.length, 0.25, 0.02);
-  for (const [dropout, none] of [[0, 0], [1, 10_000]]) {
-    const all = await numbers(dropClasses(labels, { classes: 10, dropout }, new Generator(1)));
-    assertEquals(all.filter((label) => label === 10).length, none);
-  }
 });
 
 Deno.test("input and target have variance 1 at every level, and D of the target is the image", async () => {
