@@ -101,3 +101,22 @@ export function markdown(report: Report): string {
     "",
   ].join("\n");
 }
+
+/** The first cell of a table's row, or what a line of memory is of. */
+const subject = (line: string) => line.match(/^\| (.*?) +\||^- (.*?): peak/)?.slice(1).find(Boolean);
+
+/** A table of the README in which the rows that another table has too are that one's; new ones stand at its end. */
+export function mergeRows(old: string, other: string): string {
+  const isRow = (line: string) => subject(line) !== undefined && !/^\| (case|:?--)/.test(line);
+  const fresh = new Map(other.split("\n").filter(isRow).map((line) => [subject(line)!, line]));
+  const lines = old.split("\n").map((line) => {
+    const key = subject(line), replacement = isRow(line) ? fresh.get(key!) : undefined;
+    if (replacement) fresh.delete(key!);
+    return replacement ?? line;
+  });
+  for (const line of fresh.values()) {
+    const last = lines.findLastIndex((other) => other.startsWith(line.slice(0, 2)));
+    lines.splice(last + 1, 0, line);
+  }
+  return lines.join("\n");
+}

@@ -1,4 +1,5 @@
 /** What a training step costs a GPU with our kernels, beside the same step of tfjs's own. */
+import { fileURLToPath } from "node:url";
 import type { Case } from "./cases.ts";
 import type { KernelCost, StepCost } from "./webgpu_step.ts";
 
@@ -15,8 +16,8 @@ export interface GpuRow {
  * @throws Error with what it printed, if it fails.
  */
 export async function stepCost(side: "ours" | "stock", c: Case): Promise<StepCost> {
-  const program = new URL("webgpu_step.ts", import.meta.url).pathname;
-  const args = ["run", "-A", program, side, JSON.stringify(c)];
+  const program = fileURLToPath(new URL("webgpu_step.ts", import.meta.url));
+  const args = ["run", "--no-prompt", "--allow-read", "--allow-env", program, side, JSON.stringify(c)];
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   // A software driver may end with a signal after all is done: what counts is the figures.
@@ -107,4 +108,17 @@ export function gpuMarkdown(rows: GpuRow[]): string {
       "\n",
     ].join("\n");
   }).join("\n");
+}
+
+/** The cases of {@link gpuMarkdown} in which those that another text has too are that one's; new ones stand at its end. */
+export function mergeSections(old: string, other: string): string {
+  const sections = (text: string) =>
+    new Map(
+      text.split(/(?=^[^|\n].*, on .*:$)/m).filter((s) => s.trim()).map((
+        s,
+      ) => [s.slice(0, s.indexOf(", on ")), s]),
+    );
+  return `\n${
+    [...new Map([...sections(old), ...sections(other)]).values()].map((s) => s.trim()).join("\n\n")
+  }\n\n`;
 }

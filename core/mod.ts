@@ -8,6 +8,7 @@ export {
   type DeviceOptions,
   useDevice,
 } from "./device/device.ts";
+export { MAX_THREADS } from "./device/wasm/assembly/abi.ts";
 export type { DispatchListener, EachElement, Gpu } from "./device/webgpu/gpu.ts";
 export type { DeviceError } from "./device/webgpu/problems.ts";
 export type { Dispatch, Shader } from "./device/webgpu/shader.ts";

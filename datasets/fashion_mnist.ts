@@ -1,6 +1,7 @@
 /** Fashion-MNIST (Xiao et al. 2017): 28×28 grey images of ten kinds of clothes, 60,000 to train on, 10,000 to test. */
 import { ArrayDataset, HostArray, sweepTemporaryFiles, writeFile } from "../core/mod.ts";
-import { cacheDirectory, download, findFile, isGranted } from "./files.ts";
+import { cacheDirectory, isGranted } from "./cache.ts";
+import { download, findFile } from "./files.ts";
 import { readIdx } from "./idx.ts";
 
 /** The names of the classes, by label. */
@@ -41,7 +42,9 @@ export interface FashionMnistOptions {
 
 /** Height and width of the images. */
 const SIDE = 28;
-const HOST = "fashion-mnist.s3-website.eu-central-1.amazonaws.com";
+const HOST = "raw.githubusercontent.com";
+/** The repository of those who made the data. */
+const FOLDER = `https://${HOST}/zalandoresearch/fashion-mnist/master/data/fashion`;
 const SYSTEM = "/usr/share/datasets/fashion-mnist";
 
 /** The files, and length and SHA-256 of what they hold once inflated (the packing differs between sources). */
@@ -108,7 +111,7 @@ async function fromDirectory(dir: string, log: (line: string) => void): Promise<
 async function downloadInto(dir: string): Promise<void> {
   const fetched: [string, Uint8Array][] = [];
   for (const { name, bytes, hash } of Object.values(FILES)) {
-    fetched.push([name, await download(`http://${HOST}/${name}.gz`, bytes, hash)]);
+    fetched.push([name, await download(`${FOLDER}/${name}.gz`, bytes, hash)]);
   }
   await Deno.mkdir(dir, { recursive: true });
   await sweepTemporaryFiles(`${dir}/`);

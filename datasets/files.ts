@@ -1,12 +1,8 @@
-/** What sources of data share: permissions, the user's cache, gzip, downloads that are checked. */
+/** What sources of data share: finding files, gzip, downloads that are checked. */
 import { progressBar } from "../core/mod.ts";
+import { isGranted } from "./cache.ts";
 
 const DOWNLOAD_MS = 300_000;
-
-/** Whether a permission is there; never asks for it. */
-export async function isGranted(descriptor: Deno.PermissionDescriptor): Promise<boolean> {
-  return "Deno" in globalThis && (await Deno.permissions.query(descriptor)).state === "granted";
-}
 
 /** The path of a file in a directory, gzipped or not; undefined where it is not there or may not be read. */
 export async function findFile(dir: string, name: string): Promise<string | undefined> {
@@ -14,15 +10,6 @@ export async function findFile(dir: string, name: string): Promise<string | unde
     if (await isGranted({ name: "read", path }) && await Deno.stat(path).then((s) => s.isFile, () => false)) {
       return path;
     }
-  }
-}
-
-/** Where downloads of a source are kept: in the user's cache directory; undefined where the environment tells none. */
-export async function cacheDirectory(source: string): Promise<string | undefined> {
-  for (const [variable, rest] of [["XDG_CACHE_HOME", ""], ["HOME", "/.cache"], ["LOCALAPPDATA", ""]]) {
-    if (!(await isGranted({ name: "env", variable }))) continue;
-    const base = Deno.env.get(variable);
-    if (base) return `${base}${rest}/denoise/${source}`;
   }
 }
 

@@ -1,6 +1,8 @@
 /** `deno task bench`: our kernels and models against stock tfjs and PyTorch, alternating in one run. */
+import os from "node:os";
 import { writeFile } from "../core/mod.ts";
 import {
+  type DeviceChoice,
   encodeSafetensors,
   HostArray,
   noGrad,
@@ -8,7 +10,6 @@ import {
   type Tensor,
   tf,
   toTorch,
-  useDevice,
 } from "../mod.ts";
 import { startWasm } from "../core/device/wasm/start.ts";
 import {
@@ -24,50 +25,48 @@ import {
 import { measure, median } from "../bench/measure.ts";
 import { Peer } from "../bench/peer.ts";
 import { peaks } from "../bench/peaks.ts";
-import { markdown, type Report, type Row, table } from "../bench/report.ts";
-import { gpuMarkdown, type GpuRow, gpuTable, stepCost } from "../bench/webgpu.ts";
-import { Command, main, number, Option, UserError } from "./cli.ts";
+import { markdown, mergeRows, type Report, type Row, table } from "../bench/report.ts";
+import { gpuMarkdown, type GpuRow, gpuTable, mergeSections, stepCost } from "../bench/webgpu.ts";
+import { command as makeCommand, main, number, parse, path, UsageError, whole } from "./cli.ts";
+import { deviceOption, startDevice, threadsOption } from "./device.ts";
+import { ROOT } from "./caller.ts";
+import { requireFile } from "./paths.ts";
 
-const ROOT = new URL("../bench/", import.meta.url).pathname;
-const GOLDEN = new URL("../tests/golden/unet-tiny.safetensors", import.meta.url).pathname;
+const BENCH = `${ROOT}bench/`;
+const GOLDEN = `${ROOT}tests/golden/unet-tiny.safetensors`;
 
-const command = new Command("deno task bench")
-  .description("Times our kernels and models beside stock tfjs and PyTorch; prints a table and writes JSON")
+const command = makeCommand(
+  "bench",
+  "Times our kernels and models beside stock tfjs and PyTorch; prints a table and writes JSON",
+)
   .addOption(
-    new Option("--device <name>", "wasm: times; webgpu: dispatches, bytes and kernel times of training steps")
-      .choices(["wasm", "webgpu"]).default("wasm"),
+    deviceOption("wasm: times; webgpu: dispatches, bytes and kernel times of training steps; auto").default(
+      "wasm",
+    ),
   )
-  .option("--images <n>", "images of a training step on WebGPU", number(1, 4096, true), 2)
+  .addOption(threadsOption("threads of ours and of PyTorch's (default: the machine's cores)"))
+  .option("--images <n>", "images of a training step on WebGPU", whole(1, 4096), 2)
   .option("--only <text>", "cases whose title holds this text, such as conv or U-Net")
-  .option("--rounds <n>", "times that every case is measured on each side", number(1, 99, true), 3)
-  .option("--ms <n>", "shortest time of one measurement", number(1, 60_000), 60)
-  .option(
-    "--threads <n>",
-    "threads of ours and of PyTorch's (default: the machine's cores)",
-    number(1, 64, true),
-  )
-  .option("--json <path>", "where the figures go (default: bench/results.json, results-webgpu.json)")
-  .option("--readme", "also put the table into bench/README.md")
-  .option("--no-peers", "ours alone")
-  .exitOverride()
-  .showHelpAfterError("(--help tells the options)");
+  .option("--rounds <n>", "times that every case is measured on each side", whole(1, 99), 3)
+  .option("--ms <n>", "shortest time of one measurement, in ms", number(1, 60_000), 60)
+  .option("--json <path>", "where the figures go (default: bench/results.json, results-webgpu.json)", path)
+  .option("--readme", "also put the table into bench/README.md; of --only, its rows")
+  .option("--no-peers", "ours alone");
 
 interface Options {
-  device: "wasm" | "webgpu";
+  device: DeviceChoice;
   images: number;
   only?: string;
   rounds: number;
   ms: number;
-  threads?: number;
   json?: string;
   readme?: boolean;
   peers: boolean;
 }
 
 /** The processor's name, and nothing else of the machine. */
-async function cpu(): Promise<string> {
-  const info = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
-  return info.match(/^model name\s*:\s*(.*)$/m)?.[1] ?? `${Deno.build.arch}, ${Deno.build.os}`;
+function cpu(): string {
+  return os.cpus()[0]?.model || `${Deno.build.arch}, ${Deno.build.os}`;
 }
 
 /**
@@ -76,7 +75,7 @@ async function cpu(): Promise<string> {
  */
 async function startPyTorch(env: Record<string, string>): Promise<Peer | null> {
   for (const python of ["/usr/bin/python3", "python3"]) {
-    const peer = await Peer.start(python, ["-u", `${ROOT}peers/pytorch.py`], env);
+    const peer = await Peer.start(python, ["-u", `${BENCH}peers/pytorch.py`], env);
     if (!peer) continue;
     const { error, missing } = await peer.ask({ check: GOLDEN });
     if (error === undefined || error > 1e-3) {
@@ -106,15 +105,27 @@ async function exportModel(c: Case, path: string): Promise<ReturnType<typeof mak
   return model;
 }
 
+/** Where the figures go, which can be written there. */
+async function chooseJson({ json }: Options, name: string): Promise<string> {
+  return await requireFile("--json", json ?? `bench/${name}.json`);
+}
+
 /** Writes the figures, and with `--readme` the table between two comments of bench/README.md. */
-async function write(options: Options, figures: unknown, name: string, marks: string, text: string) {
-  const json = options.json ?? `bench/${name}.json`;
+async function write(
+  options: Options,
+  json: string,
+  figures: unknown,
+  marks: string,
+  text: string,
+  merge: (old: string, text: string) => string,
+): Promise<void> {
   await writeFile(json, JSON.stringify(figures, null, 1) + "\n");
   console.log(`Wrote ${json}`);
   if (!options.readme) return;
-  const path = `${ROOT}README.md`, old = await Deno.readTextFile(path);
-  const place = new RegExp(`(<!-- ${marks} -->\n)[^]*(<!-- end ${marks} -->)`);
-  await writeFile(path, old.replace(place, (_, a, b) => a + text + b));
+  const path = `${BENCH}README.md`, old = await Deno.readTextFile(path);
+  const place = new RegExp(`(<!-- ${marks} -->\n)([^]*)(<!-- end ${marks} -->)`);
+  const put = (before: string) => options.only === undefined ? text : merge(before, text);
+  await writeFile(path, old.replace(place, (_, begin, before, end) => begin + put(before) + end));
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] }).output();
   console.log(`Wrote ${path}`);
 }
@@ -122,40 +133,48 @@ async function write(options: Options, figures: unknown, name: string, marks: st
 /** The cases that are asked for. */
 function choose(cases: Case[], { only = "" }: Options): Case[] {
   const chosen = cases.filter((c) => title(c).includes(only));
-  if (chosen.length === 0) throw new UserError(`--only ${only}: no case has that in its title`);
+  if (chosen.length === 0) throw new UsageError(`--only ${only}: no case has that in its title`);
   return chosen;
 }
 
 /** `--device webgpu`: what training steps cost a GPU. */
 async function benchWebgpu(options: Options): Promise<void> {
-  await useDevice("webgpu"); // or an error that says why not
   const steps = MODELS.filter((c) => c.part === "step").map((c) => ({ ...c, n: options.images }));
+  const chosen = choose(steps, options), json = await chooseJson(options, "results-webgpu");
+  await startDevice(command); // or an error that says why not
   const rows: GpuRow[] = [];
-  for (const c of choose(steps, options)) {
+  for (const c of chosen) {
     const ours = await stepCost("ours", c);
     const stock = options.peers ? await stepCost("stock", c) : undefined;
     rows.push({ title: title(c), case: c, ours, stock });
     console.log(gpuTable(rows.at(-1)!) + "\n");
   }
-  await write(options, rows, "results-webgpu", "webgpu", gpuMarkdown(rows));
+  await write(options, json, rows, "webgpu", gpuMarkdown(rows), mergeSections);
 }
 
-await main(async () => {
-  const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
-  if (options.device === "webgpu") return await benchWebgpu(options);
+/** `--device wasm`: the times of kernels and models on each side, and the memory of training. */
+async function benchWasm(options: Options): Promise<void> {
   const all = choose([...KERNELS, ...MODELS, ...MEMORY], options);
   const [chosen, memory] = [all.filter((c) => !MEMORY.includes(c)), all.filter((c) => MEMORY.includes(c))];
-  const device = await useDevice("wasm", { threads: options.threads });
+  const json = await chooseJson(options, "results");
+  const device = await startDevice(command);
   const { pool } = await startWasm(device.threads);
   const counts = device.threads > 1 ? [1, device.threads] : [1];
   const torch = options.peers ? await startPyTorch({}) : null;
   const passive = torch && await startPyTorch({ OMP_WAIT_POLICY: "PASSIVE" });
   const stock = options.peers
-    ? await Peer.start(Deno.execPath(), ["run", "--no-lock", "-A", `${ROOT}peers/tfjs.ts`])
+    ? await Peer.start(Deno.execPath(), [
+      "run",
+      "--no-lock",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-env",
+      `${BENCH}peers/tfjs.ts`,
+    ])
     : null;
   const peak = await peaks(pool, counts);
   const report: Report = {
-    cpu: await cpu(),
+    cpu: cpu(),
     threads: device.threads,
     simd: pool.relaxed ? "relaxed" : "plain",
     peers: [stock, torch].flatMap((p) => p ? [p.name] : []),
@@ -163,7 +182,7 @@ await main(async () => {
     rows: [],
     memory: [],
   };
-  const weights = await Deno.makeTempFile({ suffix: ".safetensors" });
+  const weights = await Deno.makeTempFile({ dir: BENCH, prefix: ".weights-", suffix: ".tmp" });
   try {
     for (const c of chosen) {
       setSeed(1);
@@ -205,7 +224,7 @@ await main(async () => {
   }
   for (const c of memory) {
     (await exportModel(c, weights)).dispose();
-    const args = ["run", "-A", `${ROOT}memory.ts`, JSON.stringify(c)];
+    const args = ["run", "-A", `${BENCH}memory.ts`, JSON.stringify(c)];
     const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
     const peer = torch && await startPyTorch({});
     const row = {
@@ -220,5 +239,19 @@ await main(async () => {
     );
   }
   await Deno.remove(weights);
-  await write(options, report, "results", "table", markdown(report));
-});
+  await write(options, json, report, "table", markdown(report), mergeRows);
+}
+
+/** Options that one device has no use for. */
+const FOR_ANOTHER: Record<string, string[]> = { wasm: ["images"], webgpu: ["rounds", "ms"] };
+
+/** `deno task bench`. */
+export async function bench(args: string[]): Promise<void> {
+  const options = parse<Options>(command, args, ["json"]);
+  const name = options.device === "auto" ? (await startDevice(command)).name : options.device;
+  const vain = FOR_ANOTHER[name].find((key) => command.getOptionValueSource(key) === "cli");
+  if (vain) throw new UsageError(`--${vain}: --device ${name} has no use for it`);
+  await (name === "webgpu" ? benchWebgpu(options) : benchWasm(options));
+}
+
+if (import.meta.main) await main(bench);

@@ -1,11 +1,16 @@
 /** `deno task browser`: bundles the page that draws in the browser, and serves it. */
+import { fileURLToPath } from "node:url";
 import { Hono } from "npm:hono@4.13.19";
-import { serveStatic } from "npm:hono@4.13.19/deno";
 import { secureHeaders } from "npm:hono@4.13.19/secure-headers";
 import { writeFile } from "../core/mod.ts";
-import { Command, main, number, UserError } from "./cli.ts";
+import type { DeviceChoice } from "../mod.ts";
+import { command as makeCommand, main, parse, path, UserError, whole } from "./cli.ts";
+import { deviceOption } from "./device.ts";
+import { requireFolder } from "./paths.ts";
+import { endOnStop } from "./stop.ts";
 
 const ROOT = new URL("../", import.meta.url);
+const BUNDLE = "worker.js";
 /** What the page needs besides the bundle, by its place; the bundle looks for weights and binary relative to itself. */
 const FILES: Record<string, string> = {
   "index.html": new URL("examples/browser/index.html", ROOT).href,
@@ -15,41 +20,106 @@ const FILES: Record<string, string> = {
     "npm:@tensorflow/tfjs-backend-wasm@4.22.0/dist/tfjs-backend-wasm-threaded-simd.wasm",
   ),
 };
-const command = new Command("deno task browser")
-  .description("Bundles the page of examples/browser/, and serves it")
-  .option("--out <dir>", "where the page goes; any web server can serve it from there", "dist")
-  .option("--port <n>", "where it is served, 0 for any", number(0, 65535, true), 8000)
-  .option("--no-serve", "only write the files")
-  .exitOverride()
-  .showHelpAfterError("(--help tells the options)");
+const TYPES: Record<string, string> = {
+  html: "text/html; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  wasm: "application/wasm",
+};
+/** Cross-origin isolation: without it a page has no memory that threads share, and WASM one thread. */
+const ISOLATION = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+/** Characters of a request in the log. */
+const MAX_LOGGED = 100;
 
-/** Bundles the page's worker. The one file left out is for Deno alone; a page fetches the binary beside the bundle. */
-async function bundle(path: string): Promise<void> {
-  const options = ["--quiet", "--platform", "browser", "--minify", "--external", "*/tfjs_binary.js"];
-  const args = ["bundle", ...options, "-o", path, "examples/browser/worker.ts"];
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT }).output();
-  if (!success) throw new UserError(`deno bundle failed: ${new TextDecoder().decode(stderr)}`);
+const command = makeCommand("browser", "Bundles the page of examples/browser/, and serves it")
+  .option("--out <dir>", "where the page goes; any web server can serve it from there", path, "dist")
+  .option("--port <n>", "where it is served, 0 for any", whole(0, 65_535), 8000)
+  .option("--no-serve", "only write the files")
+  .addOption(deviceOption("what the page begins with: auto, webgpu or wasm"));
+
+interface Options {
+  out: string;
+  port: number;
+  serve: boolean;
+  device?: DeviceChoice;
 }
 
-await main(async () => {
-  const options = command.parse(Deno.args, { from: "user" })
-    .opts<{ out: string; port: number; serve: boolean }>();
-  const out = options.out.replace(/\/*$/, "/");
-  await Deno.mkdir(`${out}weights`, { recursive: true });
-  await bundle(await Deno.realPath(out) + "/worker.js");
-  for (const [name, url] of Object.entries(FILES)) {
-    await writeFile(out + name, await Deno.readFile(new URL(url)));
+/**
+ * The page's worker in one file. The module left out is for Deno alone; a page fetches the binary beside the bundle.
+ * @throws Error that says why, where it cannot be bundled.
+ */
+async function bundle(): Promise<Uint8Array> {
+  const { success, errors, outputFiles } = await Deno.bundle({
+    entrypoints: [fileURLToPath(new URL("examples/browser/worker.ts", ROOT))],
+    platform: "browser",
+    minify: true,
+    external: ["*/tfjs_binary.js"],
+    write: false,
+  });
+  if (success) return outputFiles![0].contents!;
+  throw new Error(`The page could not be bundled: ${errors.map(({ text }) => text).join("; ")}`);
+}
+
+/** @throws UserError if nothing can listen at a port. */
+function requirePort(port: number): void {
+  try {
+    Deno.listen({ hostname: "localhost", port }).close();
+  } catch (error) {
+    const why = error instanceof Deno.errors.AddrInUse ? "it is in use" : (error as Error).message;
+    throw new UserError(`--port ${port}: ${why}; give another, or 0 for any that is free`);
   }
-  console.log(`Wrote ${out}: worker.js, ${Object.keys(FILES).join(", ")}`);
-  if (!options.serve) return;
-  // Cross-origin isolation: without it a page has no memory that threads share, and WASM one thread.
-  const isolation = {
-    crossOriginOpenerPolicy: "same-origin",
-    crossOriginEmbedderPolicy: "require-corp",
-    strictTransportSecurity: false,
-  };
-  const app = new Hono().use(secureHeaders(isolation)).use(serveStatic({ root: out }));
+}
+
+/**
+ * A server of these files and nothing else, to pages of this machine: a name that some other site has pointed at it is
+ * refused. Each request is a line of the log.
+ */
+function makeServer(files: Map<string, Uint8Array>): Hono {
+  const app = new Hono();
+  app.use(async (context, next) => {
+    await next();
+    const { req: { method, path }, res: { status } } = context, line = `${status} ${method} ${path}`;
+    console.error(line.length > MAX_LOGGED ? `${line.slice(0, MAX_LOGGED)}…` : line);
+  });
+  app.use(secureHeaders({ strictTransportSecurity: false }));
+  app.use(async (context, next) => {
+    const host = context.req.header("host")?.replace(/:\d+$/, "");
+    if (!["localhost", "127.0.0.1", "[::1]"].includes(host ?? "")) {
+      return context.text("This server is for http://localhost alone\n", 403);
+    }
+    await next();
+  });
+  app.get("*", ({ req, body, notFound }) => {
+    const name = req.path.slice(1) || "index.html", file = files.get(name);
+    if (!file) return notFound();
+    const type = TYPES[name.split(".").at(-1)!] ?? "application/octet-stream";
+    return body(file as Uint8Array<ArrayBuffer>, 200, { "Content-Type": type, ...ISOLATION });
+  });
+  return app;
+}
+
+/** `deno task browser`. */
+export async function browser(args: string[]): Promise<void> {
+  const options = parse<Options>(command, args, ["out"]);
+  const out = await requireFolder("--out", options.out);
+  if (options.serve) requirePort(options.port);
+  await requireFolder("--out", `${out}/weights`);
+  const files = new Map([[BUNDLE, await bundle()]]);
+  for (const [name, url] of Object.entries(FILES)) files.set(name, await Deno.readFile(new URL(url)));
+  for (const [name, bytes] of files) await writeFile(`${out}/${name}`, bytes);
+  console.log(`Wrote ${out}: ${[...files.keys()].join(", ")}`);
+  if (!options.serve) {
+    const headers = Object.entries(ISOLATION).map(([name, value]) => `${name}: ${value}`).join(", ");
+    console.log(`For threads the server of it must send: ${headers}`);
+    return;
+  }
+  const query = options.device === undefined ? "" : `?device=${options.device}`;
   const onListen = ({ port }: { port: number }) =>
-    console.log(`Serving http://localhost:${port}/ (Ctrl-C ends it)`);
-  await Deno.serve({ hostname: "localhost", port: options.port, onListen }, app.fetch).finished;
-});
+    console.log(`Serving http://localhost:${port}/${query} (Ctrl-C ends it)`);
+  await endOnStop(() => `Stopped; ${out} holds the page`);
+  await Deno.serve({ hostname: "localhost", port: options.port, onListen }, makeServer(files).fetch).finished;
+}
+
+if (import.meta.main) await main(browser);

@@ -1,6 +1,8 @@
 /** Builds the kernel module from AssemblyScript and embeds it: `deno task build:wasm`; `--check` only compares. */
+import { fileURLToPath } from "node:url";
 import asc from "npm:assemblyscript@0.28.20/asc";
 import { writeFile } from "../core/mod.ts";
+import { command as makeCommand, EXIT, main, parse } from "./cli.ts";
 
 const ROOT = new URL("../core/device/wasm/", import.meta.url);
 const OUT = new URL("kernels.gen.ts", ROOT);
@@ -47,21 +49,30 @@ function requireNoData(binary: Uint8Array): void {
   }
 }
 
-const [relaxed, simd] = [await build(true), await build(false)];
-const text = `// Built by \`deno task build:wasm\` from assembly/. Do not edit.
+const command = makeCommand("build:wasm", "Builds the kernel module from AssemblyScript and embeds it")
+  .option("--check", "only compare it with the one that is embedded");
+
+/** `deno task build:wasm`. */
+export async function buildWasm(args: string[]): Promise<number | void> {
+  const { check } = parse<{ check?: boolean }>(command, args);
+  const [relaxed, simd] = [await build(true), await build(false)];
+  const text = `// Built by \`deno task build:wasm\` from assembly/. Do not edit.
 // deno-fmt-ignore-file
 /** The kernel module with relaxed SIMD (fused multiply-add), base64. */
 export const KERNELS_RELAXED = "${btoa(String.fromCharCode(...relaxed))}";
 /** The kernel module with plain SIMD, base64. */
 export const KERNELS_SIMD = "${btoa(String.fromCharCode(...simd))}";
 `;
-if (Deno.args.includes("--check")) {
-  if (text !== await Deno.readTextFile(OUT)) {
-    console.error("core/device/wasm/kernels.gen.ts is stale: run `deno task build:wasm`");
-    Deno.exit(1);
+  if (check) {
+    if (text !== await Deno.readTextFile(OUT)) {
+      console.error("core/device/wasm/kernels.gen.ts is stale: run `deno task build:wasm`");
+      return EXIT.failure;
+    }
+    console.log("The embedded kernels match their source.");
+  } else {
+    await writeFile(fileURLToPath(OUT), text);
+    console.log(`kernels.gen.ts: ${relaxed.length} bytes relaxed, ${simd.length} bytes plain SIMD`);
   }
-  console.log("The embedded kernels match their source.");
-} else {
-  await writeFile(OUT.pathname, text);
-  console.log(`kernels.gen.ts: ${relaxed.length} bytes relaxed, ${simd.length} bytes plain SIMD`);
 }
+
+if (import.meta.main) await main(buildWasm);

@@ -1,12 +1,28 @@
 /** `deno task classify`: trains a classifier of Fashion-MNIST, and writes a run with a report of what it gets wrong. */
 import { Accuracy, AdamW, F, initWeights, type Module, resnet, transforms } from "../mod.ts";
-import { Command, InvalidArgumentError, main, number, Option, UserError, whole } from "./cli.ts";
+import {
+  command as makeCommand,
+  InvalidArgumentError,
+  main,
+  number,
+  Option,
+  parse,
+  UsageError,
+  whole,
+} from "./cli.ts";
 import { type AugmentName, AUGMENTS, CLASSIFIERS, CLASSIFY_PRESETS, type ClassifyConfig } from "./presets.ts";
 import { reportOn } from "./classify_report.ts";
 import { fitRun } from "./fit.ts";
 import { exists, tellFiles } from "./runs.ts";
 import { endOnStop } from "./stop.ts";
-import { chooseRun, overlay, prepare, type TrainingOptions, withTrainingOptions } from "./training.ts";
+import {
+  chooseRun,
+  describePresets,
+  overlay,
+  prepare,
+  type TrainingOptions,
+  withTrainingOptions,
+} from "./training.ts";
 
 /** A parser of names of augmentations; an empty text is none. */
 function augmentNames(text: string): AugmentName[] {
@@ -18,8 +34,7 @@ function augmentNames(text: string): AugmentName[] {
 }
 
 const command = withTrainingOptions(
-  new Command("deno task classify")
-    .description("Trains a classifier of Fashion-MNIST and writes runs/NAME/ with a report"),
+  makeCommand("classify", "Trains a classifier of Fashion-MNIST and writes runs/NAME/ with a report"),
   Object.keys(CLASSIFY_PRESETS),
 )
   .addOption(new Option("--model <name>", "the network").choices(Object.keys(CLASSIFIERS)))
@@ -27,14 +42,15 @@ const command = withTrainingOptions(
   .option("--augment <list>", `of ${Object.keys(AUGMENTS).join(", ")}; "" for none`, augmentNames)
   .option("--tta", "average predictions of each test image and its mirror image")
   .option("--no-tta", "predict each test image once")
-  .option("--passes <n>", "passes with dropout on that confidence is measured by", whole(1, 1000), 10);
+  .option("--passes <n>", "passes with dropout on that confidence is measured by", whole(1, 1000))
+  .addHelpText("after", describePresets(CLASSIFY_PRESETS));
 
 /** The config that the command line asks for. */
 function makeConfig(preset: string): ClassifyConfig {
   const config = overlay(command, CLASSIFY_PRESETS[preset]);
   if (config.model !== "getDropModel") {
     if (command.getOptionValueSource("drop") === "cli") {
-      throw new UserError(`--drop is for getDropModel: ${config.model} has no dropout`);
+      throw new UsageError(`--drop is for getDropModel: ${config.model} has no dropout`);
     }
     config.drop = 0;
   }
@@ -50,11 +66,12 @@ function makeClassifier(config: ClassifyConfig): Module {
   return model;
 }
 
-await main(async () => {
-  const options = command.parse(Deno.args, { from: "user" }).opts<TrainingOptions & { passes: number }>();
+/** `deno task classify`. */
+export async function classify(args: string[]): Promise<number | void> {
+  parse<TrainingOptions>(command, args, ["runs", "data"]);
   const run = await chooseRun(command, "classify", makeConfig);
   const { config, name, files } = run;
-  const dls = await prepare(options, run, {
+  const dls = await prepare(command, run, {
     transform: transforms.compose(transforms.toFloat(), transforms.normalize(0.28, 0.35)),
     augment: config.augment.length
       ? transforms.augmentAll(...config.augment.map((name) => AUGMENTS[name]()))
@@ -69,7 +86,6 @@ await main(async () => {
     metrics: { accuracy: new Accuracy() },
     lossTitle: "loss (cross-entropy)",
     metadata: { config: JSON.stringify({ model: config.model, drop: config.drop }) },
-    checkpointEvery: options.checkpointEvery,
   });
   if (finished === null) return;
   const reported = finished && command.getOptionValueSource("passes") !== "cli" && await exists(files.report);
@@ -77,7 +93,9 @@ await main(async () => {
     await endOnStop(() =>
       `Stopped: the classifier is trained, its report not made. Make it with: deno task classify --resume ${name}`
     );
-    await reportOn(model, dls, { dir: files.dir, tta: config.tta, passes: options.passes });
+    await reportOn(model, dls, { dir: files.dir, tta: config.tta, passes: config.passes ?? 10 });
   }
   await tellFiles(files.dir);
-});
+}
+
+if (import.meta.main) await main(classify);

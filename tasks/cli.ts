@@ -1,6 +1,6 @@
 /** What the tasks share: options, errors, exit codes. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@15.1.0";
-import type { DeviceChoice } from "../mod.ts";
+import { fromCaller } from "./caller.ts";
 import { exitCode, listenForStop } from "./stop.ts";
 
 export { Command, InvalidArgumentError, Option };
@@ -10,6 +10,9 @@ export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
 /** A problem that the user can mend: shown without a stack. */
 export class UserError extends Error {}
+
+/** A {@link UserError} of the command line itself, or of the environment: a value that cannot be. */
+export class UsageError extends UserError {}
 
 /** A parser of numbers within bounds. */
 export function number(low: number, high: number, whole = false): (text: string) => number {
@@ -37,6 +40,27 @@ export function numbers(text: string): number[] {
   return list;
 }
 
+/** A parser of comma-separated yes and no. */
+export function levels(text: string): boolean[] {
+  const words = text.split(",");
+  if (words.every((word) => ["yes", "no"].includes(word))) return words.map((word) => word === "yes");
+  throw new InvalidArgumentError("It must be yes or no for each level, such as no,yes,yes,yes.");
+}
+
+/** A parser of paths. */
+export function path(text: string): string {
+  if (text !== "" && !text.includes("\0")) return text;
+  throw new InvalidArgumentError("It must be a path.");
+}
+
+/** A parser of names of runs, each of which is that of a directory. */
+export function runName(text: string): string {
+  if (/^\w[\w.-]{0,99}$/.test(text)) return text;
+  throw new InvalidArgumentError(
+    'It must be a name, not a path: a letter, a digit or "_", then up to 99 of these, "." and "-".',
+  );
+}
+
 /** Seeds that a generator takes. */
 export const MAX_SEED: number = Number.MAX_SAFE_INTEGER;
 
@@ -46,20 +70,10 @@ export function varianceOption(whose: string): Option {
     .choices(["fixed_large", "fixed_small"]);
 }
 
-/** What {@link withCommonOptions} adds, as parsed. */
-export interface CommonOptions {
-  device?: DeviceChoice;
-  runs: string;
-}
-
-/** Adds the options that every task has. */
-export function withCommonOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option("--device <name>", "auto, webgpu or wasm (default: DENOISE_DEVICE, else auto)")
-        .choices(["auto", "webgpu", "wasm"]),
-    )
-    .option("--runs <dir>", "where runs are kept", "runs")
+/** A command whose wrong use ends with the exit code for it. */
+export function command(task: string, description: string): Command {
+  return new Command(`deno task ${task}`)
+    .description(description)
     .exitOverride()
     .showHelpAfterError("(--help tells the options)");
 }
@@ -67,17 +81,48 @@ export function withCommonOptions(command: Command): Command {
 /** A child process ends by the same Ctrl-C, which is no failure once its signal has come here too. */
 const SIGNAL_MS = 50;
 
-/** Runs a task's body and exits with the code that tells how it went. */
-export async function main(body: () => Promise<number | void>): Promise<never> {
-  listenForStop();
+/**
+ * The options that a task is called with; a path in `paths` is meant from where the caller stands. An environment
+ * variable that is empty counts as one that is not there.
+ */
+export function parse<O extends object>(
+  command: Command,
+  args: string[],
+  paths: (keyof O & string)[] = [],
+): O {
+  if (args.some((arg) => arg === "--help" || arg === "-h")) command.help();
+  for (const { envVar } of command.options) {
+    if (envVar && Deno.env.get(envVar) === "") Deno.env.delete(envVar);
+  }
+  command.parse(args, { from: "user" });
+  for (const name of paths) {
+    const source = command.getOptionValueSource(name);
+    if (source === "cli") {
+      command.setOptionValueWithSource(name, fromCaller(command.getOptionValue(name)), source);
+    }
+  }
+  return command.opts() as O;
+}
+
+/** What a task does with its arguments; it gives its exit code, 0 if none. */
+export type Task = (args: string[]) => Promise<number | void>;
+
+/** Runs a task, says what went wrong, and gives its exit code. */
+export async function exitCodeOf(task: Task, args: string[]): Promise<number> {
   try {
-    Deno.exit(await body() ?? exitCode());
+    return await task(args) ?? exitCode();
   } catch (error) {
-    if (error instanceof CommanderError) Deno.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     await new Promise((resolve) => setTimeout(resolve, SIGNAL_MS));
     const message = error instanceof Error ? error.message : String(error);
     console.error(`error: ${message}`);
     if (!(error instanceof UserError) && Deno.env.get("DENOISE_DEBUG")) console.error(error);
-    Deno.exit(EXIT.failure);
+    return error instanceof UsageError ? EXIT.usage : EXIT.failure;
   }
+}
+
+/** Runs a task as the program's own, and exits with its code. */
+export async function main(task: Task): Promise<never> {
+  listenForStop();
+  Deno.exit(await exitCodeOf(task, Deno.args));
 }

@@ -1,6 +1,6 @@
 /** The data of the tasks, and how a DDPM gets its images. */
 import { embeddedFashionMnist, type FashionMnist, fashionMnist, transforms } from "../mod.ts";
-import { UserError } from "./cli.ts";
+import { UsageError } from "./cli.ts";
 import type { TrainConfig } from "./presets.ts";
 
 /** Height and width of Fashion-MNIST's images. */
@@ -8,11 +8,11 @@ export const DATA_SIZE = 28;
 
 /**
  * Fashion-MNIST from a directory, or from where it is found.
- * @throws UserError if the directory does not have it.
+ * @throws UsageError if the directory does not have it.
  */
 export async function loadData(dir: string | undefined): Promise<FashionMnist> {
   return await fashionMnist({ dir }).catch((error) => {
-    throw dir === undefined ? error : new UserError(`--data ${error.message}`);
+    throw dir === undefined ? error : new UsageError(`--data ${error.message}`);
   });
 }
 

@@ -1,21 +1,23 @@
 /** `deno task evaluate`: the noise-prediction loss of a trained model on the whole test set, over several draws. */
 import { breathe, progressBar } from "../core/mod.ts";
-import { DataLoader, F, Generator, noGrad, noisify, tf, useDevice } from "../mod.ts";
-import { Command, type CommonOptions, main, MAX_SEED, UserError, whole, withCommonOptions } from "./cli.ts";
+import { DataLoader, F, Generator, noGrad, noisify, tf } from "../mod.ts";
+import { command as makeCommand, main, MAX_SEED, parse, path, runName, UserError, whole } from "./cli.ts";
 import { loadData, prepareImages } from "./data.ts";
+import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { chooseModel, makeSchedule, type ModelOptions } from "./models.ts";
+import { requireReadable } from "./paths.ts";
 import { endOnStop } from "./stop.ts";
 
 const command = withCommonOptions(
-  new Command("deno task evaluate")
-    .description(
-      "Mean squared error of the predicted noise on Fashion-MNIST's test images, by draws of t and ε",
-    ),
+  makeCommand(
+    "evaluate",
+    "Mean squared error of the predicted noise on Fashion-MNIST's test images, by draws of t and ε",
+  ),
 )
-  .option("--run <name>", "the run (default: the newest, or the shipped model where there is none)")
+  .option("--run <name>", "the run (default: the newest, or the shipped model where there is none)", runName)
   .option("--pretrained", "the shipped model, whatever runs there are")
   .option("--draws <n>", "draws of t and ε for each image", whole(1, 1000), 5)
-  .option("--data <dir>", "directory of the four IDX files")
+  .option("--data <dir>", "directory of the four IDX files (default: where they are found)", path)
   .option("--seed <n>", "fixes the draws", whole(0, MAX_SEED), 1);
 
 interface Options extends CommonOptions, ModelOptions {
@@ -24,10 +26,13 @@ interface Options extends CommonOptions, ModelOptions {
   seed: number;
 }
 
-await main(async () => {
-  const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
-  await useDevice(options.device);
-  const { model, config, title } = await chooseModel(options);
+/** `deno task evaluate`. */
+export async function evaluate(args: string[]): Promise<void> {
+  const options = parse<Options>(command, args, ["runs", "data"]);
+  if (options.data !== undefined) await requireReadable("--data", options.data);
+  const { config, title, load } = await chooseModel(options);
+  await startDevice(command);
+  const model = await load();
   const { test } = await loadData(options.data);
   const schedule = makeSchedule(config), generator = new Generator(options.seed);
   model.eval();
@@ -64,4 +69,6 @@ await main(async () => {
   }
   console.log(`${title}: ${shown()}`);
   console.log(`mean over ${losses.length} draws of ${test.length} test images: ${mean.toFixed(5)}`);
-});
+}
+
+if (import.meta.main) await main(evaluate);

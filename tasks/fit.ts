@@ -44,8 +44,6 @@ interface FitRunOptions {
   lossTitle: string;
   /** Goes with the weights. */
   metadata: Record<string, string>;
-  /** Training batches between checkpoints. */
-  checkpointEvery: number;
 }
 
 /**
@@ -72,19 +70,22 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
   });
   const checkpoint = new CheckpointCB({
     path: files.checkpoint,
-    everyBatches: options.checkpointEvery,
+    everyBatches: config.checkpointEvery ?? 200,
     resume,
   });
+  const { eps, weightDecay, beta2 = 0.999 } = config;
+  const { pctStart, divFactor, finalDivFactor, baseMomentum, maxMomentum } = config;
+  const cycle = { pctStart, divFactor, finalDivFactor, baseMomentum, maxMomentum };
   const precision = config.mixedPrecision ? [new MixedPrecision()] : [];
   const learn = new TrainLearner(model, dls, {
     lossFunc,
     lr: config.lr,
-    optFunc: (params, lr) => new Optimizer(params, { lr, eps: config.eps }),
+    optFunc: (params, lr) => new Optimizer(params, { lr, eps, weightDecay, betas: [0.9, beta2] }),
     cbs: [
       new DeviceCB(),
       ...precision,
       ...cbs,
-      new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { maxLr: config.lr, totalSteps })),
+      new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { ...cycle, maxLr: config.lr, totalSteps })),
       metrics,
       recorder,
       new ProgressCB(),

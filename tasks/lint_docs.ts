@@ -2,7 +2,7 @@
  * `deno doc --lint` of our own symbols: what it says of tfjs's types, which `tf` exports, is left out. And a tag of a
  * docstring begins its line.
  */
-const ROOT = new URL("../", import.meta.url).pathname;
+import { ROOT } from "./caller.ts";
 
 /** What our declarations name of tfjs's, which is documented there. */
 const OTHERS = [

@@ -1,6 +1,7 @@
 /** The DDPMs of the tasks: a config's network and schedule, and the trained one that the command line means. */
 import { initDdpm, linearSchedule, loadWeights, pretrained, type Schedule, UNet, type unet } from "../mod.ts";
-import { UserError } from "./cli.ts";
+import { UsageError, UserError } from "./cli.ts";
+import { requireReadable } from "./paths.ts";
 import { PRESETS, type TrainConfig } from "./presets.ts";
 import { exists, listRuns, readConfig, runFiles } from "./runs.ts";
 
@@ -46,12 +47,13 @@ async function loadModel(runs: string, name: string, config: TrainConfig): Promi
 
 /** A network to draw with or to measure, and what it is. */
 interface Chosen {
-  model: UNet;
   config: TrainConfig;
   /** The run's name; none for the shipped model. */
   name?: string;
   /** For people. */
   title: string;
+  /** Loads it onto the device. */
+  load(): Promise<UNet>;
 }
 
 /** Which network the command line means. */
@@ -68,13 +70,21 @@ async function newestTrained(runs: string): Promise<string | undefined> {
   }
 }
 
-/** The run asked for, else the newest that has weights, else the shipped model. */
+/**
+ * The run asked for, else the newest that has weights, else the shipped model.
+ * @throws UsageError for both, a run that is not there, or runs that the task may not read.
+ */
 export async function chooseModel({ run, pretrained: shipped, runs }: ModelOptions): Promise<Chosen> {
-  if (run && shipped) throw new UserError("--run and --pretrained: give one of them");
+  if (run && shipped) throw new UsageError("--run and --pretrained: give one of them");
+  if (!shipped) await requireReadable("--runs", runs);
   const name = shipped ? undefined : run ?? await newestTrained(runs);
   if (name === undefined) {
-    return { model: (await pretrained()).model, config: PRESETS.lesson, title: "the shipped model" };
+    return {
+      config: PRESETS.lesson,
+      title: "the shipped model",
+      load: async () => (await pretrained()).model,
+    };
   }
   const config = await readConfig<TrainConfig>(runs, name, "train");
-  return { model: await loadModel(runs, name, config), config, name, title: `run ${name}` };
+  return { config, name, title: `run ${name}`, load: () => loadModel(runs, name, config) };
 }

@@ -13,6 +13,16 @@ export interface RunConfig {
   epochs: number;
   lr: number;
   eps: number;
+  /** How the optimiser and its one-cycle policy differ from PyTorch's defaults, which runs of before they were kept have. */
+  weightDecay?: number;
+  beta2?: number;
+  pctStart?: number;
+  divFactor?: number;
+  finalDivFactor?: number;
+  baseMomentum?: number;
+  maxMomentum?: number;
+  /** Training batches between checkpoints; 200 in runs of before it was kept. */
+  checkpointEvery?: number;
   /** Whether to multiply in f16 where the device can. */
   mixedPrecision: boolean;
   seed: number;
@@ -43,7 +53,19 @@ export interface TrainConfig extends RunConfig {
   samples?: number;
 }
 
+/** PyTorch's defaults of Adam and OneCycleLR, and how often there is a checkpoint. */
+const CYCLE = {
+  beta2: 0.999,
+  pctStart: 0.3,
+  divFactor: 25,
+  finalDivFactor: 1e4,
+  baseMomentum: 0.85,
+  maxMomentum: 0.95,
+  checkpointEvery: 200,
+};
+
 const LESSON: TrainConfig = {
+  ...CYCLE,
   task: "train",
   preset: "lesson",
   limit: 0,
@@ -65,6 +87,7 @@ const LESSON: TrainConfig = {
   epochs: 5,
   lr: 5e-3,
   eps: 1e-5,
+  weightDecay: 0,
   mixedPrecision: false,
   seed: 42,
 };
@@ -120,9 +143,12 @@ export interface ClassifyConfig extends RunConfig {
   augment: AugmentName[];
   /** Whether to average the predictions of each test image and its mirror image. */
   tta: boolean;
+  /** Passes with dropout on in the report; 10 in runs of before it was kept. */
+  passes?: number;
 }
 
 const FIVE: ClassifyConfig = {
+  ...CYCLE,
   task: "classify",
   preset: "five",
   limit: 0,
@@ -131,10 +157,12 @@ const FIVE: ClassifyConfig = {
   drop: 0.1,
   augment: [],
   tta: false,
+  passes: 10,
   batch: 1024,
   epochs: 5,
   lr: 1e-2,
   eps: 1e-8,
+  weightDecay: 0.01,
   mixedPrecision: false,
   seed: 42,
 };

@@ -1,6 +1,6 @@
 /** The directory of a run, and what is in it. */
 import { writeFile } from "../core/mod.ts";
-import { UserError } from "./cli.ts";
+import { UsageError, UserError } from "./cli.ts";
 import type { RunConfig } from "./presets.ts";
 import { parseConfig, parseMetrics } from "./schemas.ts";
 
@@ -89,7 +89,7 @@ export async function requireMetrics({ metrics }: RunFiles): Promise<void> {
 
 /**
  * A run's config.
- * @throws UserError if there is no such run of the task, or its config is not as it should be.
+ * @throws UsageError if there is no such run of the task; UserError if its config is not as it should be.
  */
 export async function readConfig<C extends RunConfig>(
   runs: string,
@@ -101,10 +101,10 @@ export async function readConfig<C extends RunConfig>(
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     const known = await listRuns(runs, task);
     const advice = known.length ? `There are: ${known.join(", ")}` : `Make one with \`deno task ${task}\``;
-    throw new UserError(`There is no run ${dir}. ${advice}`);
+    throw new UsageError(`There is no run ${dir}. ${advice}`);
   });
   if (config.task === task) return config as C;
-  throw new UserError(`${dir} is a run of \`deno task ${config.task}\`, not of \`deno task ${task}\``);
+  throw new UsageError(`${dir} is a run of \`deno task ${config.task}\`, not of \`deno task ${task}\``);
 }
 
 /** The lock of this process's run, held until the process ends, however it does. */

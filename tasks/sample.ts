@@ -1,26 +1,32 @@
 /** `deno task sample`: draws images with a trained run. */
-import { Generator, useDevice, type Variance } from "../mod.ts";
+import { Generator, type Variance } from "../mod.ts";
 import {
-  Command,
-  type CommonOptions,
+  command as makeCommand,
   main,
   MAX_SEED,
-  UserError,
+  parse,
+  path,
+  runName,
+  UsageError,
   varianceOption,
   whole,
-  withCommonOptions,
 } from "./cli.ts";
+import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { drawSamples } from "./draw.ts";
 import { chooseModel, type ModelOptions } from "./models.ts";
+import { requireFile } from "./paths.ts";
 import { runFiles } from "./runs.ts";
 
 const command = withCommonOptions(
-  new Command("deno task sample")
-    .description("Draws images with a trained model: a PNG grid, and a GIF of the last steps of denoising"),
+  makeCommand(
+    "sample",
+    "Draws images with a trained model: a PNG grid, and a GIF of the last steps of denoising",
+  ),
 )
   .option(
     "--run <name>",
     "the run to draw with (default: the newest, or the shipped model where there is none)",
+    runName,
   )
   .option("--pretrained", "draw with the shipped model, whatever runs there are")
   .option("--n <count>", "images", whole(1, 1024), 16)
@@ -33,7 +39,8 @@ const command = withCommonOptions(
   .addOption(varianceOption("fixed_small for fewer steps than the run's, else the run's"))
   .option(
     "--out <path>",
-    "where the PNG goes; the GIF beside it (default: samples.png, in the run if there is one)",
+    "where the PNG goes, a name that ends in .png; the GIF beside it (default: samples.png, in the run if there is one)",
+    path,
   );
 
 interface Options extends CommonOptions, ModelOptions {
@@ -47,19 +54,38 @@ interface Options extends CommonOptions, ModelOptions {
 /** Where pictures of the shipped model go. */
 const SHIPPED = { samples: "samples.png", animation: "samples.gif" };
 
-await main(async () => {
-  const options = command.parse(Deno.args, { from: "user" }).opts<Options>();
-  await useDevice(options.device);
-  const { model, config, name, title } = await chooseModel(options);
-  if (options.steps !== undefined && options.steps > config.steps) {
-    throw new UserError(`--steps ${options.steps}: ${title} has ${config.steps} diffusion steps`);
+/** Where the grid and the animation go, which can be written there. */
+async function chooseFiles({ out, runs }: Options, name?: string): Promise<{ png: string; gif: string }> {
+  if (out === undefined) {
+    const { samples, animation } = name === undefined ? SHIPPED : runFiles(runs, name);
+    return {
+      png: await requireFile("The picture", samples),
+      gif: await requireFile("The animation", animation),
+    };
   }
+  if (!/[^/\\]\.png$/i.test(out)) {
+    throw new UsageError(
+      `--out ${out}: the picture is a PNG, with a GIF beside it; give a name that ends in .png`,
+    );
+  }
+  return {
+    png: await requireFile("--out", out),
+    gif: await requireFile("--out", out.replace(/\.png$/i, ".gif")),
+  };
+}
+
+/** `deno task sample`. */
+export async function sample(args: string[]): Promise<void> {
+  const options = parse<Options>(command, args, ["runs", "out"]);
+  const { config, name, title, load } = await chooseModel(options);
+  if (options.steps !== undefined && options.steps > config.steps) {
+    throw new UsageError(`--steps ${options.steps}: ${title} has ${config.steps} diffusion steps`);
+  }
+  const { png, gif } = await chooseFiles(options, name);
+  await startDevice(command);
   if (name === undefined) console.error("Drawing with the shipped model (`deno task train` makes your own)");
-  const files = name === undefined ? SHIPPED : runFiles(options.runs, name);
-  const png = options.out ?? files.samples;
-  const gif = options.out ? options.out.replace(/\.png$/i, "") + ".gif" : files.animation;
   const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
-  await drawSamples(model, config, {
+  await drawSamples(await load(), config, {
     n: options.n,
     steps: options.steps,
     variance: options.variance,
@@ -68,4 +94,6 @@ await main(async () => {
     gif,
   });
   console.log(`Wrote ${png} and ${gif} (${title}, seed ${seed})`);
-});
+}
+
+if (import.meta.main) await main(sample);

@@ -19,6 +19,14 @@ const RUN: Omit<Fields<RunConfig>, "task"> = {
   epochs: POSITIVE,
   lr: NOT_NEGATIVE,
   eps: NOT_NEGATIVE,
+  weightDecay: v.optional(NOT_NEGATIVE),
+  beta2: v.optional(NOT_NEGATIVE),
+  pctStart: v.optional(NOT_NEGATIVE),
+  divFactor: v.optional(NOT_NEGATIVE),
+  finalDivFactor: v.optional(NOT_NEGATIVE),
+  baseMomentum: v.optional(NOT_NEGATIVE),
+  maxMomentum: v.optional(NOT_NEGATIVE),
+  checkpointEvery: v.optional(POSITIVE),
   mixedPrecision: v.boolean(),
   seed: COUNT,
   dataSource: v.optional(TEXT),
@@ -50,6 +58,7 @@ const CLASSIFY: Fields<ClassifyConfig> = {
   drop: NOT_NEGATIVE,
   augment: v.array(v.picklist(Object.keys(AUGMENTS) as (keyof typeof AUGMENTS)[])),
   tta: v.boolean(),
+  passes: v.optional(POSITIVE),
 };
 
 const CONFIGS: Record<RunConfig["task"], v.GenericSchema<unknown, RunConfig>> = {

@@ -2,9 +2,11 @@
  * `deno task test`: format, lint, types, the examples in the docs, and the suite on each device that is there. Its last
  * line tells how many passed and failed; a check counts as one.
  */
-import { Command, EXIT, main, Option } from "./cli.ts";
+import type { DeviceChoice } from "../mod.ts";
+import { ROOT } from "./caller.ts";
+import { command as makeCommand, EXIT, main, parse } from "./cli.ts";
+import { deviceOption } from "./device.ts";
 
-const ROOT = new URL("../", import.meta.url).pathname;
 const total = { passed: 0, failed: 0 };
 
 /** Runs deno with these arguments, its output passed through; adds what it reports to the totals. */
@@ -35,19 +37,20 @@ async function step(title: string, args: string[], env: Record<string, string> =
   total.failed += Math.max(Number(failed ?? 0), success || atExit ? 0 : 1);
 }
 
-const command = new Command("deno task test")
-  .description("Checks everything: format, lint, types, docs, and the suite on each device that is there")
-  .addOption(new Option("--device <name>", "the suite on this device only").choices(["wasm", "webgpu"]))
-  .exitOverride()
-  .showHelpAfterError("(--help tells the options)");
+const command = makeCommand(
+  "test",
+  "Checks everything: format, lint, types, docs, and the suite on each device that is there",
+)
+  .addOption(deviceOption("the suite on this device only: webgpu or wasm; auto is each that is there"));
 
 /** Where examples in docs are. */
 const DOCUMENTED = ["mod.ts", "core", "datasets", "callbacks", "models", "docs"];
 /** What is type-checked: core, which has AssemblyScript in it, by its modules' users. */
 const CHECKED = ["mod.ts", "datasets", "callbacks", "models", "tasks", "tests", "bench", "examples"];
 
-await main(async () => {
-  const { device } = command.parse(Deno.args, { from: "user" }).opts<{ device?: "wasm" | "webgpu" }>();
+/** `deno task test`. */
+export async function test(args: string[]): Promise<number> {
+  const { device } = parse<{ device?: DeviceChoice }>(command, args);
   await step("format", ["fmt", "--check", "--quiet"]);
   await step("lint", ["lint", "--quiet"]);
   await step("docs", ["run", "--no-prompt", "--allow-read", "--allow-run", "tasks/lint_docs.ts"]);
@@ -70,4 +73,6 @@ await main(async () => {
   }
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   return total.failed ? EXIT.failure : EXIT.ok;
-});
+}
+
+if (import.meta.main) await main(test);

@@ -1,16 +1,20 @@
 /** What the tasks that train share before the fit: their options, which run is meant, and its data. */
-import { type DataLoader, type DataLoaderOptions, DataLoaders, setSeed, take, useDevice } from "../mod.ts";
+import { resolve } from "node:path";
+import { type DataLoader, type DataLoaderOptions, DataLoaders, setSeed, take } from "../mod.ts";
 import {
   type Command,
-  type CommonOptions,
   MAX_SEED,
   number,
   Option,
+  path,
+  runName,
+  UsageError,
   UserError,
   whole,
-  withCommonOptions,
 } from "./cli.ts";
 import { hashOf, loadAgain, loadData } from "./data.ts";
+import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
+import { requireFolder, requireReadable } from "./paths.ts";
 import type { RunConfig } from "./presets.ts";
 import { listRuns, lockRun, readConfig, requireMetrics, type RunFiles, runFiles } from "./runs.ts";
 
@@ -20,27 +24,49 @@ export interface TrainingOptions extends CommonOptions {
   name?: string;
   resume?: string | true;
   data?: string;
-  checkpointEvery: number;
 }
 
 const MAX_ITEMS = 1e9;
+/** What may be given with `--resume`: where to find the run, what computes, and what does not change its numbers. */
+const WITH_RESUME = ["resume", "runs", "device", "threads", "data", "samples", "passes", "checkpointEvery"];
 
 /** Adds the options that both tasks have. */
 export function withTrainingOptions(command: Command, presets: string[]): Command {
   return withCommonOptions(command)
     .addOption(new Option("--preset <name>", "where options begin").choices(presets).default(presets[0]))
-    .option("--name <name>", "the run's name (default: the preset and the time)")
-    .option("--resume [name]", "go on with a run: that one, or the newest")
-    .option("--data <dir>", "directory of the four IDX files")
+    .option("--name <name>", "the run's name (default: the preset and the time)", runName)
+    .option("--resume [name]", "go on with a run as it was begun: that one, or the newest", runName)
+    .option("--data <dir>", "directory of the four IDX files (default: where they are found)", path)
     .option("--limit <n>", "training images at most; 0 for all", whole(0, MAX_ITEMS))
     .option("--test-limit <n>", "test images at most; 0 for all", whole(0, MAX_ITEMS))
     .option("--batch <n>", "batch size", whole(1, 65_536))
     .option("--epochs <n>", "epochs", whole(1, 100_000))
     .option("--lr <x>", "peak of the one-cycle learning rate", number(0, 100))
+    .option("--pct-start <x>", "share of the steps in which it rises", number(0, 1))
+    .option("--div-factor <x>", "the peak over the first rate", number(1, 1e9))
+    .option("--final-div-factor <x>", "the first rate over the last", number(1, 1e9))
+    .option("--base-momentum <x>", "Adam's β1 at the peak", number(0, 0.9999))
+    .option("--max-momentum <x>", "Adam's β1 at the ends", number(0, 0.9999))
+    .option("--beta2 <x>", "Adam's β2", number(0, 0.999999))
     .option("--eps <x>", "Adam's epsilon, over 0", number(1e-38, 1))
+    .option("--weight-decay <x>", "Adam's L2 penalty; AdamW's decay", number(0, 1))
     .option("--mixed-precision", "multiply in f16 where the device can, and scale the loss")
+    .option("--no-mixed-precision", "multiply in f32")
     .option("--seed <n>", "fixes every random number", whole(0, MAX_SEED))
-    .option("--checkpoint-every <n>", "training batches between checkpoints", whole(1, MAX_ITEMS), 200);
+    .option("--checkpoint-every <n>", "training batches between checkpoints", whole(1, MAX_ITEMS));
+}
+
+/** What presets set, as the end of a task's help. */
+export function describePresets<C extends RunConfig>(presets: Record<string, C>): string {
+  const [[, first], ...others] = Object.entries(presets);
+  const set = (config: C, other?: C) =>
+    Object.entries(config)
+      .filter(([key, value]) =>
+        !["task", "preset"].includes(key) && String(value) !== String(other?.[key as keyof C])
+      )
+      .map(([key, value]) => `${key} ${[value].flat().join(",") || "none"}`).join(" · ");
+  const lines = others.map(([name, config]) => `  ${name} differs by: ${set(config, first)}`);
+  return ["", "What the presets set, by option:", `  ${first.preset}: ${set(first)}`, ...lines].join("\n");
 }
 
 /** A preset with the options given on the command line laid over it. */
@@ -60,39 +86,50 @@ export interface Run<C extends RunConfig> {
   files: RunFiles;
 }
 
+/** @throws UsageError for an option that a run which is gone on with would ignore. */
+function requireOwn(command: Command, name: string, config: RunConfig): void {
+  const own: Record<string, unknown> = { ...config, name };
+  for (const option of command.options) {
+    const key = option.attributeName(), value = command.getOptionValue(key);
+    if (command.getOptionValueSource(key) !== "cli" || WITH_RESUME.includes(key)) continue;
+    if (String(value) === String(own[key])) continue;
+    const given = typeof value === "boolean" ? `${option.long}` : `${option.long} ${value}`;
+    throw new UsageError(`${given}: run ${name} goes on with its own ${own[key] ?? "default"}`);
+  }
+}
+
 /**
  * The run that the command line means; `make` gives a new one its config.
- * @throws UserError for a name that cannot be, no run to resume, or an option that would change the one resumed.
+ * @throws UsageError for a name that is taken, no run to resume, an option that would change the one resumed, or a place
+ * that cannot be written to.
  */
 export async function chooseRun<C extends RunConfig>(
   command: Command,
   task: C["task"],
   make: (preset: string) => C,
 ): Promise<Run<C>> {
-  const { runs, preset, resume, name: wanted } = command.opts<TrainingOptions>();
+  const { preset, resume, name: wanted, ...options } = command.opts<TrainingOptions>();
+  if (options.data !== undefined) await requireReadable("--data", options.data);
   if (resume !== undefined) {
+    const { runs } = options;
     const name = resume === true ? (await listRuns(runs, task))[0] : resume;
-    if (!name) throw new UserError(`There is no run of \`deno task ${task}\` in ${runs} to resume`);
+    if (!name) throw new UsageError(`There is no run of \`deno task ${task}\` in ${runs} to resume`);
     const config = await readConfig<C>(runs, name, task);
-    const asked = overlay(command, config);
-    for (const key of Object.keys(config) as (keyof C & string)[]) {
-      if (key === "samples" || String(asked[key]) === String(config[key])) continue;
-      const { long } = command.options.find((o) => o.attributeName() === key)!;
-      throw new UserError(`${long} ${asked[key]}: run ${name} goes on with its own ${config[key]}`);
-    }
+    requireOwn(command, name, config);
     const files = runFiles(runs, name);
+    await requireFolder("--resume", files.dir);
     await lockRun(files);
     await requireMetrics(files);
-    return { name, config, resume: true, files };
+    return { name, config: overlay(command, config), resume: true, files };
   }
+  const config = make(preset);
   const stamp = new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
   const name = wanted ?? `${preset}-${stamp}`;
-  if (!/^[\w.-]+$/.test(name)) throw new UserError(`--name ${name}: letters, digits, ".", "_" and "-" only`);
-  const files = runFiles(runs, name);
-  if (await Deno.stat(files.config).catch(() => null)) {
-    throw new UserError(`${files.dir} exists: give another --name, or --resume ${name}`);
+  const files = runFiles(await requireFolder("--runs", options.runs), name);
+  if (await Deno.lstat(files.dir).catch(() => null)) {
+    throw new UsageError(`${files.dir} exists: give another --name, or --resume ${name}`);
   }
-  return { name, config: make(preset), resume: false, files };
+  return { name, config, resume: false, files };
 }
 
 /**
@@ -100,14 +137,15 @@ export async function chooseRun<C extends RunConfig>(
  * @throws UserError if a run goes on with other data.
  */
 export async function prepare(
-  { device, data: dir }: TrainingOptions,
+  command: Command,
   { name, config }: Run<RunConfig>,
   { transform, augment }: Pick<DataLoaderOptions, "transform" | "augment">,
 ): Promise<DataLoaders<DataLoader>> {
-  await useDevice(device);
+  const { data: dir } = command.opts<TrainingOptions>();
+  await startDevice(command);
   const data = dir === undefined && config.dataSource !== undefined
     ? await loadAgain(config.dataSource)
-    : await loadData(dir);
+    : await loadData(dir && resolve(dir));
   const hash = await hashOf(data);
   if (config.dataHash !== undefined && config.dataHash !== hash) {
     throw new UserError(

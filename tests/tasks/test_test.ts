@@ -11,6 +11,6 @@ Deno.test({
       cwd: new URL("../../", import.meta.url),
     }).output();
     assertEquals([code, new TextDecoder().decode(stdout)], [2, ""]);
-    assertMatch(new TextDecoder().decode(stderr), /'foo' is invalid.*wasm, webgpu/);
+    assertMatch(new TextDecoder().decode(stderr), /'foo' is invalid.*webgpu, wasm/);
   },
 });

@@ -1,0 +1,258 @@
+/** Wrong use of every task: exit code 2 and a message that names the option, the value, and what would be right. */
+import process from "node:process";
+import { assert, assertEquals } from "@std/assert";
+import { bench } from "../../tasks/bench.ts";
+import { browser } from "../../tasks/browser.ts";
+import { buildSubset } from "../../tasks/build_subset.ts";
+import { buildWasm } from "../../tasks/build_wasm.ts";
+import { classify } from "../../tasks/classify.ts";
+import { exitCodeOf, type Task } from "../../tasks/cli.ts";
+import { evaluate } from "../../tasks/evaluate.ts";
+import { sample } from "../../tasks/sample.ts";
+import { test } from "../../tasks/test.ts";
+import { train } from "../../tasks/train.ts";
+import { wasmOnly } from "../support.ts";
+
+const TASKS: Record<string, Task> = {
+  train,
+  classify,
+  sample,
+  evaluate,
+  browser,
+  test,
+  bench,
+  "build:wasm": buildWasm,
+  "build:subset": buildSubset,
+};
+/** Tasks that compute. */
+const DEVICE = ["train", "classify", "sample", "evaluate", "browser", "test", "bench"];
+const THREADS = ["train", "classify", "sample", "evaluate", "bench"];
+/** Tasks with options that take a number, one of each. */
+const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
+  train: [
+    ["--size", 8, 512],
+    ["--layers", 1, 8],
+    ["--groups", 1, 1024],
+    ["--head-dim", 1, 1024],
+    ["--steps", 1, 1e5],
+    ["--beta-min", 1e-9, 0.999],
+    ["--beta-max", 1e-9, 0.999],
+    ["--samples", 0, 1024],
+  ],
+  classify: [["--drop", 0, 0.99], ["--passes", 1, 1000]],
+  sample: [["--n", 1, 1024], ["--steps", 1, 1e5], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
+  evaluate: [["--draws", 1, 1000], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
+  browser: [["--port", 0, 65_535]],
+  bench: [["--images", 1, 4096], ["--rounds", 1, 99], ["--ms", 1, 60_000]],
+};
+const TRAINING: [option: string, low: number, high: number][] = [
+  ["--limit", 0, 1e9],
+  ["--test-limit", 0, 1e9],
+  ["--batch", 1, 65_536],
+  ["--epochs", 1, 1e5],
+  ["--lr", 0, 100],
+  ["--pct-start", 0, 1],
+  ["--div-factor", 1, 1e9],
+  ["--final-div-factor", 1, 1e9],
+  ["--base-momentum", 0, 0.9999],
+  ["--max-momentum", 0, 0.9999],
+  ["--beta2", 0, 0.999999],
+  ["--eps", 1e-38, 1],
+  ["--weight-decay", 0, 1],
+  ["--seed", 0, Number.MAX_SAFE_INTEGER],
+  ["--checkpoint-every", 1, 1e9],
+];
+NUMBERS.train.push(...TRAINING);
+NUMBERS.classify.push(...TRAINING);
+const PATHS: Record<string, string[]> = {
+  train: ["--runs", "--data"],
+  classify: ["--runs", "--data"],
+  sample: ["--runs", "--out"],
+  evaluate: ["--runs", "--data"],
+  browser: ["--out"],
+  bench: ["--json"],
+  "build:subset": ["--data"],
+};
+const NAMES: Record<string, string[]> = {
+  train: ["--name", "--resume"],
+  classify: ["--name", "--resume"],
+  sample: ["--run"],
+  evaluate: ["--run"],
+};
+/** What is no name: paths, and what a shell or a system takes for something else. */
+const NO_NAMES = [
+  "a/b",
+  "..",
+  ".",
+  "../x",
+  "/x",
+  "a\\b",
+  "-x",
+  ".hidden",
+  "",
+  "a b",
+  "a\0b",
+  "x".repeat(101),
+];
+
+/** Runs a task in this process: its exit code, and what it says. */
+async function call(task: string, args: string[], env: Record<string, string> = {}) {
+  let said = "";
+  const write = (text: unknown) => (said += text, true);
+  const before = [process.stdout.write, process.stderr.write, console.log, console.error] as const;
+  process.stdout.write = process.stderr.write = write as typeof process.stdout.write;
+  console.log = console.error = (...parts: unknown[]) => void write(parts.join(" ") + "\n");
+  const variables = Object.keys(env).map((name) => [name, Deno.env.get(name)] as const);
+  try {
+    for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+    return { code: await exitCodeOf(TASKS[task], args), said };
+  } finally {
+    [process.stdout.write, process.stderr.write, console.log, console.error] = before;
+    for (const [name, value] of variables) {
+      value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+    }
+  }
+}
+
+/** Fails unless a call is wrong use, and each of these is said. */
+async function assertWrong(task: string, args: string[], said: string[], env?: Record<string, string>) {
+  const result = await call(task, args, env);
+  const what = `${task} ${args.join(" ")} ${JSON.stringify(env ?? {})}: ${result.said}`;
+  assertEquals(result.code, 2, what);
+  for (const text of said) assert(result.said.includes(text), `${what} lacks: ${text}`);
+}
+
+/** A test in the suite's run on one device, in which no file of the project changes. */
+function usageTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, ...wasmOnly, fn });
+}
+
+usageTest(
+  "every task refuses an unknown option, an argument that is none, and an option without its value",
+  async () => {
+    for (const task of Object.keys(TASKS)) {
+      await assertWrong(task, ["--nonsense"], ["unknown option '--nonsense'", "--help tells the options"]);
+      await assertWrong(task, ["nonsense"], ["too many arguments"]);
+      await assertWrong(task, ["-A"], ["unknown option '-A'"]);
+      const options = [...NUMBERS[task] ?? [], ...PATHS[task] ?? [], ...NAMES[task] ?? []].map((o) =>
+        [o].flat()[0]
+      );
+      for (const option of options.filter((o) => o !== "--resume")) {
+        await assertWrong(task, [`${option}`], [`'${option}`, "argument missing"]);
+      }
+    }
+  },
+);
+
+usageTest(
+  "every number is refused out of range, fractional where it is whole, and as another word",
+  async () => {
+    for (const [task, options] of Object.entries(NUMBERS)) {
+      for (const [option, low, high] of options) {
+        for (const wrong of [`${low - Math.max(1, low)}`, `${high * 1.01}`, "x", "", "NaN", "1,2"]) {
+          if (wrong === "0" && low === 0) continue;
+          await assertWrong(task, [`${option}=${wrong}`], [
+            `'${option} <`,
+            `'${wrong}' is invalid. It must be a`,
+          ]);
+        }
+      }
+    }
+    await assertWrong("train", ["--epochs", "1.5"], [
+      "'1.5' is invalid. It must be a whole number from 1 to 100000",
+    ]);
+  },
+);
+
+usageTest("every name is that of a run, not a path; every path is one", async () => {
+  for (const [task, options] of Object.entries(NAMES)) {
+    for (const option of options) {
+      for (const name of NO_NAMES) {
+        await assertWrong(task, [`${option}=${name}`], [option, "must be a name, not a path"]);
+      }
+    }
+  }
+  for (const [task, options] of Object.entries(PATHS)) {
+    for (const option of options) {
+      for (const path of ["", "a\0b"]) {
+        await assertWrong(task, [`${option}=${path}`], [option, "It must be a path."]);
+      }
+    }
+  }
+});
+
+usageTest("a device or a number of threads that there is not: in a flag and in the environment", async () => {
+  for (const task of DEVICE) {
+    await assertWrong(task, ["--device", "gpu"], [
+      "'gpu' is invalid. Allowed choices are auto, webgpu, wasm",
+    ]);
+    await assertWrong(task, [], ["'gpu' from env 'DENOISE_DEVICE' is invalid"], { DENOISE_DEVICE: "gpu" });
+  }
+  for (const task of THREADS) {
+    for (const wrong of ["0", "65", "x", "1.5"]) {
+      await assertWrong(task, ["--threads", wrong], ["It must be a whole number from 1 to 64"]);
+      await assertWrong(task, [], ["from env 'DENOISE_THREADS' is invalid"], { DENOISE_THREADS: wrong });
+    }
+  }
+  await assertWrong("sample", ["--pretrained", "--device", "webgpu", "--threads", "2"], [
+    "--threads 2: a GPU has none",
+  ]);
+});
+
+usageTest("--help tells every option and runs nothing, whatever the environment says", async () => {
+  const subset = await Deno.stat("datasets/fashion_mnist_subset.gen.ts");
+  for (const task of Object.keys(TASKS)) {
+    const { code, said } = await call(task, ["--help"], { DENOISE_DEVICE: "gpu", DENOISE_THREADS: "x" });
+    assertEquals(code, 0, said);
+    assert(said.startsWith(`Usage: deno task ${task} [options]`), said);
+    const options = [...NUMBERS[task] ?? [], ...PATHS[task] ?? [], ...NAMES[task] ?? []].map((o) =>
+      [o].flat()[0]
+    );
+    for (const option of options) assert(said.includes(`${option} `), `${said} lacks ${option}`);
+    assertEquals((await call(task, ["-h"])).said, said);
+  }
+  assertEquals((await Deno.stat("datasets/fashion_mnist_subset.gen.ts")).mtime, subset.mtime);
+});
+
+usageTest("options that are each right and wrong together", async () => {
+  const cases: [task: string, args: string, ...said: string[]][] = [
+    ["train", "--preset slow", "Allowed choices are quick, lesson, lesson-v1"],
+    ["train", "--fit stretch", "Allowed choices are resize, pad"],
+    ["train", "--channels 8,x", "It must be positive whole numbers with commas"],
+    ["train", "--attention no,maybe", "It must be yes or no for each level"],
+    ["train", "--attention no,yes", "--attention no,yes has not as many levels as --channels 16,32,64,64"],
+    ["train", "--size 30", "--size 30 does not halve 3 times: give a multiple of 8"],
+    ["train", "--size 24 --fit pad", "--fit pad needs an even --size of at least 28, not 24"],
+    ["train", "--groups 32", "--groups 32: 16 channels do not divide into 32 groups"],
+    ["train", "--channels 1,8 --groups 1", "--channels 1,8: the first level needs at least 2"],
+    ["train", "--head-dim 48", "--head-dim 48: 64 channels do not divide into heads of 48"],
+    ["train", "--beta-min 0.5", "--beta-min 0.5 is above --beta-max 0.02"],
+    ["train", "--resume gone", "There is no run runs/gone"],
+    [
+      "train",
+      "--data /nowhere/at/all",
+      "--data /nowhere/at/all does not hold all of train-images-idx3-ubyte.gz",
+    ],
+    ["classify", "--augment flip,spin", '"spin" is none of crop, flip, erase, copy'],
+    ["classify", "--model net", "Allowed choices are getModel"],
+    ["classify", "--model getModel2 --drop 0.2", "--drop is for getDropModel: getModel2 has no dropout"],
+    ["sample", "--run gone", "There is no run runs/gone"],
+    ["sample", "--run a --pretrained", "--run and --pretrained: give one of them"],
+    ["sample", "--pretrained --steps 5000", "--steps 5000: the shipped model has 1000 diffusion steps"],
+    ["sample", "--pretrained --out a.gif", "--out a.gif: the picture is a PNG, with a GIF beside it"],
+    ["sample", "--pretrained --out .png", "give a name that ends in .png"],
+    ["sample", "--pretrained --out tests/", "give a name that ends in .png"],
+    ["sample", "--pretrained --out README.md/a.png", "nothing can be written there"],
+    ["evaluate", "--run gone", "There is no run runs/gone"],
+    ["evaluate", "--pretrained --data /nowhere", "--data /nowhere does not hold all of"],
+    ["bench", "--only nothing", "--only nothing: no case has that in its title"],
+    ["bench", "--only nothing --device webgpu", "--only nothing: no case has that in its title"],
+    ["bench", "--images 4", "--images: --device wasm has no use for it"],
+    ["bench", "--device webgpu --rounds 4", "--rounds: --device webgpu has no use for it"],
+    ["bench", "--json tests", "--json tests: that is a folder"],
+    ["browser", "--no-serve --out README.md", "--out README.md: nothing can be written there"],
+    ["test", "--device foo", "Allowed choices are auto, webgpu, wasm"],
+    ["build:subset", "--data /nowhere", "--data /nowhere does not hold all of"],
+  ];
+  for (const [task, args, ...said] of cases) await assertWrong(task, args.split(" "), said);
+});
