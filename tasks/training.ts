@@ -92,7 +92,7 @@ function requireOwn(command: Command, name: string, config: RunConfig): void {
   for (const option of command.options) {
     const key = option.attributeName(), value = command.getOptionValue(key);
     if (command.getOptionValueSource(key) !== "cli" || WITH_RESUME.includes(key)) continue;
-    if (String(value) === String(own[key])) continue;
+    if (String(value) === String(own[key]) || option.negate !== (value === false)) continue;
     const given = typeof value === "boolean" ? `${option.long}` : `${option.long} ${value}`;
     throw new UsageError(`${given}: run ${name} goes on with its own ${own[key] ?? "default"}`);
   }
