@@ -27,6 +27,7 @@
 
 // Arrays and devices
 export {
+  closeDevice,
   currentDevice,
   currentGpu,
   type DataType,

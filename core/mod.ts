@@ -1,6 +1,7 @@
 /** Denoise's core: tensors, autograd, modules, optimisers, data, the Learner, files and pictures. */
 export { type DataType, Tensor, type TensorInfo, tf, type TypedArray } from "./tf.ts";
 export {
+  closeDevice,
   currentDevice,
   currentGpu,
   type Device,
@@ -10,7 +11,7 @@ export {
 } from "./device/device.ts";
 export { MAX_THREADS } from "./device/wasm/assembly/abi.ts";
 export type { DispatchListener, EachElement, Gpu } from "./device/webgpu/gpu.ts";
-export type { DeviceError } from "./device/webgpu/problems.ts";
+export { DeviceError } from "./device/device_error.ts";
 export type { Dispatch, Shader } from "./device/webgpu/shader.ts";
 export { constant } from "./device/constants.ts";
 export { breathe } from "./event_loop.ts";

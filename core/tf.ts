@@ -25,12 +25,47 @@ type Any = any;
 /** tfjs's engine, with the parts of its state that our tape and scopes drive. */
 export const engine: Any = tf.engine();
 
-/** As the engine's own, with an error that says what to do where no device was started. */
+let noDevice = "No device yet: call `await useDevice()` first";
+
+/** Why there is no device, and what to do: what is thrown where one is needed. */
+export function noDeviceError(): Error {
+  return new Error(noDevice);
+}
+
+/** Sets what {@link noDeviceError} says. */
+export function setNoDevice(message: string): void {
+  noDevice = message;
+}
+
+/** As the engine's own, with an error that says what to do where no device runs. */
 const getSortedBackends = engine.getSortedBackends.bind(engine);
 engine.getSortedBackends = (): string[] => {
   if (Object.keys(engine.registryFactory).length > 0) return getSortedBackends();
-  throw new Error("No device yet: call `await useDevice()` first");
+  throw noDeviceError();
 };
+
+/** Gives what is to be thrown in place of an error of a kernel, which it names. */
+export type KernelErrorHandler = (kernel: string, error: unknown) => unknown;
+let onKernelError: KernelErrorHandler = (_kernel, error) => error;
+
+/** Sets what is told of each error of a kernel, tfjs's own among them. */
+export function setKernelErrorHandler(handler: KernelErrorHandler): void {
+  onKernelError = handler;
+}
+
+const runKernelFunc = engine.runKernelFunc.bind(engine);
+engine.runKernelFunc = (params: { kernelName?: string }): unknown => {
+  try {
+    return runKernelFunc(params);
+  } catch (error) {
+    throw asKernelError(params.kernelName ?? "A custom gradient", error);
+  }
+};
+
+/** What is thrown in place of an error of a kernel, or of what else a device does. */
+export function asKernelError(kernel: string, error: unknown): unknown {
+  return onKernelError(kernel, error);
+}
 
 /** Runs a registered kernel on the current device, recording it where a tape is on. */
 export function runKernel<T extends Tensor | Tensor[] = Tensor>(

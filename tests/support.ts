@@ -75,23 +75,28 @@ export const BY_REFERENCE: Record<"wasm" | "webgpu", string[]> = {
   webgpu: [],
 };
 
-/** Runs a script that imports Denoise as `d` (and `startWasm`) in a process of its own; what it prints, and its exit code. */
+/**
+ * Runs a script that imports Denoise as `d` (and `startWasm`) in a process of its own; what it prints, and its exit code.
+ * @param flags beside the permission to read Denoise's variables; or "-A" in place of it
+ */
 export async function script(
   body: string,
   env: Record<string, string> = {},
   flags: string[] = [],
+  mostMs = 60_000,
 ): Promise<{ code: number; out: string; err: string }> {
   const source = `import * as d from "${new URL("../mod.ts", import.meta.url)}";
     import { startWasm } from "${new URL("../core/device/wasm/start.ts", import.meta.url)}";
     const { tf, F } = d;
     ${body}`;
+  const granted = flags.includes("-A") ? flags : ["--allow-env=DENOISE_THREADS,DENOISE_DEVICE", ...flags];
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-env=DENOISE_THREADS,DENOISE_DEVICE", ...flags, "--ext=ts", "-"],
+    args: ["run", "--no-prompt", ...granted, "--ext=ts", "-"],
     env,
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(mostMs),
   }).spawn();
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(source));

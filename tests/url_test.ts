@@ -1,5 +1,6 @@
 /** Import by URL: the tree served over loopback, a script without config trains from it. */
 import { assertEquals, assertMatch } from "@std/assert";
+import { serveTree } from "./server.ts";
 import { wasmOnly } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -8,17 +9,10 @@ Deno.test({
   name: "a script with no config trains a tiny model from http://127.0.0.1:PORT/mod.ts",
   ...wasmOnly,
   async fn() {
-    const served = new Set<string>();
-    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
-      const { pathname } = new URL(request.url);
-      served.add(pathname);
-      const body = await Deno.readFile(ROOT + pathname).catch(() => null);
-      const type = pathname.endsWith(".js") ? "text/javascript" : "text/typescript";
-      return new Response(body, { status: body ? 200 : 404, headers: { "content-type": type } });
-    });
+    await using server = serveTree();
+    const { host, served } = server;
     const dir = await Deno.makeTempDir();
     try {
-      const host = `127.0.0.1:${server.addr.port}`;
       const example = await Deno.readTextFile(`${ROOT}examples/train.ts`);
       assertMatch(example, /from "\.\.\/mod\.ts"/);
       await Deno.writeTextFile(`${dir}/script.ts`, example.replace("../mod.ts", `http://${host}/mod.ts`));
@@ -45,7 +39,6 @@ Deno.test({
       assertEquals([...(await Deno.readFile(`${dir}/samples.png`)).slice(0, 4)], [137, 80, 78, 71]);
       assertEquals([served.has("/mod.ts"), served.has("/deno.json")], [true, false]);
     } finally {
-      await server.shutdown();
       await Deno.remove(dir, { recursive: true });
     }
   },

@@ -38,7 +38,7 @@ engine.addTapeNode = (
 ) => {
   const gradient = (tf.getGradient(kernelName)?.gradFunc as GradFunc | undefined) ?? custom ?? undefined;
   const { activeTape } = engine.state;
-  if (activeTape instanceof Tape) {
+  if (typeof activeTape.record === "function") { // a Tape, maybe of another copy of this library
     activeTape.record({ kernelName, inputs, outputs, saved, attrs, gradient });
     return;
   }

@@ -7,19 +7,21 @@ type Constants = Map<string, Tensor>;
 /** Those without an owner. */
 const shared: Constants = new Map();
 const ofOwner = new WeakMap<object, Constants>();
+/** All that live. */
+const alive = new Set<Tensor>();
+/** How many devices were closed: their tensors are no more. */
+let closed = 0;
 /** Frees an owner's tensors once it is garbage. */
 const owners = new FinalizationRegistry((constants: Constants) => {
-  for (const tensor of constants.values()) tensor.dispose();
-  count -= constants.size;
+  for (const tensor of constants.values()) free(tensor);
 });
-let count = 0;
 
 /**
  * The tensor of a name, made once for each device (and owner), which nobody disposes of.
  * @param name tells what its numbers are; another name for other numbers
  * @param make gives the tensor; called where there is none yet
  * @param owner what the numbers belong to: the tensor is freed some time after the owner has become garbage. Without one
- * it lives as long as the program, so that only a few names may be used.
+ * it lives until the device is closed, so that only a few names may be used.
  *
  * @example
  * ```ts
@@ -34,19 +36,31 @@ let count = 0;
  */
 export function constant(name: string, make: () => Tensor, owner?: object): Tensor {
   const kept = owner ? constantsOf(owner) : shared;
-  const key = `${tf.getBackend()} ${name}`;
+  const key = `${closed} ${name}`;
   let tensor = kept.get(key);
   if (!tensor) {
     tensor = tf.keep(tf.tidy(make));
     kept.set(key, tensor);
-    count++;
+    alive.add(tensor);
   }
   return tensor;
 }
 
-/** How many tensors are kept on all devices. */
+/** How many tensors are kept. */
 export function countConstants(): number {
-  return count;
+  return alive.size;
+}
+
+/** Frees all: the device that they are on is closed. */
+export function freeConstants(): void {
+  for (const tensor of alive) free(tensor);
+  shared.clear();
+  closed++;
+}
+
+function free(tensor: Tensor): void {
+  tensor.dispose();
+  alive.delete(tensor);
 }
 
 function constantsOf(owner: object): Constants {

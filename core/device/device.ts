@@ -1,7 +1,10 @@
 /** Chooses and starts the device that tensors live on. */
-import { engine, tf } from "../tf.ts";
-import { countConstants } from "./constants.ts";
+import { noDeviceError, setKernelErrorHandler, setNoDevice, tf } from "../tf.ts";
+import { countConstants, freeConstants } from "./constants.ts";
+import { DeviceError } from "./device_error.ts";
 import { MAX_THREADS } from "./wasm/assembly/abi.ts";
+import { registerOps } from "../ops/table.ts";
+import { claimProgram, leaveProgram } from "./copies.ts";
 import { canShareMemory } from "./wasm/unshared.ts";
 import type { Gpu } from "./webgpu/gpu.ts";
 
@@ -32,9 +35,21 @@ export interface DeviceOptions {
 
 const CHOICES: DeviceChoice[] = ["auto", "webgpu", "wasm"];
 
-let current: Device | undefined;
-let gpu: Gpu | undefined;
-/** The calls of {@link useDevice} before the next one, which waits for them. */
+/** The device in use, and what ends it. */
+interface Running {
+  readonly device: Device;
+  /** tfjs's. */
+  readonly backend: { numDataIds(): number };
+  /** Whether its memory is shared; undefined on WebGPU. */
+  readonly shared?: boolean;
+  readonly gpu?: Gpu;
+  /** Whether an error is one that it cannot go on after. */
+  isFatal?(error: unknown): boolean;
+  close(): void | Promise<void>;
+}
+
+let running: Running | undefined;
+/** The calls of {@link useDevice} and {@link closeDevice} before the next one, which waits for them. */
 let before: Promise<unknown> = Promise.resolve();
 
 /** An environment variable, where there is an environment and permission to read it. */
@@ -62,24 +77,73 @@ function environment(name: string): string | undefined {
  * ```
  */
 export function useDevice(choice?: DeviceChoice, options: DeviceOptions = {}): Promise<Device> {
-  const turn = before.then(() => choose(choice, options));
-  before = turn.catch(() => {});
-  return turn;
+  return inTurn(() => choose(choice, options));
+}
+
+/**
+ * Ends the device in use: its threads, its memory (at the next garbage collection) or the GPU device. The tensors on it are
+ * lost, and reading or using one is an error. {@link useDevice} starts a device anew. Without a device it does nothing. A
+ * worker's or program's end closes it too.
+ * @returns when all of its threads have ended
+ *
+ * @example
+ * ```ts
+ * import { assertThrows } from "@std/assert";
+ * import { tf } from "../mod.ts";
+ * import { closeDevice, useDevice } from "./device.ts";
+ * await useDevice("wasm", { log: null });
+ * await closeDevice();
+ * assertThrows(() => tf.scalar(1), Error, "The device was closed");
+ * ```
+ */
+export function closeDevice(): Promise<void> {
+  return inTurn(() => end());
 }
 
 /**
  * The device in use.
- * @throws Error before {@link useDevice}.
+ * @throws Error before {@link useDevice}, and after {@link closeDevice}.
  */
 export function currentDevice(): Device {
-  if (!current) throw new Error("No device yet: call `await useDevice()` first");
-  return current;
+  if (!running) throw noDeviceError();
+  return running.device;
 }
 
 /** The WebGPU device in use; undefined on WASM. */
 export function currentGpu(): Gpu | undefined {
-  return current?.name === "webgpu" ? gpu : undefined;
+  return running?.gpu;
 }
+
+function inTurn<T>(body: () => T | Promise<T>): Promise<T> {
+  const turn = before.then(body);
+  before = turn.catch(() => {});
+  return turn;
+}
+
+/** Ends the device in use; at once, but for its threads. */
+async function end(why = "The device was closed"): Promise<void> {
+  const ended = running;
+  if (!ended) return;
+  running = undefined;
+  freeConstants();
+  setNoDevice(`${why}: \`await useDevice()\` starts one`);
+  leaveProgram();
+  await ended.close();
+}
+
+setKernelErrorHandler((kernel, error) => {
+  if (!running?.isFatal?.(error)) return error;
+  const { name } = running.device, why = `${kernel} failed on ${name}: ${(error as Error).message}`;
+  end(`The device was closed, since ${why}`);
+  return new DeviceError(
+    `${why}. The device is closed, and its tensors are lost; \`await useDevice()\` starts one anew, on which a ` +
+      "checkpoint can be resumed",
+    { cause: error },
+  );
+});
+
+// A worker or program that ends.
+if ("Deno" in globalThis) globalThis.addEventListener("unload", () => void end());
 
 async function choose(choice: DeviceChoice | undefined, options: DeviceOptions): Promise<Device> {
   const variable = choice === undefined ? environment("DENOISE_DEVICE") : undefined;
@@ -90,25 +154,41 @@ async function choose(choice: DeviceChoice | undefined, options: DeviceOptions):
   }
   const { threads, shared, log = console.error } = options;
   checkOptions(asked, threads, shared);
-  if (current && (asked === "auto" || asked === current.name)) {
-    if (current.name === "wasm" && threads !== undefined && threads !== current.threads) {
-      throw new Error(
-        `useDevice: the WASM device runs on ${current.threads} threads, and threads: ${threads} was asked for; ` +
-          "it keeps those that it started with",
-      );
-    }
-    return current;
+  if (running?.gpu?.failure) await end();
+  const conflict = running && conflictWith(running, asked, threads, shared);
+  if (running && !conflict) {
+    await tf.setBackend(running.device.name); // a program may have set another backend of tfjs's
+    return running.device;
   }
-  requireNoTensors(asked);
-  const leave = claimDevice();
+  if (running && conflict) requireNoTensors(running, conflict);
+  // Two devices of one name cannot be; one of another goes once the new one is there.
+  if (asked === "auto" || asked === running?.device.name) await end();
+  claimProgram();
+  registerOps();
   try {
-    current = await start(asked, threads, shared);
-  } catch (error) {
-    if (!current) leave();
-    throw error;
+    const next = await start(asked, threads, shared);
+    await end();
+    running = next;
+  } finally {
+    if (running) claimProgram();
+    else leaveProgram();
   }
-  log?.(`Device: ${current.name} (${current.detail}): ${current.reason}`);
-  return current;
+  const { device } = running;
+  log?.(`Device: ${device.name} (${device.detail}): ${device.reason}`);
+  return device;
+}
+
+/** How what is asked for differs from the device in use; undefined where it does not. */
+function conflictWith(
+  { device, shared }: Running,
+  asked: DeviceChoice,
+  threads?: number,
+  wanted?: boolean,
+): string | undefined {
+  if (asked !== "auto" && asked !== device.name) return `"${asked}" was asked for`;
+  if (device.name !== "wasm") return undefined;
+  if (threads !== undefined && threads !== device.threads) return `threads: ${threads} was asked for`;
+  if (wanted !== undefined && wanted !== shared) return `shared: ${wanted} was asked for`;
 }
 
 /** @throws RangeError for options that are out of range or would do nothing. */
@@ -133,32 +213,20 @@ function requireThreads(what: string, threads: unknown): void {
   );
 }
 
-/**
- * Makes this copy of the library the one that uses devices in this program; two would replace each other's kernels.
- * @returns what takes that back
- * @throws Error if another copy does
- */
-function claimDevice(): () => void {
-  const key = Symbol.for("@denoise/denoise device"),
-    places = globalThis as unknown as Record<symbol, unknown>;
-  const here = import.meta.url, there = places[key] ??= here;
-  if (there === here) return () => delete places[key];
-  throw new Error(
-    `useDevice: another copy of Denoise uses a device in this program, ${there}; this one is ${here}. Import one of them`,
-  );
-}
-
 /** @throws Error if tensors live on the device in use, which another is to follow. */
-function requireNoTensors(asked: DeviceChoice): void {
-  const alive = engine.state.numTensors - countConstants();
-  if (!current || alive <= 0) return;
+function requireNoTensors({ device, backend }: Running, conflict: string): void {
+  const { name, threads } = device, alive = backend.numDataIds() - countConstants();
+  if (alive <= 0) return;
+  const on = name === "wasm" ? `wasm with ${threads} thread${threads === 1 ? "" : "s"}` : name;
   throw new Error(
-    `useDevice("${asked}"): ${alive} tensors live on ${current.name}; dispose of them before another device is used, ` +
-      "or use it in another process",
+    `useDevice: ${conflict}, while ${alive} tensor${
+      alive === 1 ? " lives" : "s live"
+    } on ${on}. Dispose of them before, ` +
+      "call `await closeDevice()`, which loses them, or use another process",
   );
 }
 
-async function start(choice: DeviceChoice, threads?: number, shared?: boolean): Promise<Device> {
+async function start(choice: DeviceChoice, threads?: number, shared?: boolean): Promise<Running> {
   if (choice === "wasm") return await startOnWasm("asked for", threads, shared);
   quietDrivers();
   const { findAdapter, startWebGPU } = await import("./webgpu/start.ts");
@@ -174,10 +242,9 @@ async function start(choice: DeviceChoice, threads?: number, shared?: boolean): 
   if (software && choice === "auto") {
     return await startOnWasm(`the only WebGPU adapter is software (${detail})`, threads, shared);
   }
-  gpu ??= await startWebGPU(found, environment("DENOISE_DEBUG") !== undefined);
-  await tf.setBackend("webgpu");
+  const { gpu, close } = await startWebGPU(found, environment("DENOISE_DEBUG") !== undefined);
   const reason = choice === "auto" ? "hardware adapter found" : "asked for";
-  return { name: "webgpu", detail, reason, threads: 1 };
+  return { device: { name: "webgpu", detail, reason, threads: 1 }, backend: gpu.backend, gpu, close };
 }
 
 /** Mesa's drivers complain on stderr where this variable is unset; any directory contents them. */
@@ -189,15 +256,23 @@ function quietDrivers(): void {
   if (!deno.env.get(variable)) deno.env.set(variable, "/tmp");
 }
 
-async function startOnWasm(reason: string, asked?: number, wanted?: boolean): Promise<Device> {
-  const { startWasm } = await import("./wasm/start.ts");
+async function startOnWasm(reason: string, asked?: number, wanted?: boolean): Promise<Running> {
+  const [{ startWasm }, { isFatal }] = await Promise.all([
+    import("./wasm/start.ts"),
+    import("./wasm/pool.ts"),
+  ]);
   const shared = wanted ?? canShareMemory();
-  const { pool } = await startWasm(asked ?? defaultThreads(), shared);
-  await tf.setBackend("wasm");
-  const simd = pool.relaxed ? "relaxed SIMD" : "SIMD";
+  const context = await startWasm(asked ?? defaultThreads(), shared), { threads, relaxed } = context.pool;
+  const simd = relaxed ? "relaxed SIMD" : "SIMD";
   const alone = shared ? "" : ", no memory shared with threads (a page needs cross-origin isolation)";
-  const detail = `${pool.threads} thread${pool.threads === 1 ? "" : "s"}, ${simd}${alone}`;
-  return { name: "wasm", detail, reason, threads: pool.threads };
+  const detail = `${threads} thread${threads === 1 ? "" : "s"}, ${simd}${alone}`;
+  return {
+    device: { name: "wasm", detail, reason, threads },
+    backend: context.backend,
+    shared,
+    isFatal,
+    close: () => context.close(),
+  };
 }
 
 /**

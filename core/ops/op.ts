@@ -74,7 +74,8 @@ export type Kernel<I, A, O> = (inputs: Infos<I>, attrs: A) => Infos<O>;
 export type Backend = "wasm" | "webgpu";
 const BACKENDS: Backend[] = ["wasm", "webgpu"];
 
-type KernelFunc = Parameters<typeof tf.registerKernel>[0]["kernelFunc"];
+type KernelConfig = Parameters<typeof tf.registerKernel>[0];
+type KernelFunc = KernelConfig["kernelFunc"];
 // deno-lint-ignore no-explicit-any
 type Any = any;
 /** An op of any types, for lists. */
@@ -96,10 +97,37 @@ export function run<I, A, O>(op: Op<I, A, O>, inputs: NoInfer<I>, attrs: NoInfer
   return Object.fromEntries(op.outputs.map((name, i) => [name, list[i]])) as O;
 }
 
-/** Registers a device's kernel of an op, in place of one that is there. */
+/** What stands again once a device is closed, by name: the kernels that its own replaced, undefined where none was. */
+const replaced: Record<Backend, Map<string, KernelConfig | undefined>> = {
+  wasm: new Map(),
+  webgpu: new Map(),
+};
+
+function setKernel(config: KernelConfig): void {
+  const { kernelName, backendName } = config, old = tf.getKernel(kernelName, backendName);
+  const before = replaced[backendName as Backend];
+  if (!before.has(kernelName)) before.set(kernelName, old);
+  if (old) tf.unregisterKernel(kernelName, backendName);
+  tf.registerKernel(config);
+}
+
+/** Takes the kernels that are there for those to come back to with {@link restoreKernels}. */
+export function rememberKernels(backend: Backend): void {
+  replaced[backend].clear();
+}
+
+/** Puts back the kernels that were replaced since {@link rememberKernels}: the new ones compute in a device that ends. */
+export function restoreKernels(backend: Backend): void {
+  for (const [name, old] of replaced[backend]) {
+    if (tf.getKernel(name, backend)) tf.unregisterKernel(name, backend);
+    if (old) tf.registerKernel(old);
+  }
+  replaced[backend].clear();
+}
+
+/** Registers a device's kernel of an op, in place of one that is there; until the device is closed. */
 export function registerKernel<I, A, O>(backend: Backend, op: Op<I, A, O>, kernel: Kernel<I, A, O>): void {
-  if (tf.getKernel(op.name, backend)) tf.unregisterKernel(op.name, backend);
-  tf.registerKernel({
+  setKernel({
     kernelName: op.name,
     backendName: backend,
     kernelFunc: ({ inputs, attrs }) => {
@@ -110,7 +138,7 @@ export function registerKernel<I, A, O>(backend: Backend, op: Op<I, A, O>, kerne
 }
 
 /**
- * Registers a kernel under one of tfjs's own names, such as "Conv2D".
+ * Registers a kernel under one of tfjs's own names, such as "Conv2D", until the device is closed.
  * @param make gives it, from the one of that name that was there, which throws if there was none
  */
 export function replaceKernel(
@@ -119,13 +147,12 @@ export function replaceKernel(
   make: (original: PlainKernel) => PlainKernel,
 ): void {
   const old = tf.getKernel(name, backend);
-  if (old) tf.unregisterKernel(name, backend);
   const original: PlainKernel = (inputs, attrs) => {
     if (!old) throw new Error(`${name}: tfjs has no kernel for these inputs on ${backend}`);
     return old.kernelFunc({ inputs, attrs, backend: tf.backend() } as Any) as TensorInfo | TensorInfo[];
   };
   const kernel = make(original);
-  tf.registerKernel({
+  setKernel({
     ...old, // with its setup, which tfjs calls when the device starts
     kernelName: name,
     backendName: backend,
@@ -173,6 +200,7 @@ export function register(op: AnyOp): void {
   for (const backend of BACKENDS) {
     registerKernel(backend, op, (inputs, attrs) => tf.tidy(() => op.reference(inputs, attrs)));
     references.add(tf.getKernel(op.name, backend).kernelFunc);
+    replaced[backend].delete(op.name);
   }
   if (tf.getGradient(op.name)) tf.unregisterGradient(op.name);
   if (op.gradient) registerGradient(op, op.gradient);

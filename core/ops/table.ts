@@ -8,6 +8,7 @@ import { GroupNorm, GroupNormGrad } from "./groupnorm.ts";
 import { CrossEntropy, CrossEntropyGrad, MseLoss, MseLossGrad } from "./loss.ts";
 import { UnscaleGrads, UpdateLossScale } from "./loss_scale.ts";
 import { Linear } from "./matmul.ts";
+import { isOtherInUse } from "../device/copies.ts";
 import { type AnyOp, register } from "./op.ts";
 import { Random } from "./random.ts";
 import { SumPixels } from "./reduce.ts";
@@ -51,4 +52,17 @@ export const OPS = {
   Random,
 } satisfies Record<string, AnyOp>;
 
-for (const op of Object.values<AnyOp>(OPS)) register(op);
+/** Which copy of the library has registered its ops last, see `device/copies.ts`. */
+const KEY = Symbol.for("@denoise/denoise ops");
+const HERE = import.meta.url;
+const program = globalThis as unknown as Record<symbol, string | undefined>;
+
+/** Registers all ops, unless those that are registered are this copy's. */
+export function registerOps(): void {
+  if (program[KEY] === HERE) return;
+  program[KEY] = HERE;
+  for (const op of Object.values<AnyOp>(OPS)) register(op);
+}
+
+// Those that another copy computes with stay.
+if (!isOtherInUse()) registerOps();

@@ -1,6 +1,6 @@
 /** Boots tfjs's WASM backend over a memory of ours, so that our kernels and their threads share it. */
 import { unshare } from "./unshared.ts";
-import { loadWasmBackend, loadWasmBinary, tf } from "../../tf.ts";
+import { asKernelError, loadWasmBackend, loadWasmBinary } from "../../tf.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -91,16 +91,27 @@ async function compileBinary(shared: boolean, location: string): Promise<WebAsse
 }
 
 /**
- * The module's allocator with two faults made good: it returns 0 where memory is out, and a block that is too small where
- * the one that was asked for would end past 2³².
+ * The module's allocator with faults made good: it returns 0 where memory is out, and a block that is too small where the
+ * one that was asked for would end past 2³². Where a call traps, its lock stays closed and a later call would wait for ever:
+ * from then on nothing is freed, and asking for memory is an error.
  */
-function safeMalloc(module: Any, memory: WebAssembly.Memory): (bytes: number) => number {
-  const { malloc, free } = module.asm;
-  return (bytes) => {
+function safeAllocator({ asm }: Any, memory: WebAssembly.Memory): WasmModule {
+  let trapped = false;
+  /** Calls the allocator's own function. */
+  const call = (f: (n: number) => number, n: number): number => {
+    if (trapped) throw new Error("The WASM device's memory is damaged");
+    try {
+      return f(n);
+    } catch (error) {
+      trapped = true;
+      throw asKernelError("Allocating memory", error);
+    }
+  };
+  const allocate = (bytes: number): number => {
     const tooSmall: number[] = [];
     try {
       for (;;) {
-        const at = bytes <= MAXIMUM_BYTES ? malloc(bytes) >>> 0 : 0;
+        const at = bytes <= MAXIMUM_BYTES ? call(asm.malloc, bytes) >>> 0 : 0;
         if (at !== 0 && at + bytes <= memory.buffer.byteLength) return at;
         if (at === 0 && bytes > 0) {
           throw new Error(
@@ -112,12 +123,16 @@ function safeMalloc(module: Any, memory: WebAssembly.Memory): (bytes: number) =>
         tooSmall.push(at); // and held, so that the next try finds another
       }
     } finally {
-      tooSmall.forEach((at) => free(at));
+      tooSmall.forEach(free);
     }
   };
+  const free = (at: number): void => {
+    if (!trapped) call(asm.free, at);
+  };
+  return { _malloc: allocate, _free: free };
 }
 
-/** Registers tfjs's backend under the name `wasm`, on one thread of its own, over a memory that may be shared. */
+/** Makes tfjs's backend, on one thread of its own, over a memory that may be shared. */
 export async function bootWasm(shared: boolean): Promise<Booted> {
   const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES, shared });
   const { Backend, factory } = await loadWasmBackend();
@@ -162,9 +177,6 @@ export async function bootWasm(shared: boolean): Promise<Booted> {
     disposeData: module.cwrap("dispose_data", null, ["number"]),
     dispose: module.cwrap("dispose", null, []),
   };
-  module._malloc = safeMalloc(module, memory);
-  const backend = new Backend(module);
-  tf.removeBackend("wasm"); // the package registers one of its own, over a memory that we could not share
-  tf.registerBackend("wasm", () => backend, 2);
-  return { backend, module, memory };
+  Object.assign(module, safeAllocator(module, memory));
+  return { backend: new Backend(module), module, memory };
 }

@@ -4,6 +4,7 @@ import { Control, type Kernel, MAX_THREADS, TICKET_BYTES } from "./assembly/abi.
 import { ARGS } from "./kernel_args.ts";
 import { KERNELS_RELAXED, KERNELS_SIMD } from "./kernels.gen.ts";
 import type { WasmModule } from "./boot.ts";
+import { Threads } from "./threads.ts";
 import { unshare } from "./unshared.ts";
 
 /** A number that the module reads as a float; plain numbers are 32-bit integers or addresses. */
@@ -20,14 +21,11 @@ export type Words<E> = { readonly [Name in keyof E as Name extends string ? Name
 interface Exports {
   dispatch(ctrl: number, kernel: number, tasks: number, threads: number): number;
   scratch(kernel: number, ctrl: number): number;
-  serve(ctrl: number, thread: number, spins: number): void;
 }
 
 const CONTROL_BYTES = Control.tickets + MAX_THREADS * TICKET_BYTES;
 const MAX_ARGS = (Control.tickets - Control.args) / 4;
 const MAX_TASKS = 2 ** 31 - 1;
-/** Spins of an idle thread before it sleeps: a few milliseconds. */
-const SPINS = 4_000_000;
 /** Scratch memory is made larger than what is asked for by this, so that it need not grow often. */
 const SPARE = 1.25, SPARE_BYTES = 4096;
 const ALIGN_BYTES = 64;
@@ -50,16 +48,22 @@ function decode(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 }
 
-/** What a pool thread runs; it must stand alone, since it is started from its text. */
-const THREAD = `
-  const start = ({ module, memory, ctrl, thread, spins, dead }) => {
-    try {
-      new WebAssembly.Instance(module, { env: { memory } }).exports.serve(ctrl, thread, spins);
-    } catch (error) {
-      Atomics.store(new Int32Array(memory.buffer), (ctrl + dead) >> 2, 1);
-      throw error;
-    }
-  };`;
+/** A thread of the pool has ended by itself: the tasks that it had are not done. */
+export class ThreadDied extends Error {
+  /** The kind of error. */
+  override name = "ThreadDied";
+  constructor() {
+    super("a kernel thread died");
+  }
+}
+
+/**
+ * Whether an error is one after which the memory cannot be trusted: a kernel has trapped (a reach past the memory, an
+ * unreachable instruction, an abort of tfjs's), or a thread has died. The allocator may be locked, so nothing is freed.
+ */
+export function isFatal(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError || error instanceof ThreadDied;
+}
 
 /** What a pool is started over. */
 interface PoolOptions {
@@ -82,6 +86,7 @@ export class KernelPool {
   readonly #addressOf: (t: TensorInfo) => number;
   readonly #exports: Exports;
   readonly #ctrl: number;
+  readonly #others: Threads;
   #ints: Int32Array = new Int32Array();
   #floats: Float32Array = new Float32Array();
   #scratchBytes = 0;
@@ -92,9 +97,11 @@ export class KernelPool {
     this.memory = memory;
     this.malloc = malloc;
     this.#addressOf = addressOf;
-    this.#exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Exports;
+    const env = { memory, now: () => performance.now() };
+    this.#exports = new WebAssembly.Instance(module, { env }).exports as unknown as Exports;
     this.#ctrl = alignUp(malloc._malloc(CONTROL_BYTES + ALIGN_BYTES));
     new Uint8Array(memory.buffer, this.#ctrl, CONTROL_BYTES).fill(0);
+    this.#others = new Threads(module, memory, this.#ctrl);
   }
 
   /** Instantiates the module and starts one thread fewer than asked for: the caller's is the first. */
@@ -105,9 +112,7 @@ export class KernelPool {
     const module = await WebAssembly.compile(shared ? binary : unshare(binary));
     const pool = new KernelPool(options, module);
     const threads = shared ? options.threads : 1;
-    for (let thread = 1; thread < threads; thread++) {
-      await startThread({ module, memory, ctrl: pool.#ctrl, thread, spins: SPINS, dead: Control.dead });
-    }
+    await pool.#others.start(threads - 1);
     pool.#threads = pool.#started = threads;
     return pool;
   }
@@ -123,10 +128,18 @@ export class KernelPool {
   }
 
   /**
+   * Ends the other threads, after the task that each is at.
+   * @returns when they have ended
+   */
+  close(): Promise<void> {
+    return this.#others.close();
+  }
+
+  /**
    * Runs a kernel's tasks and waits for them.
    * @param tasks how many; with 0 nothing happens
    * @param args a word for each name of the kernel's enum in {@link ARGS}
-   * @throws RangeError for more tasks or arguments than a dispatch takes; Error if a thread has died
+   * @throws RangeError for more tasks or arguments than a dispatch takes; ThreadDied if a thread has
    *
    * @example
    * ```ts ignore
@@ -139,11 +152,7 @@ export class KernelPool {
     this.write(this.#ctrl + Control.args, ARGS[kernel], args);
     const scratch = this.#exports.scratch(kernel, this.#ctrl) >>> 0;
     if (scratch > this.#scratchBytes) this.#growScratch(scratch);
-    if (this.#exports.dispatch(this.#ctrl, kernel, tasks, this.#threads)) {
-      throw new Error(
-        "A WASM kernel thread died; the device cannot go on. Restart the program, or set DENOISE_THREADS=1",
-      );
-    }
+    if (this.#exports.dispatch(this.#ctrl, kernel, tasks, this.#threads)) throw new ThreadDied();
   }
 
   /**
@@ -185,17 +194,4 @@ export class KernelPool {
     ints()[at] = address;
     ints()[(this.#ctrl + Control.scratchBytes) / 4] = this.#scratchBytes = size;
   }
-}
-
-/** Starts a thread that never keeps the process alive. */
-async function startThread(data: Record<string, unknown>): Promise<void> {
-  if ("Deno" in globalThis) {
-    const { Worker } = await import("node:worker_threads");
-    const source = `${THREAD} start(require("node:worker_threads").workerData);`;
-    new Worker(source, { eval: true, workerData: data }).unref();
-    return;
-  }
-  const source = `${THREAD} self.onmessage = (event) => start(event.data);`;
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  new Worker(url).postMessage(data);
 }

@@ -1,6 +1,7 @@
 /** Starts the WASM device: tfjs's backend over a shared memory, our kernels and their threads beside it. */
 import { castInputs } from "../../ops/dtypes.ts";
 import type { TensorInfo } from "../../tf.ts";
+import { formerBackend, installBackend, removeBackend, restoreBackend } from "../backend.ts";
 import { bootWasm } from "./boot.ts";
 import { registerAdam } from "./kernels/adam.ts";
 import { registerAttention } from "./kernels/attention.ts";
@@ -50,11 +51,22 @@ export function startWasm(threads: number, shared = true): Promise<Context> {
 }
 
 async function start(threads: number, shared: boolean): Promise<Context> {
-  const { backend, module, memory } = await bootWasm(shared);
-  const addressOf = ({ dataId }: TensorInfo) => backend.dataIdMap.get(dataId).memoryOffset;
-  const pool = await KernelPool.start({ memory, malloc: module, addressOf, threads });
-  const context = new Context(backend, module, pool);
-  for (const register of REGISTER) register(context);
-  castInputs("wasm");
-  return context;
+  const former = formerBackend("wasm");
+  try {
+    const { backend, module, memory } = await bootWasm(shared);
+    const addressOf = ({ dataId }: TensorInfo) => backend.dataIdMap.get(dataId).memoryOffset;
+    const pool = await KernelPool.start({ memory, malloc: module, addressOf, threads });
+    const made = new Context(backend, module, pool, () => {
+      context = undefined;
+      removeBackend(former, backend);
+    });
+    installBackend("wasm", backend, () => {
+      for (const register of REGISTER) register(made);
+      castInputs("wasm");
+    });
+    return made;
+  } catch (error) {
+    restoreBackend(former);
+    throw error;
+  }
 }

@@ -2,7 +2,8 @@
 import { setPace } from "../../event_loop.ts";
 import { tf } from "../../tf.ts";
 import type { DataType, TensorInfo } from "../../tf.ts";
-import { DeviceError, guardBuffers, Problems } from "./problems.ts";
+import { DeviceError } from "../device_error.ts";
+import { guardBuffers, Problems } from "./problems.ts";
 import { type Dispatch, Pipelines, type Shader } from "./shader.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -69,6 +70,18 @@ export class Gpu {
     guardBuffers(backend, this.limits);
     setPace(() => this.#catchUp());
     tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", DISPATCHES_A_SUBMIT);
+  }
+
+  /**
+   * Ends the device.
+   * @internal
+   */
+  close(): void {
+    this.#problems.fail("The WebGPU device was closed");
+    setPace(null);
+    this.#sizes.clear();
+    this.backend.dispose();
+    this.device.destroy();
   }
 
   /** Submits what is recorded, and waits while the device is more than {@link MAX_TURNS_AHEAD} turns behind. */

@@ -1,5 +1,6 @@
 /** What goes wrong on a device, of which it tells later: kernels, reads and loops throw it. */
 import { tf } from "../../tf.ts";
+import { DeviceError } from "../device_error.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -8,12 +9,6 @@ type Any = any;
 const REPORT_WAIT_MS = 20;
 /** A tensor of no elements has a buffer too: an empty one cannot be bound. */
 const MIN_BUFFER_BYTES = 4;
-
-/** The device is lost or out of memory, or it refused a command. */
-export class DeviceError extends Error {
-  /** The kind of error. */
-  override name = "DeviceError";
-}
 
 /** The problems of a device. */
 export class Problems {

@@ -1,6 +1,7 @@
 /** Starts the WebGPU device: tfjs's backend on an adapter of ours, with our kernels. */
 import { castInputs } from "../../ops/dtypes.ts";
-import { loadWebGPUBackend, tf } from "../../tf.ts";
+import { loadWebGPUBackend } from "../../tf.ts";
+import { formerBackend, installBackend, removeBackend, restoreBackend } from "../backend.ts";
 import { registerAdam } from "./adam.ts";
 import { registerAttention } from "./attention.ts";
 import { registerBatchNorm } from "./batchnorm.ts";
@@ -69,21 +70,39 @@ export async function findAdapter(): Promise<Found | undefined> {
   return { adapter, software: !!info.isFallbackAdapter || SOFTWARE.test(detail), detail };
 }
 
+/** A started WebGPU device. */
+export interface Started {
+  gpu: Gpu;
+  /** Takes it out, and destroys it. */
+  close(): void;
+}
+
 /**
- * Registers the backend and our kernels under the name `webgpu`.
+ * Starts tfjs's backend on an adapter, with our kernels.
  * @param debug see {@link Gpu}
  */
-export async function startWebGPU({ adapter }: Found, debug: boolean): Promise<Gpu> {
-  const { Backend } = await loadWebGPUBackend();
-  const device = await adapter.requestDevice({
-    requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
-    requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
-  });
-  const backend = new Backend(device, adapter.info);
-  const gpu = new Gpu(backend, debug);
-  tf.removeBackend("webgpu"); // the package's own, which asks for an adapter of its own
-  tf.registerBackend("webgpu", () => backend, 3);
-  for (const register of REGISTER) register(gpu);
-  castInputs("webgpu");
-  return gpu;
+export async function startWebGPU({ adapter }: Found, debug: boolean): Promise<Started> {
+  const former = formerBackend("webgpu");
+  try {
+    const { Backend } = await loadWebGPUBackend();
+    const device = await adapter.requestDevice({
+      requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
+      requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+    });
+    const backend = new Backend(device, adapter.info), gpu = new Gpu(backend, debug);
+    installBackend("webgpu", backend, () => {
+      for (const register of REGISTER) register(gpu);
+      castInputs("webgpu");
+    });
+    return {
+      gpu,
+      close() {
+        removeBackend(former, backend);
+        gpu.close();
+      },
+    };
+  } catch (error) {
+    restoreBackend(former);
+    throw error;
+  }
 }

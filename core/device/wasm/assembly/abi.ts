@@ -73,6 +73,10 @@ export enum Control {
 }
 /** Bytes from ticket to ticket: a cache line. */
 export const TICKET_BYTES = 64;
+/** What stands in place of a dispatch's number when the pool is closed: more than any of them. */
+export const CLOSED = 0x1000000;
+/** How long a thread works without a turn of its event loop. */
+export const SERVE_MS = 250;
 /** Most threads, the caller's included. */
 export const MAX_THREADS = 64;
 

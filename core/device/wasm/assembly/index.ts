@@ -3,7 +3,7 @@
  * a count of tasks; threads claim tasks by atomic tickets until none is left. What a task computes depends on its
  * number alone, so results are the same bits for any number of threads.
  */
-import { Control, Kernel, TICKET_BYTES } from "./abi";
+import { CLOSED, Control, Kernel, SERVE_MS, TICKET_BYTES } from "./abi";
 import { adam } from "./adam";
 import { attention, attentionGrad, attentionGradScratch, attentionScratch } from "./attention";
 import { batchNormGradStats, batchNormStats, channelAffine, channelSums } from "./batchnorm";
@@ -150,7 +150,7 @@ export function dispatch(ctrl: usize, kernel: i32, tasks: i32, threads: i32): i3
     const from = <u64> (<i64> tasks * i / threads), to = <u64> (<i64> tasks * (i + 1) / threads);
     atomic.store<u64>(ctrl + Control.tickets + <usize> i * TICKET_BYTES, (to << 32) | from);
   }
-  const number = (load<i32>(ctrl + Control.dispatch) + 1) & 0xffffff;
+  const number = (load<i32>(ctrl + Control.dispatch) + 1) & (CLOSED - 1);
   atomic.store<i32>(ctrl + Control.dispatch, number);
   if (atomic.load<i32>(ctrl + Control.sleeping)) atomic.notify(ctrl + Control.dispatch, threads - 1);
   work(ctrl, 0);
@@ -160,21 +160,25 @@ export function dispatch(ctrl: usize, kernel: i32, tasks: i32, threads: i32): i3
   return 0;
 }
 
-/** A pool thread's life: work, spin for a while, then sleep until the next dispatch. */
-export function serve(ctrl: usize, thread: i32, spins: i32): void {
-  let seen = atomic.load<i32>(ctrl + Control.dispatch);
-  for (;;) {
+/** Milliseconds since some moment, by the thread's own clock. */
+@external("env", "now")
+declare function now(): f64;
+
+/**
+ * Works in a pool's thread until it has nothing to do for a while, or has been at it for so long that its event loop should
+ * have a turn, in which the thread can be ended.
+ * @returns the number of the last dispatch that it saw; CLOSED where it is the last of all
+ */
+export function serve(ctrl: usize, thread: i32, seen: i32, spins: i32): i32 {
+  const end = now() + SERVE_MS;
+  do {
     let left = spins;
     while (atomic.load<i32>(ctrl + Control.dispatch) == seen) {
-      if (--left <= 0) {
-        atomic.add<i32>(ctrl + Control.sleeping, 1);
-        atomic.wait<i32>(ctrl + Control.dispatch, seen, -1);
-        atomic.sub<i32>(ctrl + Control.sleeping, 1);
-        left = spins;
-      }
+      if (--left <= 0) return seen;
     }
     seen = atomic.load<i32>(ctrl + Control.dispatch);
-    if (seen == 0x1000000) return;
+    if (seen == CLOSED) break;
     work(ctrl, thread);
-  }
+  } while (now() < end);
+  return seen;
 }

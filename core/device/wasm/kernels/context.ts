@@ -2,7 +2,7 @@
 import { type Kernel, type Op, type PlainKernel, registerKernel, replaceKernel } from "../../../ops/mod.ts";
 import type { DataType, TensorInfo } from "../../../tf.ts";
 import type { WasmModule } from "../boot.ts";
-import type { KernelPool } from "../pool.ts";
+import { isFatal, type KernelPool } from "../pool.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -15,7 +15,21 @@ export class Context {
   /** What the kernel that runs has made. */
   #made: TensorInfo[] = [];
 
-  constructor(readonly backend: Any, readonly module: WasmModule, readonly pool: KernelPool) {}
+  constructor(
+    readonly backend: Any,
+    readonly module: WasmModule,
+    readonly pool: KernelPool,
+    readonly onClose: () => void,
+  ) {}
+
+  /**
+   * Takes the device out at once, and ends its threads.
+   * @returns when they have ended
+   */
+  close(): Promise<void> {
+    this.onClose();
+    return this.pool.close();
+  }
 
   /** Registers a kernel of one of our ops. */
   kernel<I, A, O>(op: Op<I, A, O>, kernel: Kernel<I, A, O>): void {
@@ -37,7 +51,7 @@ export class Context {
     try {
       return body();
     } catch (error) {
-      for (const { dataId } of this.#made) this.backend.disposeData(dataId);
+      if (!isFatal(error)) { for (const { dataId } of this.#made) this.backend.disposeData(dataId); }
       throw error;
     } finally {
       this.#made = outer;
@@ -70,9 +84,12 @@ export class Context {
   temporary<T>(floats: number, body: (address: number) => T): T {
     const at = this.module._malloc(floats * 4);
     try {
-      return body(at);
-    } finally {
+      const result = body(at);
       this.module._free(at);
+      return result;
+    } catch (error) {
+      if (!isFatal(error)) this.module._free(at);
+      throw error;
     }
   }
 }
