@@ -22,7 +22,7 @@ const ARROWS: Record<string, string[]> = {
 const KERNELS: Record<string, string[]> = {
   "core/device/wasm/assembly": ["abi", "args", "index", "row", "simd", "tile"],
   "core/device/wasm/kernels": ["context"],
-  "core/device/webgpu": ["chunks", "gather", "gpu", "problems", "product", "shader", "start"],
+  "core/device/webgpu": ["chunks", "gather", "gpu", "problems", "product", "shader", "start", "trials"],
 };
 
 /** Modules that mod.ts exports as namespaces by themselves: deno doc finds what is said of one only there. */

@@ -4,7 +4,8 @@ import { tf } from "../../tf.ts";
 import type { DataType, TensorInfo } from "../../tf.ts";
 import { DeviceError } from "../device_error.ts";
 import { guardBuffers, Problems } from "./problems.ts";
-import { type Dispatch, Pipelines, type Shader } from "./shader.ts";
+import { type Dispatch, type Pipeline, Pipelines, type Shader } from "./shader.ts";
+import { type Trial, Trials } from "./trials.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -45,6 +46,9 @@ export class Gpu {
    */
   readonly pipelines: Pipelines;
   readonly #problems: Problems;
+  readonly #trials = new Trials();
+  /** The kernel that runs, or ran last. */
+  #kernel = "";
   readonly #turns: Promise<unknown>[] = [];
   readonly #sizes = new Map<string, GPUBuffer>();
 
@@ -65,9 +69,10 @@ export class Gpu {
     this.device = backend.device;
     this.limits = this.device.limits;
     this.#problems = new Problems(this.device);
-    this.pipelines = new Pipelines(this.device, (problem) => this.#problems.refuse(problem), debug);
-    this.#problems.guardReads(backend);
-    guardBuffers(backend, this.limits);
+    this.pipelines = new Pipelines(this.device, this.#trials, debug);
+    this.#problems.guardReads(backend, this.#trials);
+    this.#followTfjs();
+    guardBuffers(backend, this.limits, this.#trials, () => this.#kernel);
     setPace(() => this.#catchUp());
     tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", DISPATCHES_A_SUBMIT);
   }
@@ -87,12 +92,28 @@ export class Gpu {
   /** Submits what is recorded, and waits while the device is more than {@link MAX_TURNS_AHEAD} turns behind. */
   async #catchUp(): Promise<void> {
     this.#problems.throwAny();
-    if (this.backend.commandEncoder) {
-      this.backend.endComputePassEncoder();
-      this.backend.submitQueue();
-    }
+    this.#submit();
     this.#turns.push(this.device.queue.onSubmittedWorkDone());
     if (this.#turns.length > MAX_TURNS_AHEAD) await this.#turns.shift();
+  }
+
+  /** Follows what tfjs's own kernels compute. */
+  #followTfjs(): void {
+    const { backend } = this, { runWebGPUProgram, recordAndSubmit } = backend;
+    backend.runWebGPUProgram = (program: Any, ...rest: unknown[]) => {
+      this.#kernel = program.constructor.name;
+      return runWebGPUProgram.call(backend, program, ...rest);
+    };
+    backend.recordAndSubmit = (program: Any, output: TensorInfo, inputs: TensorInfo[], uniforms: Any) => {
+      const record = () => recordAndSubmit.call(backend, program, output, inputs, uniforms);
+      this.#trials.follow(
+        inputs,
+        [output],
+        undefined,
+        record,
+        (trial, others) => this.#alone(record, trial, others),
+      );
+    };
   }
 
   /** What ended the device's use, if anything has: every kernel and read throws it from then on. */
@@ -136,7 +157,7 @@ export class Gpu {
   /** Records a run of a kernel. */
   run(kernel: string, dispatch: Dispatch): void {
     this.#problems.throwAny();
-    const { read = {}, write } = dispatch, [x, y = 1, z = 1] = dispatch.groups;
+    const { read = {}, write, groups: [x, y = 1, z = 1] } = dispatch;
     if (x * y * z === 0) return;
     const most = this.limits.maxComputeWorkgroupsPerDimension;
     if (Math.max(x, y, z) > most) {
@@ -144,7 +165,31 @@ export class Gpu {
         `${kernel} would need ${x}×${y}×${z} workgroups, and this WebGPU device has ${most} at most: use a smaller batch`,
       );
     }
-    const { pipeline, layout } = this.pipelines.get(kernel, dispatch);
+    this.#kernel = kernel;
+    const made = this.pipelines.get(kernel, dispatch), outputs = Object.values(write);
+    for (const { dataId } of outputs) this.backend.uploadToGPU(dataId);
+    const record = () => this.#record(kernel, dispatch, made);
+    this.#trials.follow(
+      Object.values(read),
+      outputs,
+      made.trial,
+      record,
+      (trial, others) => this.#alone(record, trial, others),
+    );
+    if (this.backend.dispatchCountInPass >= DISPATCHES_A_SUBMIT) this.#submit();
+  }
+
+  /** Submits what a piece of work records by itself. */
+  #alone(record: () => void, trial: Trial, others: Trial[]): void {
+    this.#submit();
+    trial.watch(this.device, () => {
+      record();
+      this.#submit();
+    }, others);
+  }
+
+  #record(kernel: string, dispatch: Dispatch, { pipeline, layout }: Pipeline): void {
+    const { read = {}, write, groups: [x, y = 1, z = 1] } = dispatch;
     const entries: GPUBindGroupEntry[] = [];
     const bind = (buffer: GPUBuffer) => entries.push({ binding: entries.length, resource: { buffer } });
     for (const name in read) if (read[name]) bind(this.#buffer(read[name]));
@@ -164,10 +209,14 @@ export class Gpu {
     pass.setBindGroup(0, this.device.createBindGroup({ label: kernel, layout, entries }));
     pass.dispatchWorkgroups(x, y, z);
     listener?.(kernel, bytes);
-    if (++backend.dispatchCountInPass >= DISPATCHES_A_SUBMIT) {
-      backend.endComputePassEncoder();
-      backend.submitQueue();
-    }
+    backend.dispatchCountInPass++;
+  }
+
+  /** Submits what is recorded. */
+  #submit(): void {
+    if (!this.backend.commandEncoder) return;
+    this.backend.endComputePassEncoder();
+    this.backend.submitQueue();
   }
 
   /** A tensor's buffer, which stays until the commands are submitted. */

@@ -1,6 +1,7 @@
 /** What goes wrong on a device, of which it tells later: kernels, reads and loops throw it. */
 import { tf } from "../../tf.ts";
 import { DeviceError } from "../device_error.ts";
+import type { Trial, Trials } from "./trials.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -20,10 +21,7 @@ export class Problems {
   /** Listens to a device. */
   constructor(device: GPUDevice) {
     device.addEventListener("uncapturederror", (event) => {
-      const { error } = event as GPUUncapturedErrorEvent;
-      if (error instanceof GPUOutOfMemoryError) {
-        this.fail(`The WebGPU device is out of memory: use a smaller batch (${error.message})`);
-      } else this.refuse(error.message);
+      this.refuse((event as GPUUncapturedErrorEvent).error.message);
     });
     device.lost.then(({ reason, message }) => {
       this.fail(`The WebGPU device was lost (${reason || "unknown reason"}${message ? `: ${message}` : ""})`);
@@ -33,8 +31,7 @@ export class Problems {
   /** Ends the device's use. */
   fail(problem: string): void {
     this.failure ??= new DeviceError(
-      `${problem}. Nothing more can be computed on it in this process; a checkpoint can be resumed in another, ` +
-        'also on `useDevice("wasm")`',
+      `${problem}, and its tensors are lost; \`await useDevice()\` starts a device anew, on which a checkpoint can be resumed`,
     );
   }
 
@@ -53,36 +50,104 @@ export class Problems {
   }
 
   /** Makes reads from tfjs's backend fail after a problem, when what is read is not what was computed. */
-  guardReads(backend: Any): void {
+  guardReads(backend: Any, trials: Trials): void {
     const read = backend.read.bind(backend), keep = backend.convertAndCacheOnCPU.bind(backend);
     // A tensor may be disposed of while it is read.
     backend.convertAndCacheOnCPU = (dataId: object, values: unknown) =>
       backend.tensorMap.has(dataId) ? keep(dataId, values) : values;
-    backend.read = async (dataId: object) => {
-      if (!backend.tensorMap.has(dataId)) return await read(dataId); // which throws
-      const { shape, dtype } = backend.tensorMap.get(dataId);
-      if (tf.util.sizeFromShape(shape) === 0) return tf.util.getTypedArrayFromDType(dtype, 0);
+    const readTensor = async (dataId: object) => {
       const values = await read(dataId).catch(async (error: Error) => {
         await new Promise((resolve) => setTimeout(resolve, REPORT_WAIT_MS));
-        if (!this.#refusal) this.fail(`The WebGPU device could not be read (${error.message})`);
+        this.throwAny();
+        throw new DeviceError(`The WebGPU device could not be read: ${error.message}`);
       });
       this.throwAny();
       return values;
     };
+    backend.read = async (dataId: object) => {
+      if (!backend.tensorMap.has(dataId)) return await read(dataId); // which throws
+      const { shape, dtype } = backend.tensorMap.get(dataId);
+      if (tf.util.sizeFromShape(shape) === 0) return tf.util.getTypedArrayFromDType(dtype, 0);
+      if (trials.has(dataId)) {
+        backend.incRef(dataId); // it may be disposed of while the device has not answered
+        try {
+          await trials.requireGood(dataId);
+          return await readTensor(dataId);
+        } finally {
+          backend.disposeData(dataId);
+        }
+      }
+      return await readTensor(dataId);
+    };
   }
 }
 
-/** Makes tfjs's backend refuse buffers that the device cannot bind. */
+/**
+ * Makes tfjs's backend refuse buffers that the device cannot bind, and puts new ones on trial: the device may be out of
+ * memory, which ends nothing but the tensor. Memory that is kept for later tensors is then given back.
+ * @param user the kernel that runs
+ */
 export function guardBuffers(
-  { bufferManager }: Any,
-  { maxBufferSize, maxStorageBufferBindingSize }: GPUSupportedLimits,
+  backend: Any,
+  limits: GPUSupportedLimits,
+  trials: Trials,
+  user: () => string,
 ): void {
-  const acquire = bufferManager.acquireBuffer.bind(bufferManager);
-  const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  bufferManager.acquireBuffer = (bytes: number, ...rest: unknown[]) => {
-    if (bytes <= most) return acquire(Math.max(bytes, MIN_BUFFER_BYTES), ...rest);
-    throw new DeviceError(
-      `A tensor of ${bytes} bytes is too large for this WebGPU device, whose largest is ${most}: use a smaller batch`,
-    );
+  const { bufferManager, device } = backend, { freeBuffers } = bufferManager;
+  const [acquire, release, upload] = [
+    bufferManager.acquireBuffer.bind(bufferManager),
+    bufferManager.releaseBuffer.bind(bufferManager),
+    backend.uploadToGPU.bind(backend),
+  ];
+  const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const ofBuffer = new WeakMap<GPUBuffer, Trial>();
+
+  bufferManager.acquireBuffer = (asked: number, usage: number, mapped = false, reuse = true): GPUBuffer => {
+    if (asked > most) {
+      throw new DeviceError(
+        `A tensor of ${asked} bytes is too large for this WebGPU device, whose largest is ${most}: use a smaller batch`,
+      );
+    }
+    const bytes = Math.max(asked, MIN_BUFFER_BYTES);
+    if (reuse && freeBuffers.get(`${bytes}_${usage}`)?.length > 0) {
+      return acquire(bytes, usage, mapped, reuse);
+    }
+    const trial = trials.begin(noMemory(bytes));
+    const buffer: GPUBuffer = trial.watch(device, () => acquire(bytes, usage, mapped, reuse));
+    ofBuffer.set(buffer, trial);
+    trial.settle().then(() => {
+      if (trial.error) freeBuffers.forEach((kept: GPUBuffer[]) => kept.splice(0).forEach((b) => drop(b)));
+    });
+    return buffer;
+  };
+
+  /** What is said of a buffer that cannot be had. */
+  function noMemory(bytes: number): string {
+    return `${user()}: the WebGPU device has no memory for a tensor of ${bytes} bytes; use a smaller batch`;
+  }
+
+  /** Destroys a buffer that was kept. */
+  function drop(buffer: GPUBuffer): void {
+    buffer.destroy();
+    bufferManager.numFreeBuffers--;
+    bufferManager.numBytesAllocated -= buffer.size;
+  }
+
+  bufferManager.releaseBuffer = (buffer: GPUBuffer, reuse = true): void =>
+    release(buffer, reuse && !ofBuffer.get(buffer)?.error);
+
+  backend.uploadToGPU = (dataId: object): void => {
+    const data = backend.tensorMap.get(dataId);
+    if (data.resource) return;
+    try {
+      upload(dataId);
+    } catch (cause) { // a buffer to write into cannot be had
+      data.resource = null;
+      if (cause instanceof DeviceError) throw cause;
+      const bytes = tf.util.sizeFromShape(data.shape) * tf.util.bytesPerElement(data.dtype);
+      throw new DeviceError(`${noMemory(bytes)}: ${(cause as Error).message}`, { cause });
+    }
+    const trial = ofBuffer.get(data.resource);
+    if (trial && !(trial.settled && !trial.error)) trials.add({ dataId }, trial);
   };
 }

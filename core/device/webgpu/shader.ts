@@ -1,5 +1,6 @@
 /** From a kernel's WGSL to a pipeline, once for each key. */
 import type { TensorInfo } from "../../tf.ts";
+import type { Trial, Trials } from "./trials.ts";
 
 /** A kernel's code and what is compiled into it. */
 export interface Shader {
@@ -45,6 +46,8 @@ export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly code: string;
+  /** Whether the device takes it. */
+  readonly trial: Trial;
 }
 
 /** The pipelines that a device has compiled. */
@@ -52,12 +55,12 @@ export class Pipelines {
   readonly #byKey = new Map<string, Pipeline>();
 
   /**
-   * @param refuse Told of a kernel that the device does not compile.
+   * @param trials Where each new kernel is on trial.
    * @param debug Whether the code of every run is written anew and compared with that of its pipeline.
    */
   constructor(
     readonly device: GPUDevice,
-    readonly refuse: (problem: string) => void,
+    readonly trials: Trials,
     public debug = false,
   ) {}
 
@@ -77,28 +80,27 @@ export class Pipelines {
       if (this.debug) requireSame(key, known.code, writeCode(dispatch));
       return known;
     }
-    const made = this.#compile(kernel, writeCode(dispatch), () => this.#byKey.delete(key));
+    const made = this.#compile(kernel, writeCode(dispatch));
     this.#byKey.set(key, made);
+    made.trial.settle().then(() => {
+      if (made.trial.error) this.#byKey.delete(key); // so that it is tried again
+    });
     return made;
   }
 
-  #compile(kernel: string, code: string, forget: () => void): Pipeline {
-    this.device.pushErrorScope("validation");
-    const pipeline = this.device.createComputePipeline({
-      label: kernel,
-      layout: "auto",
-      compute: {
-        module: this.device.createShaderModule({ code, label: kernel }),
-        entryPoint: "main",
-      },
+  #compile(kernel: string, code: string): Pipeline {
+    const trial = this.trials.begin(`The WebGPU device refused the kernel ${kernel}`);
+    return trial.watch(this.device, () => {
+      const pipeline = this.device.createComputePipeline({
+        label: kernel,
+        layout: "auto",
+        compute: {
+          module: this.device.createShaderModule({ code, label: kernel }),
+          entryPoint: "main",
+        },
+      });
+      return { pipeline, layout: pipeline.getBindGroupLayout(0), code, trial };
     });
-    const layout = pipeline.getBindGroupLayout(0);
-    this.device.popErrorScope().then((error) => {
-      if (!error) return;
-      forget();
-      this.refuse(`the kernel ${kernel}: ${error.message}`);
-    });
-    return { pipeline, layout, code };
   }
 }
 

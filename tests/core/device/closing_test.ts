@@ -153,6 +153,39 @@ Deno.test("a program that --watch reloads keeps the number of its threads", wasm
   assertEquals(counts, Array(reloads + 1).fill(5));
 });
 
+Deno.test("a WebGPU device that is lost: an error at each use, and another starts anew", {
+  ignore: device.name !== "webgpu",
+}, async () => {
+  const { out, err } = await script(
+    `await d.useDevice(undefined, { log: null });
+     const x = F.silu(tf.zeros([3])), say = (error) => console.log(error.name, error.message.replace(/ \\(.*?\\)/, ""));
+     const first = d.currentGpu();
+     first.device.destroy();
+     await first.device.lost;
+     await x.data().catch(say);
+     try { F.silu(x); } catch (error) { say(error); }
+     await d.useDevice(undefined, { log: null });
+     console.log(d.currentGpu() !== first, d.currentGpu().failure, (await F.silu(tf.zeros([3])).data())[0]);
+     await x.data().catch(say);
+     Deno.exit(0);`,
+    env,
+    flags,
+  );
+  const lost =
+    "DeviceError The WebGPU device was lost, and its tensors are lost; \`await useDevice()\` starts a device anew, " +
+    "on which a checkpoint can be resumed";
+  assertEquals(
+    out.split("\n"),
+    [
+      lost,
+      lost,
+      "true null 0",
+      "Error This tensor was on a device that has been closed: its numbers are lost",
+    ],
+    err,
+  );
+});
+
 Deno.test("a thread count or device that differs: refused while tensors live, taken when none do", async () => {
   const other = device.name === "wasm" ? ', "wasm", { threads: 2 }' : ', "wasm", {}';
   const { out, err } = await script(
