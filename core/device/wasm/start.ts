@@ -1,5 +1,6 @@
 /** Starts the WASM device: tfjs's backend over a shared memory, our kernels and their threads beside it. */
 import { castInputs } from "../../ops/dtypes.ts";
+import { takeNoElements } from "../../ops/no_elements.ts";
 import type { TensorInfo } from "../../tf.ts";
 import { formerBackend, installBackend, removeBackend, restoreBackend } from "../backend.ts";
 import { bootWasm } from "./boot.ts";
@@ -63,6 +64,7 @@ async function start(threads: number, shared: boolean): Promise<Context> {
     installBackend("wasm", backend, () => {
       for (const register of REGISTER) register(made);
       castInputs("wasm");
+      takeNoElements("wasm");
     });
     return made;
   } catch (error) {

@@ -158,12 +158,9 @@ function replaceSum(gpu: Gpu, name: string, factor: (items: number) => number): 
     const items = size(reduced);
     const leading = axes.toSorted((a, b) => a - b).every((axis, i) => axis === i) &&
       axes.length < x.shape.length;
-    const ours = x.dtype === "float32" && axes.length > 0 && (leading || items === 0 || items > FEW_ITEMS);
+    const ours = x.dtype === "float32" && axes.length > 0 && (leading || items > FEW_ITEMS);
     if (!ours) return original({ x }, attrs);
     const shape = attrs.keepDims ? tf.backend_util.expandShapeToKeepDim(kept, axes) : kept;
-    if (items === 0) {
-      return gpu.backend.makeTensorInfo(shape, "float32", new Float32Array(size(shape)).fill(0 * factor(0)));
-    }
     return sumAxes(gpu, x, axes, shape, factor(items));
   });
 }
@@ -175,11 +172,4 @@ export function registerReduce(gpu: Gpu): void {
   });
   replaceSum(gpu, "Sum", () => 1);
   replaceSum(gpu, "Mean", (items) => 1 / items);
-  for (const name of ["Max", "Min", "Prod", "All", "Any", "ArgMax", "ArgMin"]) {
-    ops.replaceKernel("webgpu", name, (original) => (inputs, attrs) => {
-      const { x } = inputs;
-      if (size(x.shape) === 0) throw new Error(`${name}: x of shape [${x.shape}] has no elements`);
-      return original(inputs, attrs);
-    });
-  }
 }

@@ -1,5 +1,6 @@
 /** Starts the WebGPU device: tfjs's backend on an adapter of ours, with our kernels. */
 import { castInputs } from "../../ops/dtypes.ts";
+import { takeNoElements } from "../../ops/no_elements.ts";
 import { loadWebGPUBackend } from "../../tf.ts";
 import { formerBackend, installBackend, removeBackend, restoreBackend } from "../backend.ts";
 import { registerAdam } from "./adam.ts";
@@ -93,6 +94,7 @@ export async function startWebGPU({ adapter }: Found, debug: boolean): Promise<S
     installBackend("webgpu", backend, () => {
       for (const register of REGISTER) register(gpu);
       castInputs("webgpu");
+      takeNoElements("webgpu");
     });
     return {
       gpu,

@@ -127,7 +127,7 @@ function replaceReduction(ctx: Context, name: "Sum" | "Mean"): void {
     const { x } = inputs;
     const axes = [...new Set(tf.util.parseAxisParam(attrs.axis, x.shape))].sort((a, b) => a - b);
     const ours = areFloat(x) || (x.dtype === "int32" && name === "Sum");
-    if (!ours || axes.length === 0 || size(x.shape) === 0) return original(inputs, attrs);
+    if (!ours || axes.length === 0) return original(inputs, attrs);
     const out = reduce(ctx, x, axes, name === "Mean");
     if (attrs.keepDims) out.shape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
     return out;

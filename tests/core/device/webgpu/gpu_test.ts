@@ -20,39 +20,6 @@ async function assertAlive(): Promise<void> {
   assertEquals(await numbers(tf.add(tf.scalar(1), 1)), [2]);
 }
 
-/** Ops of no elements, and what they give. */
-const EMPTY: Record<string, [f: () => Tensor, shape: number[], values?: number[]]> = {
-  "add": [() => tf.add(none(0, 3), tf.ones([3])), [0, 3]],
-  "mul by a number": [() => tf.mul(none(0), 2), [0]],
-  "relu": [() => tf.relu(none(2, 0)), [2, 0]],
-  "softmax": [() => tf.softmax(none(0, 3)), [0, 3]],
-  "sum": [() => tf.sum(none(0, 3)), [], [0]],
-  "sum of rows": [() => tf.sum(none(0, 3), 0), [3], [0, 0, 0]],
-  "mean": [() => tf.mean(none(0, 3), 0), [3], [NaN, NaN, NaN]],
-  "concat": [() => tf.concat([none(0, 2), tf.ones([1, 2])]), [1, 2], [1, 1]],
-  "split": [() => tf.split(none(0, 4), 2, 1)[1], [0, 2]],
-  "slice": [() => tf.slice(tf.ones([3]), 1, 0), [0]],
-  "gather": [() => tf.gather(tf.ones([3, 2]), whole([])), [0, 2]],
-  "a product without steps": [() => tf.matMul(none(2, 0) as tf.Tensor2D, none(0, 1) as tf.Tensor2D), [2, 1], [
-    0,
-    0,
-  ]],
-  "a product without rows": [() => tf.matMul(none(0, 2) as tf.Tensor2D, tf.ones([2, 3])), [0, 3]],
-  "cast": [() => tf.cast(whole([]), "float32"), [0]],
-  "oneHot": [() => tf.oneHot(whole([]), 3), [0, 3]],
-  "random numbers": [() => new Generator(1).normal([0, 3]), [0, 3]],
-  "pad": [() => tf.pad(none(0, 2), [[1, 0], [0, 0]]), [1, 2], [0, 0]],
-};
-
-for (const [name, [f, shape, values = []]] of Object.entries(EMPTY)) {
-  Deno.test(`no elements: ${name}`, onGpu, async () => {
-    const y = f();
-    assertEquals(y.shape, shape);
-    assertEquals(await numbers(y), values);
-    await assertAlive();
-  });
-}
-
 Deno.test(
   "no elements where there must be some: an error that names the op, and the device goes on",
   onGpu,
