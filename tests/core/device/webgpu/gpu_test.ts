@@ -1,6 +1,6 @@
 /** What the device is asked for that is not there: no elements, kernels that do not compile, indices outside. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { currentGpu, F, Generator, grad, type Tensor, tf } from "../../../../mod.ts";
+import { currentGpu, F, grad, type Tensor, tf } from "../../../../mod.ts";
 import { device, numbers, script } from "../../../support.ts";
 
 const onGpu = { ignore: device.name !== "webgpu" };
