@@ -1,5 +1,5 @@
 /** Classes that a network is told in training. */
-import { constant, defaultGenerator, type Generator, type Tensor, tf } from "../../core/mod.ts";
+import { defaultGenerator, type Generator, type Tensor, tf } from "../../core/mod.ts";
 import { fixed } from "./parametrisation.ts";
 
 /** What a network of classes is told, beside the numbers of the classes themselves. */
@@ -22,7 +22,7 @@ export function dropClasses(
   generator: Generator = defaultGenerator,
 ): Tensor {
   return tf.tidy(() => {
-    const none = constant(`no class of ${classes}`, () => tf.scalar(classes, "int32"));
+    const none = tf.fill(labels.shape, classes, "int32"); // a number that broadcasts would be uploaded
     return tf.where(tf.less(generator.uniform(labels.shape), fixed(dropout)), none, labels);
   });
 }

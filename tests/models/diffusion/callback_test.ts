@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   Adam,
   ArrayDataset,
+  currentGpu,
   DataLoaders,
   DeviceCB,
   diffusion,
@@ -19,7 +20,7 @@ import {
   TrainLearner,
   UNet,
 } from "../../../mod.ts";
-import { assertClose, numbers, random } from "../../support.ts";
+import { assertClose, device, numbers, random } from "../../support.ts";
 import { TINY } from "../../tiny.ts";
 
 const { DiffusionCB, weightedMseLoss } = diffusion;
@@ -143,4 +144,41 @@ Deno.test("what does not fit is refused by name", async () => {
     cbs: [new DeviceCB(), new DiffusionCB({ process, conditions })],
   });
   await assertRejects(() => bare.fit(1), Error, "no classes behind its images");
+});
+
+Deno.test({
+  name: "on a GPU noising uploads nothing, once its constants are there",
+  ignore: device.name !== "webgpu",
+  fn() {
+    const { backend } = currentGpu()!, { uploadToGPU } = backend, x0 = random([4, 2, 2, 1], 1);
+    const labels = tf.tensor1d([0, 1, 0, 1], "int32"), seen: number[][] = [];
+    const processes = [diffusion.vp(linearSchedule()), diffusion.ve(), diffusion.flow(), diffusion.cosine()];
+    const generator = new Generator(1);
+    tf.add(labels, labels).dispose(); // uploads them
+    for (const process of processes) {
+      for (const prediction of ["epsilon", "sample", "v_prediction", "flow_prediction", "edm"] as const) {
+        const cb = new DiffusionCB({ process, prediction, minSnr: 5 });
+        const noise = () =>
+          tf.tidy(() => {
+            cb.noisify(x0, generator);
+            diffusion.dropClasses(labels, { classes: 2, dropout: 0.3 }, generator);
+            diffusion.logitNormalTimes(4, { mean: 0.1 }, generator);
+            diffusion.logNormalSigmas(4, {}, generator);
+          });
+        noise();
+        seen.length = 0;
+        backend.uploadToGPU = (id: object) => {
+          const data = backend.tensorMap.get(id);
+          if (data.values && !data.resource) seen.push(data.shape);
+          return uploadToGPU.call(backend, id);
+        };
+        try {
+          noise();
+        } finally {
+          backend.uploadToGPU = uploadToGPU;
+        }
+        assertEquals(seen, [], `${prediction} of a process to ${process.times[1]}`);
+      }
+    }
+  },
 });
