@@ -117,7 +117,7 @@ Deno.test("a network learns to give the image of a class in one evaluation", asy
   });
   await learn.fit(15);
   const losses = metrics.rows.filter((row) => row.train === "eval").map((row) => row.loss);
-  assert(losses.at(-1)! < 0.8 * losses[0], `losses ${losses}`);
+  assert(losses.at(-1)! < 0.85 * losses[0], `losses ${losses}`);
   const denoise = diffusion.denoiser(model, { prediction: "edm", sigmaData: 0.8 });
   const classes = tf.tensor1d([0, 1], "int32");
   for (const σ of [[10], [10, 1]]) {
