@@ -41,6 +41,8 @@ import { ORDER } from "./order.ts";
 export class AccumulateGradCB extends Callback {
   /** See {@link ORDER}. */
   override order: number = ORDER.accumulateGradCB;
+  /** Keeps nothing beyond a fit. */
+  override readonly shareable: boolean = true;
   /** How many batches' gradients are averaged. */
   readonly batches: number;
   readonly #fit = perFit(() => ({

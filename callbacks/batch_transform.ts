@@ -42,6 +42,8 @@ export interface BatchTransformOptions {
 export class BatchTransformCB extends Callback {
   /** See {@link ORDER}. */
   override order: number = ORDER.batchTransformCB;
+  /** Keeps nothing beyond a fit. */
+  override readonly shareable: boolean = true;
   readonly #transform: BatchTransform;
   readonly #on: Required<BatchTransformOptions>;
 

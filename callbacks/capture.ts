@@ -43,25 +43,41 @@ function join(parts: HostArray[]): HostArray {
  * ```
  */
 export class CapturePreds extends Callback {
-  readonly #preds: HostArray[] = [];
-  readonly #targets: HostArray[] = [];
+  /** Of each pass, the batches' predictions and targets. */
+  readonly #passes: { preds: HostArray[]; targets: HostArray[] }[] = [];
 
   /** Forgets what the fit before left. */
   override beforeFit(): void {
-    this.#preds.length = this.#targets.length = 0;
+    this.#passes.length = 0;
+  }
+
+  /** Begins a pass. */
+  override beforeEpoch(): void {
+    this.#passes.push({ preds: [], targets: [] });
   }
 
   /** Reads predictions and first target. */
   override async afterBatch(learn: Learner): Promise<void> {
     const reads = [learn.preds, targetsOf(learn)[0]].map((x: Tensor) => HostArray.from(x));
     const [preds, targets] = await Promise.all(reads);
-    this.#preds.push(preds);
-    this.#targets.push(targets);
+    const pass = this.#passes.at(-1)!;
+    pass.preds.push(preds);
+    pass.targets.push(targets);
   }
 
-  /** All predictions, [N,…], and their targets, [N]. */
+  /**
+   * Predictions [N,…] and first targets [N,…] of all passes of the current or last fit, one after another.
+   * @throws Error where there was no batch.
+   */
   get all(): [preds: HostArray, targets: HostArray] {
-    return [join(this.#preds), join(this.#targets)];
+    const preds = this.#passes.flatMap((pass) => pass.preds),
+      targets = this.#passes.flatMap((pass) => pass.targets);
+    return [join(preds), join(targets)];
+  }
+
+  /** The same of each pass. */
+  get epochs(): [preds: HostArray, targets: HostArray][] {
+    return this.#passes.map(({ preds, targets }) => [join(preds), join(targets)]);
   }
 }
 

@@ -36,6 +36,8 @@ function toDevice(x: unknown): unknown {
 export class DeviceCB extends Callback {
   /** See {@link ORDER}. */
   override order: number = ORDER.deviceCB;
+  /** Keeps nothing beyond a fit. */
+  override readonly shareable: boolean = true;
 
   /** Copies the batch. */
   override beforeBatch(learn: Learner): void {

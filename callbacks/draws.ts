@@ -1,5 +1,5 @@
 /** Where random numbers of a fit come from. */
-import { defaultGenerator, Generator, type Learner, type Module } from "../core/mod.ts";
+import { defaultGenerator, Generator, type Module } from "../core/mod.ts";
 
 /** The shared generator, and those that a model's modules hold. */
 export function generatorsOf(model: Module): Set<Generator> {
@@ -11,14 +11,12 @@ export function generatorsOf(model: Module): Set<Generator> {
 }
 
 /**
- * Notes where the training loader and the generators of a fit stand.
+ * Notes where the generators of a model stand.
  * @returns puts them back
  */
-export function noteDraws({ dls, model }: Learner): () => void {
-  const order = dls.train.state?.();
+export function noteDraws(model: Module): () => void {
   const states = Array.from(generatorsOf(model), (g) => [g, g.state] as const);
   return () => {
-    if (order !== undefined) dls.train.loadState?.(order);
     for (const [generator, state] of states) generator.state = state;
   };
 }

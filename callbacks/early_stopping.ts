@@ -17,6 +17,7 @@ export interface EarlyStoppingOptions {
 
 /**
  * Ends the fit when an evaluation metric has not improved for more than `patience` epochs. Needs a {@link MetricsCB}.
+ * A resumed fit looks at all its rows with the options that it is given, so that more patience lets a stopped run go on.
  *
  * @example
  * ```ts

@@ -3,13 +3,13 @@ import {
   Callback,
   copyOf,
   COUNT,
-  type Done,
   type Json,
   type Learner,
   type Module,
   noGrad,
   type Parameter,
   requireSchema,
+  requireSynchronous,
   type Tensor,
   tf,
 } from "../core/mod.ts";
@@ -30,6 +30,8 @@ export abstract class AverageCB extends Callback {
   readonly #own = new Map<Parameter, Tensor>();
   /** How often the average has moved. */
   #moves = 0;
+  /** Whether a fit is training the model. */
+  #training = false;
 
   /** Share of the average that stays at the nth move, from 0; below 1. */
   protected abstract decayAt(n: number): number;
@@ -49,9 +51,10 @@ export abstract class AverageCB extends Callback {
   override beforeFit(learn: Learner): void {
     const fit = learn.current;
     fit.wrap("predict", (predict) => () => {
-      return learn.training || learn.model !== this.#model ? predict() : this.#withAverage(predict);
+      return learn.training || learn.model !== this.#model ? predict() : this.#lend(predict);
     });
     if (!fit.train) return;
+    this.#training = true;
     free(this.#own);
     if (this.#model !== learn.model) this.#begin(learn.model);
     fit.wrap("step", (step) => () => {
@@ -75,11 +78,39 @@ export abstract class AverageCB extends Callback {
     }
   }
 
-  /** Lends the average to the parameters while the synchronous part of a phase runs. */
-  #withAverage(phase: () => Done): Done {
+  /** The parameters may be changed again. */
+  override cleanupFit(learn: Learner): void {
+    if (learn.current.train) this.#training = false;
+  }
+
+  /**
+   * Runs `body` with the average in place of the parameters, also while a fit trains them: nothing is copied.
+   * @param body synchronous, such as a call of the model
+   * @throws Error for an asynchronous body, most of which would run after the parameters are back.
+   *
+   * @example
+   * ```ts
+   * import { type EMACB, Module, type Tensor, type UNet } from "../mod.ts";
+   * // Predicts with an average of a model's weights, for `sample` beside a fit.
+   * class Averaged extends Module<[Tensor, number], Tensor> {
+   *   constructor(readonly model: UNet, readonly ema: EMACB) {
+   *     super();
+   *   }
+   *   override forward(x: Tensor, t: number): Tensor {
+   *     return this.ema.withAverage(() => this.model.call(x, t));
+   *   }
+   * }
+   * ```
+   */
+  withAverage<T>(body: () => T): T {
+    return this.#lend(() => requireSynchronous("withAverage", body()));
+  }
+
+  /** Lends the average to the parameters while the synchronous part of `body` runs. */
+  #lend<T>(body: () => T): T {
     this.#exchange();
     try {
-      return phase();
+      return body();
     } finally {
       this.#exchange();
     }
@@ -127,21 +158,36 @@ export abstract class AverageCB extends Callback {
     return !training;
   }
 
-  /** Makes the average the model's parameters, until {@link restore} or for good. */
+  /**
+   * Makes the average the model's parameters, until {@link restore} or for good; before the first fit nothing happens.
+   * @throws Error while a fit trains them: it would go on from the average. {@link withAverage} lends it.
+   */
   apply(): void {
+    this.#requireNoTraining("apply");
     for (const [p, average] of this.#average) {
       if (!this.#own.has(p)) this.#own.set(p, tf.keep(copyOf(p)));
       p.assign(copyOf(average));
     }
   }
 
-  /** Takes {@link apply} back: the parameters are those of training again. Not after another fit has begun. */
+  /**
+   * Takes {@link apply} back: the parameters are those of training again. Nothing happens after another fit has begun.
+   * @throws Error while a fit trains them.
+   */
   restore(): void {
+    this.#requireNoTraining("restore");
     for (const [p, own] of this.#own) p.assign(copyOf(own));
     free(this.#own);
   }
 
-  /** Frees the average. */
+  #requireNoTraining(method: string): void {
+    if (!this.#training) return;
+    throw new Error(
+      `${this.stateName}.${method}: a fit is training these weights. Wait for it, or use withAverage`,
+    );
+  }
+
+  /** Frees the average, and what {@link apply} put aside; the next fit that trains begins another. */
   dispose(): void {
     free(this.#average);
     free(this.#own);

@@ -1,5 +1,5 @@
 /** GradientClipCB. */
-import { Callback, constant, type Learner, type Tensor, tf } from "../core/mod.ts";
+import { Callback, constant, hostValues, type Learner, type Tensor, tf } from "../core/mod.ts";
 import { ORDER } from "./order.ts";
 
 /** The largest norm that comes from squares as they are: above, their sum leaves the range of float32. */
@@ -7,13 +7,19 @@ const LARGEST_PLAIN = 1e19;
 /** What larger gradients are divided by before they are squared: a power of two, so that no bit is lost. */
 const SCALE = 2 ** 64;
 
-/** √Σg² over all gradients; finite for every norm that float32 can hold. Nothing is read from the device. */
+/** √Σg² over all gradients; finite for every norm that float32 can hold. No GPU is waited for. */
 function normOf(grads: Tensor[]): Tensor {
   const root = (xs: Tensor[]) => tf.sqrt(tf.addN(xs.map((x) => tf.sum(tf.square(x)))));
-  const largest = constant("GradientClipCB", () => tf.scalar(LARGEST_PLAIN)); // so that no step uploads it
+  const scaled = (xs: Tensor[]) => tf.mul(root(xs.map((g) => tf.div(g, SCALE))), SCALE);
   return tf.tidy(() => {
-    const plain = root(grads), scaled = root(grads.map((g) => tf.div(g, SCALE)));
-    return tf.where(tf.lessEqual(plain, largest), plain, tf.mul(scaled, SCALE));
+    if (tf.getBackend() === "wasm") {
+      const plain = root(grads);
+      return hostValues(plain)![0] <= LARGEST_PLAIN ? plain : scaled(grads);
+    }
+    // As one array, so that two norms cost a few kernels, not some for each gradient.
+    const all = [tf.concat(grads.map((g) => tf.reshape(g, [g.size])))], plain = root(all);
+    const largest = constant("GradientClipCB", () => tf.scalar(LARGEST_PLAIN)); // so that no step uploads it
+    return tf.where(tf.lessEqual(plain, largest), plain, scaled(all));
   });
 }
 
@@ -83,6 +89,7 @@ export class GradientClipCB extends Callback {
   #clip(learn: Learner): void {
     const parameters = learn.model.parameters().filter((p) => p.grad);
     this.dispose();
+    if (parameters.length === 0) return;
     this.#norm = tf.keep(normOf(parameters.map((p) => p.grad!)));
     const factor = tf.tidy(() => tf.minimum(tf.div(this.maxNorm, this.#norm!), 1));
     for (const p of parameters) p.scaleGrad(factor);

@@ -54,9 +54,9 @@ export class LRFinderCB extends Callback implements LRFinder {
   constructor({ gamma = 1.3, maxMult = 3 }: LRFinderOptions = {}) {
     super();
     for (const [name, x] of Object.entries({ gamma, maxMult })) {
-      if (!(x > 1)) throw new RangeError(`${name} must be over 1, not ${x}`);
+      if (!(x > 1)) throw new RangeError(`LRFinderCB: ${name} is a number over 1, not ${x}`);
     }
-    if (gamma === Infinity) throw new RangeError("gamma must be finite");
+    if (gamma === Infinity) throw new RangeError("LRFinderCB: gamma is a finite number over 1, not Infinity");
     this.#gamma = gamma;
     this.#maxMult = maxMult;
   }
@@ -92,6 +92,25 @@ export class LRFinderCB extends Callback implements LRFinder {
   }
 }
 
+/** Leaves the model and its modules' generators as the fit found them, however it ends. */
+class PutBackCB extends Callback {
+  /** Before everything that draws or changes the model. */
+  override order = -Infinity;
+  #before: StateDict = {};
+  #putBack = () => {};
+
+  override beforeFit(learn: Learner): void {
+    this.#putBack = noteDraws(learn.model);
+    for (const [name, x] of Object.entries(learn.model.stateDict())) this.#before[name] = tf.keep(copyOf(x));
+  }
+
+  override cleanupFit(learn: Learner): void {
+    learn.model.loadStateDict(this.#before);
+    tf.dispose(this.#before);
+    this.#putBack();
+  }
+}
+
 /**
  * Trains on rising learning rates, writes the plot where asked, and says which rate is promising. Schedules and records
  * take no part; afterwards the model, the training loader and the generators are as before (miniai keeps what this
@@ -108,15 +127,7 @@ export async function lrFind(learn: Learner, options: LRFindOptions = {}): Promi
   if (!Number.isInteger(maxEpochs) || maxEpochs < 1) {
     throw new RangeError(`lrFind: maxEpochs is a positive whole number, not ${maxEpochs}`);
   }
-  const putBack = noteDraws(learn), before: StateDict = {};
-  for (const [name, x] of Object.entries(learn.model.stateDict())) before[name] = copyOf(x);
-  try {
-    await learn.fit(maxEpochs, { lr: startLr, valid: false, trial: true, cbs: [finder] });
-    learn.model.loadStateDict(before);
-    putBack();
-  } finally {
-    tf.dispose(before);
-  }
+  await learn.fit(maxEpochs, { lr: startLr, valid: false, trial: true, cbs: [new PutBackCB(), finder] });
   if (path) await writeFile(path, await finder.plot());
   const { suggestion } = finder;
   log(

@@ -44,6 +44,8 @@ export class MixedPrecision extends Callback {
   override order: number = ORDER.mixedPrecision;
   /** The options, with their defaults. */
   readonly options: Required<MixedPrecisionOptions>;
+  /** Whether it has said that there is no f16. */
+  #told = false;
   /** Scalars on the device: the scale, good steps in a row, and whether this step overflowed. */
   #state: { scale: Parameter; good: Parameter; bad: Parameter } | null = null;
 
@@ -70,7 +72,10 @@ export class MixedPrecision extends Callback {
   override beforeFit(learn: Learner): void {
     const gpu = currentGpu();
     if (!gpu?.hasF16) {
-      this.options.log("MixedPrecision: no WebGPU device with shader-f16 here, training in f32");
+      if (!this.#told) {
+        this.options.log("MixedPrecision: no WebGPU device with shader-f16 here, training in f32");
+      }
+      this.#told = true;
       return;
     }
     const { scale, every } = this.options, fit = learn.current;
@@ -78,11 +83,12 @@ export class MixedPrecision extends Callback {
     const state = this.#state ??= { scale: scalar(scale), good: scalar(0), bad: scalar(0) };
     for (const phase of ["predict", "getLoss", "backward"] as const) {
       fit.wrap(phase, (inner) => () => {
+        const { half } = gpu;
         gpu.half = true;
         try {
           return inner();
         } finally {
-          gpu.half = false;
+          gpu.half = half;
         }
       });
     }

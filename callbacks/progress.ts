@@ -105,8 +105,9 @@ export class ProgressCB extends Callback {
       this.#trained.items += batchSize(learn.batch);
       this.#trained.seconds += (performance.now() - fit.startedAt) / 1000;
     }
-    const rate = learn.training ? `, ${this.itemsPerSecond.toFixed(1)} items/s` : "";
-    fit.bar?.update(learn.iter + 1, `loss ${fit.loss}${rate}`);
+    const loss = fit.loss && `loss ${fit.loss}`;
+    const rate = learn.training ? `${this.itemsPerSecond.toFixed(1)} items/s` : "";
+    fit.bar?.update(learn.iter + 1, [loss, rate].filter(Boolean).join(", "));
   }
 
   /** Reads a loss while training goes on: the bar shows it when it is there. */

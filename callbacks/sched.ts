@@ -1,4 +1,5 @@
 /** BatchSchedCB and EpochSchedCB. */
+import * as v from "npm:valibot@1.5.0";
 import {
   Callback,
   COUNT,
@@ -11,8 +12,31 @@ import {
   type Scheduler,
 } from "../core/mod.ts";
 
+/** An option of a schedule. */
+type Option = number | string | boolean;
+
+/** What a checkpoint keeps of a schedule. */
+const STATE = v.union([
+  COUNT,
+  v.strictObject({
+    step: COUNT,
+    options: v.record(v.string(), v.union([v.number(), v.string(), v.boolean()])),
+  }),
+]);
+
+/** A schedule's options, if it shows them as `options`, as `OneCycleLR` does. */
+function optionsOf(schedule: Scheduler & { options?: object }): Record<string, Option> {
+  const options: Record<string, Option> = {};
+  for (const [name, value] of Object.entries(schedule.options ?? {})) {
+    if (["number", "string", "boolean"].includes(typeof value)) options[name] = value;
+  }
+  return options;
+}
+
 /** Makes a schedule from the optimiser when a fit that trains begins; subclasses step it. */
 export abstract class SchedCB extends Callback {
+  /** Keeps nothing beyond a fit. */
+  override readonly shareable: boolean = true;
   /** Makes the schedule. */
   readonly make: (opt: Optimizer, totalSteps: number) => Scheduler;
   readonly #fit = perFit(() => ({ schedule: undefined as Scheduler | undefined }));
@@ -41,13 +65,29 @@ export abstract class SchedCB extends Callback {
   override inTrials(): boolean {
     return false;
   }
-  /** The step it is at. */
+  /** The step it is at, and the schedule's options if it shows them. */
   override state(learn: Learner): Json {
-    return this.#fit(learn).schedule!.stepNum;
+    const schedule = this.#fit(learn).schedule!;
+    return { step: schedule.stepNum, options: optionsOf(schedule) };
   }
-  /** Goes on from a step. */
+  /**
+   * Goes on from a step.
+   * @throws Error where the schedule has other options than the saved one.
+   */
   override loadState(state: Json, learn: Learner): void {
-    this.#fit(learn).schedule!.stepNum = requireSchema(COUNT, state, `${this.constructor.name}'s state`);
+    const schedule = this.#fit(learn).schedule!, own = optionsOf(schedule), name = this.constructor.name;
+    const saved = requireSchema(STATE, state, `${name}'s state`);
+    // Versions before kept the step alone.
+    const { step, options } = typeof saved === "number" ? { step: saved, options: {} } : saved;
+    const other = Object.keys(options).find((option) => own[option] !== options[option]);
+    if (other !== undefined) {
+      throw new Error(
+        `${name}: the schedule that is resumed has ${other} ${options[other]}, that of this fit ${
+          own[other]
+        }`,
+      );
+    }
+    schedule.stepNum = step;
   }
 }
 

@@ -11,7 +11,6 @@ import {
   tensorsIn,
   tf,
 } from "../core/mod.ts";
-import { noteDraws } from "./draws.ts";
 import { ORDER } from "./order.ts";
 
 /** Draws a batch, and ends the fit before the model sees it. */
@@ -21,21 +20,15 @@ class ShowBatchCB extends Callback {
   /** The SVG document. */
   svg = "";
   readonly #options: ShowBatchOptions;
-  readonly #putBack: () => void;
 
-  constructor(options: ShowBatchOptions, putBack: () => void) {
+  constructor(options: ShowBatchOptions) {
     super();
     this.#options = options;
-    this.#putBack = putBack;
   }
 
   override async beforeBatch(learn: Learner): Promise<void> {
     this.svg = await draw(learn.batch, this.#options);
     throw new CancelFitException();
-  }
-
-  override cleanupFit(): void {
-    this.#putBack();
   }
 }
 
@@ -58,7 +51,7 @@ async function draw(batch: Batch, { n = 16, classes, ...rest }: ShowBatchOptions
  * @returns an SVG document
  */
 export async function showImageBatch(learn: Learner, options: ShowBatchOptions = {}): Promise<string> {
-  const show = new ShowBatchCB(options, noteDraws(learn));
+  const show = new ShowBatchCB(options);
   await learn.fit(1, { valid: false, trial: true, runModel: false, cbs: [show] });
   return show.svg;
 }

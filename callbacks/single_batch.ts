@@ -31,6 +31,8 @@ import { ORDER } from "./order.ts";
 export class SingleBatchCB extends Callback {
   /** See {@link ORDER}. */
   override order: number = ORDER.singleBatchCB;
+  /** Keeps nothing beyond a fit. */
+  override readonly shareable: boolean = true;
 
   /** Keeps the batch and ends the fit. */
   override afterBatch(learn: Learner): void {

@@ -49,6 +49,8 @@ const lastPasses = new WeakMap<Module, { place: string; before: number }>();
  * ```
  */
 export class TestTimeDropoutCB extends Callback {
+  /** Keeps nothing beyond a fit. */
+  override readonly shareable: boolean = true;
   /** Where the draws of the current evaluation stand. */
   readonly #states = perFit(() => new Map<Generator, GeneratorState>());
 

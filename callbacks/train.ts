@@ -32,7 +32,9 @@ export class TrainCB extends Callback {
   /** How many elements of the batch the model takes. */
   readonly nInp: number;
   /** Two would train twice. */
-  override readonly single: boolean = true;
+  override readonly once: readonly string[] = ["trains"];
+  /** Keeps nothing. */
+  override readonly shareable: boolean = true;
 
   /**
    * Takes the first elements of each batch as the model's input.

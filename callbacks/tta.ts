@@ -8,7 +8,7 @@ import {
   tf,
 } from "../core/mod.ts";
 import { BatchTransformCB } from "./batch_transform.ts";
-import { capturePreds } from "./capture.ts";
+import { CapturePreds } from "./capture.ts";
 
 /** A batch with its images [N,H,W,C] mirrored left to right, for {@link tta}. */
 export function flipBatch([images, ...rest]: Batch): Batch {
@@ -31,9 +31,12 @@ export async function tta(
 ): Promise<[preds: HostArray, targets: HostArray]> {
   const { valid } = learn.dls;
   if (valid instanceof DataLoader && valid.shuffle) throw new Error(SHUFFLED);
-  const [sum, targets] = await capturePreds(learn);
-  for (const transform of transforms) {
-    const [preds, again] = await capturePreds(learn, [new BatchTransformCB(transform)]);
+  const capture = new CapturePreds();
+  // One fit, during which no other of the learner changes the weights: the first epoch as it is, one for each transform.
+  const change = new BatchTransformCB((batch) => transforms[learn.epoch - 1]?.(batch) ?? batch);
+  await learn.fit(1 + transforms.length, { train: false, trial: true, cbs: [change, capture] });
+  const [[sum, targets], ...changed] = capture.epochs;
+  for (const [preds, again] of changed) {
     if (again.data.some((v, i) => !Object.is(v, targets.data[i]))) throw new Error(SHUFFLED);
     preds.data.forEach((v, i) => sum.data[i] += v);
   }

@@ -1,5 +1,5 @@
 /** Denoise's core: tensors, autograd, modules, optimisers, data, the Learner, files and pictures. */
-export { type DataType, Tensor, type TensorInfo, tf, type TypedArray } from "./tf.ts";
+export { type DataType, hostValues, Tensor, type TensorInfo, tf, type TypedArray } from "./tf.ts";
 export {
   closeDevice,
   currentDevice,
@@ -15,10 +15,17 @@ export { DeviceError } from "./device/device_error.ts";
 export type { Dispatch, Shader } from "./device/webgpu/shader.ts";
 export { constant } from "./device/constants.ts";
 export { breathe } from "./event_loop.ts";
-export { defaultGenerator, Generator, type GeneratorState, setSeed } from "./random.ts";
+export {
+  branch,
+  copyOfGenerator,
+  defaultGenerator,
+  Generator,
+  type GeneratorState,
+  setSeed,
+} from "./random.ts";
 /** Our own operations, and how a device gets its kernels. */
 export * as ops from "./ops/mod.ts";
-export { copyOf, grad, noGrad, Parameter, Tape } from "./autograd/tape.ts";
+export { copyOf, grad, noGrad, Parameter, requireSynchronous, Tape } from "./autograd/tape.ts";
 export {
   AvgPool2d,
   type BatchNorm,

@@ -1,4 +1,5 @@
 /** Seeded random numbers: one generator object behind data order, noise, timesteps, dropout and initial weights. */
+import { contextVariable } from "./context.ts";
 import { Random, run, threefry, threefryBlock } from "./ops/mod.ts";
 import { type Tensor, tf } from "./tf.ts";
 
@@ -9,6 +10,11 @@ export interface GeneratorState {
   /** Blocks of two numbers drawn so far, a whole number from 0 on; a draw begins a block of its own. */
   counter: number;
 }
+
+/** What the default generator draws from in work that has draws of its own. */
+const ownDraws = contextVariable<Generator>();
+/** The default generator, once it is made. */
+let shared: Generator | undefined;
 
 /** Numbers that a draw of 24 bits tells apart. */
 const MAX_NARROW_RANGE = 2 ** 24;
@@ -40,8 +46,20 @@ function requireRange(low: number, high: number): void {
  * ```
  */
 export class Generator {
-  #seed = 0;
-  #counter = 0;
+  #own: GeneratorState = { seed: 0, counter: 0 };
+
+  /** Where it stands for whoever asks. */
+  get #place(): GeneratorState {
+    return this.forWork().#own;
+  }
+
+  /**
+   * The generator behind this one in the work that asks: itself, but for the default one, see {@link drawFrom}.
+   * @internal
+   */
+  forWork(): Generator {
+    return this === shared && ownDraws.get() || this;
+  }
 
   /**
    * Begins a stream.
@@ -57,14 +75,13 @@ export class Generator {
    * @throws RangeError when it is set to another than a whole number from 0 to 2⁵³ − 1.
    */
   get seed(): number {
-    return this.#seed;
+    return this.#place.seed;
   }
   set seed(seed: number) {
     if (!Number.isSafeInteger(seed) || seed < 0) {
       throw new RangeError(`A seed is a whole number from 0 to 2^53 - 1, not ${seed}`);
     }
-    this.#seed = seed;
-    this.#counter = 0;
+    Object.assign(this.#place, { seed, counter: 0 });
   }
 
   /**
@@ -72,14 +89,14 @@ export class Generator {
    * @throws RangeError when it is set to a seed or counter that is no whole number from 0 to 2⁵³ − 1.
    */
   get state(): GeneratorState {
-    return { seed: this.#seed, counter: this.#counter };
+    return { ...this.#place };
   }
   set state({ seed, counter }: GeneratorState) {
     if (!Number.isSafeInteger(counter) || counter < 0) {
       throw new RangeError(`A generator's counter is a whole number from 0 to 2^53 - 1, not ${counter}`);
     }
     this.seed = seed;
-    this.#counter = counter;
+    this.#place.counter = counter;
   }
 
   /** A new generator with a stream of its own, fixed by this one's seed and place, which moves on by a block. */
@@ -89,16 +106,17 @@ export class Generator {
   }
 
   get #key(): [number, number] {
-    return [this.#seed >>> 0, Math.floor(this.#seed / 2 ** 32)];
+    const { seed } = this.#place;
+    return [seed >>> 0, Math.floor(seed / 2 ** 32)];
   }
 
   /** Takes the counters of n numbers and returns the first. */
   #take(n: number): number {
-    const first = this.#counter, next = first + Math.ceil(n / 2);
+    const place = this.#place, first = place.counter, next = first + Math.ceil(n / 2);
     if (next > Number.MAX_SAFE_INTEGER) {
       throw new RangeError("The generator's stream of 2^53 counters is at its end");
     }
-    this.#counter = next;
+    place.counter = next;
     return first;
   }
 
@@ -216,8 +234,39 @@ export class Generator {
   }
 }
 
-/** The generator that everything draws from unless it is given another. */
-export const defaultGenerator = new Generator(0);
+/**
+ * The generator that everything draws from unless it is given another. A fit draws from a stream of its own under this
+ * name, so that it is the same whatever draws beside it; see {@link branch}.
+ */
+export const defaultGenerator: Generator = shared = new Generator(0);
+
+/** Runs `body` as work in which the default generator's draws come from another one, also after an `await`. */
+export function drawFrom<T>(generator: Generator, body: () => T): T {
+  return ownDraws.run(generator, body);
+}
+
+/** A generator that goes on from where another stands, which stays there. */
+export function copyOfGenerator(generator: Generator): Generator {
+  const copy = new Generator();
+  copy.state = generator.state;
+  return copy;
+}
+
+/**
+ * Lets a piece of work draw from a generator as if nothing else did: it goes on where the generator stands, which others
+ * find at another stream meanwhile.
+ * @returns a generator for the work; and what is to be called when the work is over: the generator goes on from there,
+ * unless something else has drawn from it
+ */
+export function branch(generator: Generator): [own: Generator, giveBack: () => void] {
+  const own = copyOfGenerator(generator), behind = generator.forWork();
+  const { seed } = behind.fork();
+  behind.seed = seed;
+  return [own, () => {
+    const { state } = behind;
+    if (state.seed === seed && state.counter === 0) behind.state = own.state;
+  }];
+}
 
 /**
  * Seeds {@link defaultGenerator}, which starts its stream again.

@@ -334,6 +334,7 @@ function accumulate(parameter: Parameter, grad: Tensor): void {
  * @param f gives a scalar, or what `seed` fits
  * @param xs what f is called with; 0 comes back for one that it does not depend on
  * @param seed the gradient of f's result, of its shape; default 1
+ * @throws Error for an asynchronous f, and as {@link Tape.backward}.
  *
  * @example
  * ```ts
@@ -349,7 +350,7 @@ export function grad(f: (...xs: Tensor[]) => Tensor, xs: Tensor[], seed?: Tensor
   xs.forEach((x) => tape.watch(x));
   tape.start();
   try {
-    const y = f(...xs);
+    const y = requireSynchronous("grad", f(...xs));
     return tape.gradients(y, xs, seed);
   } finally {
     tape.stop();
@@ -358,26 +359,45 @@ export function grad(f: (...xs: Tensor[]) => Tensor, xs: Tensor[], seed?: Tensor
 }
 
 /**
- * Runs `body` without recording.
+ * Runs `body` without recording; after it, what recorded goes on to do so.
  * @throws Error for an asynchronous body, most of which would run after recording is on again.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { grad, noGrad, tf, useDevice } from "../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const x = tf.scalar(3);
+ * const [dx] = grad((x) => tf.mul(x, noGrad(() => tf.square(x))), [x]); // x·9, the 9 a constant
+ * assert((await dx.data())[0] === 9);
+ * ```
  */
 export function noGrad<T>(body: () => T): T {
-  const tape = engine.state.activeTape, depth = engine.state.gradientDepth;
+  return untaped(() => requireSynchronous("noGrad", body()));
+}
+
+/** Runs the synchronous part of `body` without recording, whatever it leaves on. */
+export function untaped<T>(body: () => T): T {
+  const { activeTape, gradientDepth } = engine.state;
   engine.state.activeTape = null;
   engine.state.gradientDepth = 0;
   try {
-    const result = body();
-    if (result instanceof Promise) {
-      result.catch(() => {});
-      throw new Error(
-        "noGrad takes a function that returns at once, not one of a promise: await outside of it",
-      );
-    }
-    return result;
+    return body();
   } finally {
-    engine.state.activeTape = tape;
-    engine.state.gradientDepth = depth;
+    engine.state.activeTape = activeTape;
+    engine.state.gradientDepth = gradientDepth;
   }
+}
+
+/**
+ * What a body gave that must not go on after it returned.
+ * @param name of the function that the body was given to
+ * @throws Error for a promise; its own error, if it comes to one, is nobody's.
+ */
+export function requireSynchronous<T>(name: string, result: T): T {
+  if (typeof (result as PromiseLike<unknown> | null)?.then !== "function") return result;
+  Promise.resolve(result).catch(() => {});
+  throw new Error(`${name} takes a function that returns at once, not one of a promise: await outside of it`);
 }
 
 /**

@@ -45,8 +45,14 @@ export type LearnerEvent =
 export abstract class Callback {
   /** Callbacks run in ascending order, equal ones as they were given; `ORDER` has those of ours. */
   order = 0;
-  /** Whether a fit takes one of its class alone, as where two would do the same work; default false. */
-  readonly single: boolean = false;
+  /** What a fit takes from one callback alone, such as "trains" or "noises the batch"; default nothing. */
+  readonly once: readonly string[] = [];
+
+  /**
+   * Whether fits of two learners may have it at once, since it keeps nothing of its own (what stands in {@link perFit} is
+   * each fit's); default false, and the second fit is refused.
+   */
+  readonly shareable: boolean = false;
 
   /** Once, before the first pass. The optimiser is made; {@link Fit.wrap} is for here. */
   beforeFit?(learn: Learner): Done;

@@ -43,13 +43,14 @@ export function checkCallbacks(
         `the model belongs into beforeBatch`,
     );
   }
-  const singles = cbs.filter((cb) => cb.single);
-  for (const cb of singles) {
-    const twin = singles.find((other) => other !== cb && other instanceof cb.constructor);
-    if (!twin) continue;
-    throw new Error(
-      `A fit takes one ${cb.constructor.name}; there is also a ${twin.constructor.name}: leave one out`,
-    );
+  for (const [i, cb] of cbs.entries()) {
+    for (const other of cbs.slice(i + 1)) {
+      const both = cb.once.find((work) => other.once.includes(work));
+      if (both === undefined) continue;
+      throw new Error(
+        `A fit takes one callback that ${both}; there are ${cb.constructor.name} and ${other.constructor.name}: leave one out`,
+      );
+    }
   }
   const idle = (train ? PHASES : ["predict"] as const)
     .filter((phase) => left.has(phase) && learn[phase] === plain[phase])

@@ -36,7 +36,8 @@ export class FiniteCheck {
     if (this.#problem === null) return;
     throw new Error(
       `${this.#problem}: the weights are lost. Train with a lower learning rate, with GradientClipCB, or with a larger ` +
-        `eps of Adam; TerminateOnNaNCB names the layer; { finite: false } goes on all the same`,
+        `eps of Adam; look whether labels made on a GPU are outside the classes; TerminateOnNaNCB names the layer; ` +
+        `{ finite: false } goes on all the same`,
     );
   }
 

@@ -1,11 +1,12 @@
 /** What belongs to one fit and goes with it. */
-import { Tape } from "../autograd/tape.ts";
+import { type Parameter, Tape, untaped } from "../autograd/tape.ts";
 import type { Batch, Loader } from "../data/loader.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import { copyOfGenerator, drawFrom, type Generator } from "../random.ts";
 import { engine, tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { FiniteCheck } from "./finite.ts";
-import type { Callback, Done, LearnerPhase } from "./callback.ts";
+import type { Callback, Done, Json, LearnerPhase } from "./callback.ts";
 import type { Learner } from "./learner.ts";
 import { tensorsIn } from "./tensors.ts";
 
@@ -24,6 +25,8 @@ export class Fit {
   readonly trial: boolean;
   /** Whether the model is run, see `FitOptions.runModel`. */
   readonly runModel: boolean;
+  /** What no other fit may have while this one is running: callbacks that are not shareable, a model and an optimiser that train. */
+  readonly uses: readonly object[];
   /** Settled when the fit is over. */
   readonly ended: Promise<void>;
   /** Whether it has begun and is not over. */
@@ -44,6 +47,8 @@ export class Fit {
   dl!: Loader;
   /** The number of the batch in its pass. */
   iter = 0;
+  /** Where the batch is: before its step, at it or after it, or past the clearing of its gradients. */
+  stage: "before step" | "step" | "cleared" = "before step";
   /** What the loader gave and callbacks made of it. */
   batch: Batch = [];
   /** What the model gave. */
@@ -64,15 +69,29 @@ export class Fit {
   #passBegan = Infinity;
   #recording = false;
   #kept: Tensor[] = [];
+  /** What the default generator draws from in training. */
+  readonly #draws: Generator;
+  /** The same in the current pass. */
+  #passDraws: Generator;
+  /** In a trial, where a loader's orders stand; the loader itself stays where it was. */
+  readonly #orders = new Map<Loader, Json>();
+  /** Gradients that stood when the batch began; they share the parameters' memory. */
+  #held: (Tensor | undefined)[] = [];
 
   /**
    * Makes a fit that has not begun.
-   * @param settings fields that are known at the start, and whether a training loss that is not finite ends it
+   * @param settings fields that are known at the start, whether a training loss that is not finite ends it, and what
+   *   the default generator draws from in it
    */
   constructor(
-    settings: Pick<Fit, "nEpochs" | "cbs" | "train" | "trial" | "runModel" | "opt"> & { finite: boolean },
+    settings: Pick<Fit, "nEpochs" | "cbs" | "train" | "trial" | "runModel" | "opt" | "uses"> & {
+      finite: boolean;
+      draws: Generator;
+    },
   ) {
-    const { nEpochs, cbs, train, trial, runModel, finite, opt } = settings;
+    const { nEpochs, cbs, train, trial, runModel, finite, opt, draws, uses } = settings;
+    this.uses = uses;
+    this.#draws = this.#passDraws = draws;
     this.nEpochs = nEpochs;
     this.epochs = Array.from({ length: nEpochs }, (_, i) => i);
     this.cbs = cbs;
@@ -135,7 +154,7 @@ export class Fit {
   scoped<T>(body: () => T): T {
     let result!: T;
     const stay = tf.tidy(() => {
-      result = body();
+      result = this.#recording ? body() : untaped(body); // a tape that others left on does not meet it
       return result instanceof Promise ? [...engine.state.activeScope.track] as Tensor[] : this.#inBatch();
     });
     for (const x of stay) this.#owned.add(x);
@@ -152,6 +171,56 @@ export class Fit {
       .filter((x) => x.id >= this.#passBegan && !(x instanceof tf.Variable));
   }
 
+  /** Runs `body` as work of this fit: the default generator draws from the fit's own stream. */
+  drawing<T>(body: () => T): T {
+    return drawFrom(this.#passDraws, body);
+  }
+
+  /** Ends what {@link beginDraws} began. */
+  endDraws(): void {
+    this.#passDraws = this.#draws;
+  }
+
+  /** In a pass that evaluates, lets draws begin where training's stand, which go on after it as if there were none. */
+  beginDraws(): void {
+    if (this.training) return;
+    this.#passDraws = copyOfGenerator(this.#draws);
+  }
+
+  /** The batches of a pass from `iter` on. A trial draws an order of its own: the loader goes on as if it had not. */
+  async *batches(): AsyncGenerator<Batch> {
+    const { dl } = this;
+    if (!this.trial || !dl.state || !dl.loadState) {
+      yield* dl.batches(this.iter);
+      return;
+    }
+    const before = dl.state(), batches = dl.batches(this.iter)[Symbol.asyncIterator]();
+    dl.loadState(this.#orders.get(dl) ?? before);
+    const first = batches.next(); // draws the order
+    this.#orders.set(dl, dl.state());
+    dl.loadState(before);
+    try {
+      for (let next = await first; !next.done; next = await batches.next()) yield next.value;
+    } finally {
+      await batches.return?.();
+    }
+  }
+
+  /** Notes the gradients that stand before a batch, for {@link releaseGradients}. */
+  holdGradients(parameters: Parameter[]): void {
+    this.#held = parameters.map(({ grad }) => grad ? tf.keep(tf.clone(grad)) : undefined);
+  }
+
+  /** Forgets what {@link holdGradients} noted, or puts it back where the batch did not come to its step. */
+  releaseGradients(parameters: Parameter[]): void {
+    for (const [i, grad] of this.#held.entries()) {
+      if (this.stage !== "before step") grad?.dispose();
+      else if (grad) parameters[i].setGrad(grad);
+      else parameters[i].zeroGrad();
+    }
+    this.#held = [];
+  }
+
   /** Begins a pass: tensors made from here on, by the loader too, belong to the batch that they are in. */
   beginPass(): void {
     this.iter = this.training ? this.batchesDone : 0;
@@ -162,6 +231,7 @@ export class Fit {
   /** Begins a batch with what the loader gave. */
   beginBatch(batch: Batch): void {
     this.freeBatch();
+    this.stage = "before step";
     this.batch = batch;
     this.adopt();
   }
@@ -244,10 +314,11 @@ export class Fit {
  * }
  * ```
  */
-export function perFit<S>(make: () => S): (learn: Learner) => S {
+export function perFit<S>(make: (learn: Learner) => S): (learn: Learner) => S {
   const states = new WeakMap<Fit, S>();
-  return ({ current }) => {
-    if (!states.has(current)) states.set(current, make());
+  return (learn) => {
+    const { current } = learn;
+    if (!states.has(current)) states.set(current, make(learn));
     return states.get(current)!;
   };
 }

@@ -1,13 +1,15 @@
 /** The loop (miniai's `learner.py`): everything but its order is left to callbacks or subclasses. */
+import { contextVariable } from "../context.ts";
 import { breathe } from "../event_loop.ts";
 import type { Tape } from "../autograd/tape.ts";
 import type { Tensor } from "../tf.ts";
 import type { HostArray } from "../data/array.ts";
 import type { Batch, DataLoaders, Loader } from "../data/loader.ts";
 import * as F from "../nn/functional.ts";
-import { type Module, withMode } from "../nn/module.ts";
+import { inMode, type Module } from "../nn/module.ts";
 import type { OptFunc, Optimizer } from "../optim/optimizer.ts";
 import { SGD } from "../optim/sgd.ts";
+import { branch, copyOfGenerator, defaultGenerator, Generator } from "../random.ts";
 import type { Callback, Done, LearnerEvent, LearnerPhase } from "./callback.ts";
 import { CancelBatchException, CancelEpochException, CancelFitException, firstThrown } from "./cancel.ts";
 import { checkCallbacks, checkOptions } from "./check.ts";
@@ -61,8 +63,16 @@ const CANCEL = {
   Batch: CancelBatchException,
 } as const;
 
-/** Models that a fit is training. */
-const inTraining = new WeakSet<Module>();
+/** What takes part in a fit that is running, and in no other: models that are trained, optimisers, callbacks. */
+const inUse = new WeakSet<object>();
+
+/** A fit whose code is running, and the one that began it. */
+interface Running {
+  learner: Learner;
+  fit: Fit;
+  outer: Running | undefined;
+}
+const running = contextVariable<Running>();
 
 /**
  * Runs a model over data. The phases of a batch (`predict`, `getLoss`, `backward`, `step`, `zeroGrad`) are callbacks'
@@ -81,8 +91,8 @@ export class Learner<M extends Module = Module> {
   cbs: Callback[];
   /** Makes the optimiser of a fit. */
   optFunc: OptFunc | null;
-  /** Everything of the current or last fit. */
-  current: Fit = new Fit({
+  /** The last fit that was no trial. */
+  #last = new Fit({
     nEpochs: 0,
     cbs: [],
     train: false,
@@ -90,9 +100,11 @@ export class Learner<M extends Module = Module> {
     runModel: true,
     finite: false,
     opt: null,
+    draws: new Generator(),
+    uses: [],
   });
-  /** The last fit, and the trials that are running inside or beside it, in the order in which they began. */
-  #fits: Fit[] = [this.current];
+  /** The fits that are running, in the order in which they began: each waits for the later ones. */
+  #running: Fit[] = [];
 
   // The fields of the current or last fit, under miniai's names.
   /** The optimiser of the current or last fit that trained. */
@@ -149,6 +161,17 @@ export class Learner<M extends Module = Module> {
     this.optFunc = optFunc === undefined ? (params, lr) => new SGD(params, { lr }) : optFunc;
   }
 
+  /**
+   * Everything of the fit whose callback or phase asks, also after an `await`; of the current or last one for all others,
+   * trials aside.
+   */
+  get current(): Fit {
+    for (let asks = running.get(); asks; asks = asks.outer) {
+      if (asks.learner === this && asks.fit.running) return asks.fit;
+    }
+    return this.#last;
+  }
+
   /** The phases that this learner leaves to callbacks. */
   get callbackPhases(): readonly LearnerPhase[] {
     return ["predict", "getLoss", "backward", "step", "zeroGrad"];
@@ -173,16 +196,22 @@ export class Learner<M extends Module = Module> {
   zeroGrad(): Done {
     return this.callback("zeroGrad");
   }
+  /** Does what {@link zeroGrad} is for where a batch was cancelled after its step, without callbacks. */
+  protected clearGradients(): Done {
+    this.model.zeroGrad();
+  }
 
   /**
    * Trains and evaluates.
    * @param nEpochs how often, a whole number from 0 on; default 1
-   * @throws Error where it is another, options leave nothing to do, a fit of this learner or a training of its model is running, callbacks do not fit the learner,
-   * a loader has no batch, or a training loss is not finite; what is thrown in the loop, after cleaning up, with later
-   * errors as its `cause`.
+   * @throws RangeError for another number; Error where options leave nothing to do, callbacks do not fit the learner, or
+   *   the learner, the model that is to be trained, a callback or the optimiser is in another fit that is running:
+   *   nothing is touched then.
+   * @throws Error where a loader has no batch, or a training loss is not finite; what is thrown in the loop, after
+   *   cleaning up, with later errors as its `cause`.
    */
   async fit(nEpochs = 1, options: FitOptions = {}): Promise<void> {
-    const fit = this.#begin(nEpochs, options);
+    const [fit, giveBack] = this.#begin(nEpochs, options);
     const { train = true, valid = true } = options;
     try {
       await this.#within(fit, "Fit", async () => {
@@ -193,8 +222,9 @@ export class Learner<M extends Module = Module> {
       });
     } finally {
       await fit.lossesRead();
-      while (this.current !== fit) await this.current.ended;
+      await this.#turnOf(fit);
       this.#end(fit);
+      giveBack();
     }
   }
 
@@ -204,24 +234,37 @@ export class Learner<M extends Module = Module> {
     fit.training = train;
     fit.dl = train ? this.dls.train : this.dls.valid;
     if (fit.train && !fit.trial) this.model.train(train);
-    await this.#within(fit, "Epoch", async () => {
+    fit.beginDraws();
+    const pass = async () => {
       fit.beginPass();
-      for await (const batch of fit.dl.batches(fit.iter)) {
+      for await (const batch of fit.batches()) {
         fit.beginBatch(batch);
-        const accumulating = !train || fit.wraps("zeroGrad") || this.model.parameters().some((p) => p.grad);
-        let done = false;
-        await this.#within(fit, "Batch", async () => {
-          await this.oneBatch();
-          done = true;
-        }).finally(() => {
-          if (!done && !accumulating) this.model.zeroGrad(); // a cancelled batch leaves the next one nothing
-          fit.endBatch();
-        });
+        await this.#batch(fit);
         await this.#piece(fit, breathe);
         fit.checkLosses();
       }
       await fit.endPass();
-    });
+    };
+    try {
+      await this.#within(fit, "Epoch", pass);
+    } finally {
+      fit.endDraws();
+    }
+  }
+
+  /** A batch with its events; one that is cancelled leaves the next one no gradients of its own. */
+  async #batch(fit: Fit): Promise<void> {
+    // What puts something around zeroGrad takes care of the gradients that it keeps.
+    const holds = fit.training && fit.runModel && !fit.wraps("zeroGrad");
+    const parameters = holds ? this.model.parameters() : [];
+    fit.holdGradients(parameters);
+    try {
+      await this.#within(fit, "Batch", () => this.oneBatch());
+    } finally {
+      fit.releaseGradients(parameters);
+      if (holds && fit.stage === "step") await this.clearGradients();
+      fit.endBatch();
+    }
   }
 
   /** The phases of one batch. */
@@ -237,9 +280,11 @@ export class Learner<M extends Module = Module> {
     if (!fit.training) return;
     await phase("backward");
     await event("afterBackward");
+    fit.stage = "step";
     await phase("step");
     await event("afterStep");
     await phase("zeroGrad");
+    fit.stage = "cleared";
   }
 
   /**
@@ -251,7 +296,7 @@ export class Learner<M extends Module = Module> {
     const fit = this.current, run = fit.wrapped(phase, body);
     if (phase !== "predict" && phase !== "getLoss") return fit.scoped(run);
     const recorded = fit.training ? () => fit.record(run) : run;
-    return fit.scoped(() => withMode(this.model, fit.training, recorded));
+    return fit.scoped(() => inMode(this.model, fit.training, recorded));
   }
 
   /** Calls a method of every callback that has it, in ascending order; gives a promise only where one of them does. */
@@ -276,8 +321,12 @@ export class Learner<M extends Module = Module> {
   releaseKept(): void {
     this.current.freeKept();
   }
-  /** Frees the optimiser and what callbacks kept; the model stays. */
+  /**
+   * Frees the optimiser and what callbacks kept; the model stays.
+   * @throws Error while a fit is running.
+   */
   dispose(): void {
+    if (this.#running.length) throw new Error("dispose: a fit of this learner is running. Wait for it");
     this.releaseKept();
     this.opt?.dispose();
     this.opt = null;
@@ -302,67 +351,88 @@ export class Learner<M extends Module = Module> {
     if (thrown.length) throw firstThrown(thrown);
   }
 
-  /** Runs a piece of a fit; waits for it, and for the trials that began meanwhile. */
+  /** Runs a piece of a fit as its own work; waits for it, and for the trials that began meanwhile. */
   async #piece(fit: Fit, body: () => Done): Promise<void> {
     let done: Done = undefined;
     try {
-      done = this.#asCurrent(fit, body);
+      const outer = running.get(), inside = outer?.fit === fit ? outer : { learner: this, fit, outer };
+      done = running.run(inside, () => fit.drawing(body));
       await done;
     } finally {
-      while (this.current !== fit) await this.current.ended;
+      await this.#turnOf(fit);
       if (done) fit.adopt();
     }
   }
 
-  /** Runs the synchronous part of `body` with this fit as the current one; a trial that begins in it becomes that. */
-  #asCurrent(fit: Fit, body: () => Done): Done {
-    const other = this.current;
-    this.current = fit;
-    try {
-      return body();
-    } finally {
-      if (this.current === fit) this.current = other;
-    }
+  /** Waits until no fit that began after this one is running. */
+  async #turnOf(fit: Fit): Promise<void> {
+    for (let last = this.#running.at(-1); last && last !== fit; last = this.#running.at(-1)) await last.ended;
   }
 
-  /** Makes the fit, or throws before anything is touched. */
-  #begin(nEpochs: number, options: FitOptions): Fit {
+  /**
+   * Makes the fit, or throws before anything is touched.
+   * @returns the fit, and what lets the default generator go on where its draws end
+   */
+  #begin(nEpochs: number, options: FitOptions): [fit: Fit, giveBack: () => void] {
     checkOptions(nEpochs, options);
-    const { trial = false, cbs = [], lr = this.lr, finite = !trial, runModel = true } = options;
-    const train = (options.train ?? true) && runModel;
-    const { current: before, model } = this;
-    if (before.running && !trial) {
+    const { trial = false, cbs: given = [], lr = this.lr, finite = !trial, runModel = true } = options;
+    const train = (options.train ?? true) && runModel, { model } = this, before = this.#last;
+    if (this.#running.length && !trial) {
       throw new Error(
         "fit: a fit of this learner is running. Wait for it, or give { trial: true } to only look",
       );
     }
-    if (train && inTraining.has(model)) {
+    if (train && inUse.has(model)) {
       throw new Error("fit: another fit is training this model. Wait for it");
     }
-    const taking = this.cbs.filter((cb) => !trial || cb.inTrials(options.train ?? true)).concat(cbs);
-    const sorted = Array.from(new Set(taking)).sort((a, b) => a.order - b.order);
-    if (runModel) checkCallbacks(this, sorted, train, Learner.prototype);
-    const own = train && this.optFunc ? this.optFunc(model.parameters(), lr) : null;
+    const own = this.cbs.filter((cb) => !trial || cb.inTrials(options.train ?? true));
+    const cbs = Array.from(new Set(own.concat(given))).sort((a, b) => a.order - b.order);
+    if (runModel) checkCallbacks(this, cbs, train, Learner.prototype);
+    const alone = (trial ? given : cbs).filter((cb) => !cb.shareable);
+    const taken = alone.find((cb) => inUse.has(cb));
+    if (taken) {
+      throw new Error(
+        `fit: another fit that is running has this ${taken.constructor.name}, which would mix what it keeps of the two. ` +
+          `Give each learner its own, or wait`,
+      );
+    }
+    const opt = train && this.optFunc ? this.optFunc(model.parameters(), lr) : null;
+    if (opt && (inUse.has(opt) || (trial && opt === before.opt))) {
+      throw new Error(
+        "fit: optFunc gave an optimiser that is in use, and would be stepped by two fits. Make a new one at each call",
+      );
+    }
     if (!trial) {
       before.freeKept();
-      if (own) before.opt?.dispose();
-      this.#fits = [];
+      if (opt && opt !== before.opt) before.opt?.dispose();
     }
-    if (train) inTraining.add(model);
-    this.current = new Fit({ nEpochs, cbs: sorted, train, trial, runModel, finite, opt: own ?? before.opt });
-    this.current.running = true;
-    this.#fits.push(this.current);
-    return this.current;
+    const [draws, giveBack] = trial
+      ? [copyOfGenerator(defaultGenerator), () => {}]
+      : branch(defaultGenerator);
+    const uses = [...alone, train ? model : null, opt].filter((x) => x !== null);
+    const fit = new Fit({
+      nEpochs,
+      cbs,
+      train,
+      trial,
+      runModel,
+      finite,
+      opt: opt ?? before.opt,
+      draws,
+      uses,
+    });
+    fit.running = true;
+    uses.forEach((x) => inUse.add(x));
+    this.#running.push(fit);
+    if (!trial) this.#last = fit;
+    return [fit, giveBack];
   }
 
   #end(fit: Fit): void {
-    if (fit.train) {
-      inTraining.delete(this.model);
-      this.model.zeroGrad();
-    }
+    fit.uses.forEach((x) => inUse.delete(x));
+    if (fit.train) this.model.zeroGrad();
+    this.#running = this.#running.filter((x) => x !== fit);
     if (fit.trial) {
-      this.#fits = this.#fits.filter((x) => x !== fit);
-      this.current = this.#fits.at(-1)!;
       fit.freeKept();
       if (fit.train && this.optFunc) fit.opt?.dispose();
     }

@@ -55,6 +55,10 @@ export class MomentumLearner<M extends Module = Module> extends TrainLearner<M> 
   }
   /** Multiplies the gradients. */
   override zeroGrad(): void {
+    this.clearGradients();
+  }
+  /** Multiplies the gradients. */
+  protected override clearGradients(): void {
     for (const p of this.model.parameters()) p.scaleGrad(this.mom);
   }
 }

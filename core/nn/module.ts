@@ -1,7 +1,7 @@
 /** The base of every model and layer. */
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
-import { copyOf, Parameter } from "../autograd/tape.ts";
+import { copyOf, Parameter, requireSynchronous } from "../autograd/tape.ts";
 
 /** A tensor that a model keeps but does not train, such as a running mean. */
 export class Buffer {
@@ -32,9 +32,10 @@ export class Buffer {
 let setMode: (module: Module, training: boolean) => void;
 
 /**
- * Runs the synchronous part of `body` with a model in a mode, and puts the mode of each of its modules back, so that
- * whatever else uses the model meanwhile finds it as it was.
+ * Runs `body` with a model in a mode, and puts the mode of each of its modules back, so that whatever else uses the model
+ * finds it as it was.
  * @param training whether layers behave as in training, see {@link Module.train}
+ * @throws Error for an asynchronous body, most of which would run after the mode is back.
  *
  * @example
  * ```ts
@@ -45,10 +46,15 @@ let setMode: (module: Module, training: boolean) => void;
  * ```
  */
 export function withMode<T>(model: Module, training: boolean, body: () => T): T {
+  return inMode(model, training, () => requireSynchronous("withMode", body()));
+}
+
+/** Runs the synchronous part of `body` with a model in a mode, see {@link withMode}. */
+export function inMode<T>(model: Module, training: boolean, body: () => T): T {
   const before = Array.from(model.namedModules(), ([, module]) => [module, module.training] as const);
-  if (model.train !== Module.prototype.train) model.train(training); // a model may keep parts of it in a mode
-  else for (const [module, mode] of before) if (mode !== training) setMode(module, training);
   try {
+    if (model.train !== Module.prototype.train) model.train(training); // a model may keep parts of it in a mode
+    else for (const [module, mode] of before) if (mode !== training) setMode(module, training);
     return body();
   } finally {
     for (const [module, mode] of before) setMode(module, mode);

@@ -1,5 +1,15 @@
 /** Training a model of noise: both of the lesson's forms. */
-import { Callback, Generator, HostArray, type Learner, perFit } from "../../core/mod.ts";
+import {
+  branch,
+  Callback,
+  copyOfGenerator,
+  Generator,
+  type GeneratorState,
+  HostArray,
+  type Json,
+  type Learner,
+  perFit,
+} from "../../core/mod.ts";
 import { ORDER, TrainCB } from "../../callbacks/mod.ts";
 import { noisify } from "./noisify.ts";
 import { linearSchedule, type Schedule } from "./schedule.ts";
@@ -31,22 +41,46 @@ export class DDPMCB extends Callback {
   /** With the callbacks that change a batch on the device. */
   override order: number = ORDER.batchTransformCB;
   /** Two would noise twice. */
-  override readonly single: boolean = true;
+  override readonly once: readonly string[] = ["noises the batch"];
+  /** Keeps nothing beyond a fit. */
+  override readonly shareable: boolean = true;
   /** The schedule that batches are noised by. */
   readonly schedule: Schedule;
-  readonly #generator?: Generator;
   readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));
+  /** What draws training's steps and noise. */
+  readonly #training: (learn: Learner) => { own?: Generator; giveBack?: () => void };
 
   /** Noises by a schedule. */
   constructor({ schedule = linearSchedule(), generator }: DDPMOptions = {}) {
     super();
     this.schedule = schedule;
-    this.#generator = generator;
+    // A stream of its own, so that the fit is the same whatever else draws from the generator meanwhile.
+    this.#training = perFit(({ current }) => {
+      if (!generator) return {};
+      if (current.trial) return { own: copyOfGenerator(generator) };
+      const [own, giveBack] = branch(generator);
+      return { own, giveBack };
+    });
+    if (!generator) return;
+    this.state = (learn) => ({ ...this.#training(learn).own!.state });
+    this.loadState = (state, learn) => {
+      this.#training(learn).own!.state = state as unknown as GeneratorState;
+    };
   }
+
+  /** Where the generator stands, if it was given one; a checkpoint has the shared one's. */
+  override state?: (learn: Learner) => Json;
+  /** Goes on from there. */
+  override loadState?: (state: Json, learn: Learner) => void;
 
   /** Begins the draws of evaluation again. */
   override beforeEpoch(learn: Learner): void {
     this.#evaluation(learn).seed = EVALUATION_SEED;
+  }
+
+  /** The generator that it was given goes on where the fit's draws end. */
+  override cleanupFit(learn: Learner): void {
+    this.#training(learn).giveBack?.();
   }
 
   /**
@@ -57,7 +91,7 @@ export class DDPMCB extends Callback {
     if (learn.batch[0] instanceof HostArray) {
       throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
     }
-    const generator = learn.training === false ? this.#evaluation(learn) : this.#generator;
+    const generator = learn.training ? this.#training(learn).own : this.#evaluation(learn);
     learn.batch = noisify(learn.batch[0], this.schedule, { generator });
   }
 }
@@ -75,13 +109,23 @@ export class DDPMCB extends Callback {
 export class DDPMTrainCB extends TrainCB {
   /** With the callbacks that change a batch on the device. */
   override order: number = ORDER.batchTransformCB;
+  /** Two would train, or noise, twice. */
+  override readonly once: readonly string[] = ["trains", "noises the batch"];
   readonly #noising: DDPMCB;
 
   /** Noises by a schedule. */
   constructor(options: DDPMOptions = {}) {
     super();
     this.#noising = new DDPMCB(options);
+    if (!this.#noising.state) return;
+    this.state = this.#noising.state;
+    this.loadState = this.#noising.loadState;
   }
+
+  /** As that of {@link DDPMCB}. */
+  override state?: (learn: Learner) => Json;
+  /** Goes on from there. */
+  override loadState?: (state: Json, learn: Learner) => void;
 
   /** The schedule that batches are noised by. */
   get schedule(): Schedule {
@@ -96,6 +140,11 @@ export class DDPMTrainCB extends TrainCB {
   /** Noises the batch. */
   override beforeBatch(learn: Learner): void {
     this.#noising.beforeBatch(learn);
+  }
+
+  /** The generator that it was given goes on where the fit's draws end. */
+  override cleanupFit(learn: Learner): void {
+    this.#noising.cleanupFit(learn);
   }
 
   /** Predicts the noise. */

@@ -1,5 +1,6 @@
 /** Drawing images: one loop, and a function for each sampler's step. */
 import {
+  branch,
   breathe,
   defaultGenerator,
   type Generator,
@@ -53,6 +54,8 @@ export interface SampleOptions {
   clip?: [low: number, high: number];
   /** Called after each step with the images it made, which are freed after the next. */
   onStep?: (t: number, x: Tensor) => void | Promise<void>;
+  /** Ends the sampling before its next step when it is aborted, with its reason as the error. */
+  signal?: AbortSignal;
 }
 
 /** Ancestral sampling (paper, algorithm 2, in the form of eq. 7 with x̂₀ clamped; lesson notebook 15). */
@@ -69,10 +72,12 @@ export function ddpmStep({ x, t, schedule: { β, α, ᾱ, σ }, predict, noise, 
 
 /**
  * Draws images with a model of noise. The model is put in evaluation mode for each step alone, so that it may be trained
- * or sampled beside this.
- * An image depends on the generator's seed and on its index alone, not on how many are drawn.
+ * or sampled beside this; a fit changes the weights between the steps.
+ * An image depends on where the generator stands when this is called and on its index alone, not on how many are drawn,
+ * nor on what draws from the generator beside this.
  * @param size [N,H,W,C]
- * @throws RangeError if the size has no images, or `xT`, the model's output or what a step gives has another shape. Error if kept images are not finite.
+ * @throws RangeError if the size has no images, or `xT`, the model's output or what a step gives has another shape. Error
+ *   if a step gives no tensor, or kept images are not finite; the signal's reason if it is aborted.
  * @returns the kept images on the host, in the order they were made; the last one is x₀
  *
  * @example
@@ -98,12 +103,11 @@ export async function sample(
   options: SampleOptions,
 ): Promise<HostArray[]> {
   const { schedule, step = ddpmStep, generator = defaultGenerator, xT, keep = () => true } = options;
+  options.signal?.throwIfAborted();
   if (size.length !== 4 || !size.every((n) => Number.isInteger(n) && n >= 1)) {
     throw new RangeError(`sample: size is [N,H,W,C], each a whole number of at least 1, not [${size}]`);
   }
-  // A stream for each draw, in which an image's noise has its place: the others do not change it.
-  const draw = () => generator.fork().normal(size);
-  const { noise = draw, clip: [low, high] = [-1, 1], onStep } = options;
+  const { noise = () => draw(), clip: [low, high] = [-1, 1], onStep } = options;
   const requireSize = (what: string, x: Tensor) => {
     if (String(x.shape) === String(size)) return;
     throw new RangeError(`sample: ${what} has the shape [${x.shape}], not [${size}] as asked`);
@@ -119,13 +123,17 @@ export async function sample(
   };
   const clip = (x: Tensor) => tf.clipByValue(x, low, high);
   const kept: HostArray[] = [];
-  let x = xT ? tf.clone(xT) : draw();
+  const [own, giveBack] = branch(generator);
+  // A stream for each draw, in which an image's noise has its place: the others do not change it.
+  const draw = () => own.fork().normal(size);
+  let x = tf.keep(noGrad(() => xT ? tf.clone(xT) : draw()));
   try {
     for (let t = schedule.nSteps - 1; t >= 0; t--) {
+      options.signal?.throwIfAborted();
       const inputs = { x, t, schedule, predict, clip, noise: () => noise(t) };
-      const next = withMode(model, false, () => noGrad(() => tf.tidy(() => step(inputs))));
+      const next = withMode(model, false, () => noGrad(() => tf.tidy(() => requireTensor(step(inputs)))));
       if (next !== x) x.dispose();
-      x = next;
+      x = tf.keep(next);
       requireSize("what a step gives", x);
       if (keep(t)) kept.push(finite(await HostArray.from(x), t));
       await onStep?.(t, x);
@@ -133,8 +141,15 @@ export async function sample(
     }
   } finally {
     x.dispose();
+    giveBack();
   }
   return kept;
+}
+
+/** @throws Error unless a step gave a tensor. */
+function requireTensor(x: Tensor): Tensor {
+  if (x instanceof tf.Tensor) return x;
+  throw new Error(`sample: a step gives a tensor, at once, not ${x}`);
 }
 
 /** @throws Error if a number is NaN or infinite. */

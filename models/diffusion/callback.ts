@@ -59,7 +59,7 @@ export class DiffusionCB extends Callback {
   /** With the callbacks that change a batch on the device. */
   override order: number = ORDER.batchTransformCB;
   /** Two would noise twice. */
-  override readonly single: boolean = true;
+  override readonly once: readonly string[] = ["noises the batch"];
   /** The options as given. */
   readonly options: DiffusionOptions;
   readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));

@@ -106,7 +106,7 @@ export class ConsistencyCB extends Callback {
   /** With the callbacks that change a batch on the device. */
   override order: number = ORDER.batchTransformCB;
   /** Two would noise twice. */
-  override readonly single: boolean = true;
+  override readonly once: readonly string[] = ["noises the batch"];
   /** The options as given. */
   readonly options: ConsistencyOptions;
   readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));

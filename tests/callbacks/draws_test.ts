@@ -1,13 +1,13 @@
 /** Where the draws of a fit stand. */
 import { assertEquals } from "@std/assert";
-import { defaultGenerator, Dropout, Generator, Linear, Sequential, TrainLearner } from "../../mod.ts";
+import { defaultGenerator, Dropout, Generator, Linear, Sequential } from "../../mod.ts";
+import "../support.ts";
 import { generatorsOf, noteDraws } from "../../callbacks/draws.ts";
-import { sums } from "./lines.ts";
 
-Deno.test("noteDraws puts the shared generator and a module's own back", async () => {
+Deno.test("noteDraws puts the shared generator and a module's own back", () => {
   const own = new Generator(3), model = new Sequential(new Linear(3, 1), new Dropout(0.5, own));
   assertEquals([...generatorsOf(model)], [defaultGenerator, own]);
-  const putBack = noteDraws(new TrainLearner(model, await sums())),
+  const putBack = noteDraws(model),
     before = [own.state, defaultGenerator.state];
   own.uniformArray(4);
   defaultGenerator.uniformArray(4);

@@ -24,8 +24,8 @@ Deno.test("LRFinderCB raises the rate by gamma until the loss explodes, and sugg
   assert(lrs.length < 40, `${lrs.length} batches`);
   assert(finder.suggestion! > 1e-4 && finder.suggestion! < lrs.at(-1)!);
   assertMatch(await finder.plot(), /^<svg/);
-  assertThrows(() => new LRFinderCB({ gamma: 1 }), RangeError, "gamma must be over 1, not 1");
-  assertThrows(() => new LRFinderCB({ gamma: Infinity }), RangeError, "gamma must be finite");
+  assertThrows(() => new LRFinderCB({ gamma: 1 }), RangeError, "gamma is a number over 1, not 1");
+  assertThrows(() => new LRFinderCB({ gamma: Infinity }), RangeError, "gamma is a finite number over 1");
   for (
     const [name, value] of [["startLr", 0], ["startLr", NaN], ["maxEpochs", 0], ["maxEpochs", 1.5]] as const
   ) {
