@@ -3,10 +3,14 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   AccumulateGradCB,
   Adam,
+  ArrayDataset,
   BatchSchedCB,
   Callback,
   CancelFitException,
   CheckpointCB,
+  Conv2d,
+  DataLoaders,
+  DDPMCB,
   decodeSafetensors,
   defaultGenerator,
   DeviceCB,
@@ -14,11 +18,13 @@ import {
   EarlyStoppingCB,
   EMACB,
   encodeSafetensors,
+  Generator,
   HostArray,
   type Learner,
   Linear,
   loaderOf,
   Mean,
+  Module,
   MomentumLearner,
   OneCycleLR,
   RecorderCB,
@@ -305,7 +311,7 @@ async function stoppedFit(dir: string): Promise<{ path: string; file: SafeTensor
 /** Goes on from a checkpoint. */
 async function resume(path: string): Promise<void> {
   const { learn } = await make(new CheckpointCB({ path, resume: true }), [new AccumulateGradCB(4)]);
-  await learn.fit(1);
+  await learn.fit(3, { cbs: [new StopAfter()] });
 }
 
 Deno.test("a checkpoint carries a checksum: what was changed is refused, what lacks it loads", async () => {
@@ -444,3 +450,36 @@ Deno.test("every field of a checkpoint that is not as it should be is named, wit
   assert(gradient === undefined, "AccumulateGradCB keeps them itself");
   await Deno.remove(dir, { recursive: true });
 });
+
+Deno.test("a schedule of other options is refused with both; DDPMCB's own generator goes on where it was", async () => {
+  const dir = await Deno.makeTempDir(), { path } = await stoppedFit(dir);
+  const { learn } = await make(new CheckpointCB({ path, resume: true }), [new AccumulateGradCB(4)]);
+  await assertRejects(
+    () => learn.fit(4),
+    Error,
+    "BatchSchedCB: the schedule that is resumed has totalSteps 18, that of this fit 24",
+  );
+  const noised = async (resume: boolean, stop: boolean) => {
+    setSeed(2);
+    const generator = new Generator(5), model = new Noiser(), cb = new CheckpointCB({ path, resume });
+    const x = new HostArray(new Generator(1).normalArray(64), [4, 4, 4, 1]), data = new ArrayDataset(x, x);
+    const stops = stop ? [new StopAt(cb, 0, 0, true)] : [];
+    const loaders = DataLoaders.from(data, data, { batchSize: 2 });
+    await new TrainLearner(model, loaders, {
+      cbs: [new DeviceCB(), new DDPMCB({ generator }), cb, ...stops],
+    }).fit(2);
+    return [await numbers(model.inner.weight), generator.state];
+  };
+  const expected = await noised(false, false);
+  await noised(false, true);
+  assertEquals(await noised(true, false), expected);
+  await Deno.remove(dir, { recursive: true });
+});
+
+/** A model of noise of one number. */
+class Noiser extends Module<[[Tensor, Tensor]], Tensor> {
+  inner = new Conv2d(1, 1, 1);
+  override forward([x]: [Tensor, Tensor]): Tensor {
+    return this.inner.call(x);
+  }
+}

@@ -48,7 +48,7 @@ async function line(cbs: Callback[], lr = 0.01) {
   });
 }
 
-Deno.test("MixedPrecision without f16 says so once a fit, and trains in f32", { ignore: half }, async () => {
+Deno.test("MixedPrecision without f16 says so once, and trains in f32", { ignore: half }, async () => {
   const said: string[] = [], [a, b] = [new Losses(), new Losses()];
   const learn = await line([new MixedPrecision({ log: (text) => said.push(text) }), a]);
   await learn.fit(2);

@@ -1,6 +1,7 @@
 /** ProgressCB. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { DeviceCB, Linear, MetricsCB, type MetricsRow, ProgressCB, TrainLearner } from "../../mod.ts";
+import { script } from "../support.ts";
 import { line, points, quiet } from "./lines.ts";
 
 Deno.test("ProgressCB: a table row for each half of an epoch, to three decimals", async () => {
@@ -24,4 +25,14 @@ Deno.test("ProgressCB of one fit gives the rows of the next back", async () => {
   assertEquals([lines.length, mine.length], [3, 0]);
   await learn.fit(1);
   assertEquals([lines.length, mine.length], [3, 2]);
+});
+
+Deno.test("the bar says the loss once it is known, and nothing before", async () => {
+  const { code, err } = await script(`await d.useDevice("wasm", { log: null });
+    const x = new d.HostArray(Float32Array.of(0, 1, 2, 3), [4, 1]), data = new d.ArrayDataset(x, x);
+    const loader = d.DataLoaders.from(data, data, { batchSize: 4 });
+    const cbs = [new d.DeviceCB(), new d.ProgressCB(() => {})];
+    await new d.TrainLearner(new d.Linear(1, 1), loader, { cbs }).fit(1, { valid: false });`);
+  assertEquals(code, 0, err);
+  assertMatch(err, /, 0s left {2}[\d.]+ items\/s/);
 });

@@ -4,6 +4,7 @@ import {
   type Batch,
   BatchNorm1d,
   Callback,
+  CancelBatchException,
   CancelFitException,
   DataLoaders,
   DDPMCB,
@@ -16,6 +17,7 @@ import {
   type LearnerOptions,
   Linear,
   loaderOf,
+  MomentumLearner,
   perFit,
   Sequential,
   type Tensor,
@@ -25,7 +27,7 @@ import {
   withMode,
 } from "../../../mod.ts";
 import { line, quiet, sums, weights } from "../../callbacks/lines.ts";
-import { device, numbers } from "../../support.ts";
+import { assertClose, device, numbers } from "../../support.ts";
 
 /** A callback of these methods. */
 const callback = (methods: Partial<Callback>) => Object.assign(new (class extends Callback {})(), methods);
@@ -403,4 +405,25 @@ Deno.test("without a device, the first tensor says to start one", async () => {
     `import { Linear } from "${mod}"; try { new Linear(1, 1); } catch ({ message }) { console.log(message); }`;
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", "--no-check", code] }).output();
   assertEquals(new TextDecoder().decode(stdout), "No device yet: call `await useDevice()` first\n");
+});
+
+Deno.test("MomentumLearner: a batch that is cancelled before its step leaves the gradient, after it the share of it", async () => {
+  const gradients = async (make: typeof TrainLearner, event?: "afterBackward" | "afterStep") => {
+    const { model, dls } = await line([]), seen: number[][] = [];
+    const watch = callback({
+      afterBackward: async (learn) => void seen.push(await numbers((learn.model as Linear).weight.grad!)),
+    });
+    const cancel = callback({
+      [event ?? "afterPredict"]: (learn: Learner) => {
+        if (event && learn.iter === 1) throw new CancelBatchException();
+      },
+    });
+    await new make(model, dls, { lr: 0, cbs: [new DeviceCB(), watch, cancel] }).fit(1, { valid: false });
+    return seen;
+  };
+  const [g0, g1, g2] = await gradients(TrainLearner);
+  const [, , before] = await gradients(MomentumLearner, "afterBackward");
+  await assertClose(before, g0.map((g, i) => 0.85 * g + g2[i]), 1e-5);
+  const [, , after] = await gradients(MomentumLearner, "afterStep");
+  await assertClose(after, g0.map((g, i) => 0.85 * (0.85 * g + g1[i]) + g2[i]), 1e-5);
 });

@@ -242,6 +242,33 @@ Deno.test("a start or a model's output of another shape, and images that are not
   assertEquals(tf.memory().numTensors, before);
 });
 
+Deno.test("an aborted signal ends a sampling with its reason; a step that gives a promise is refused", async () => {
+  const schedule = linearSchedule({ nSteps: 6 }), model = new Formula((x) => x), steps: number[] = [];
+  const before = tf.memory().numTensors, generator = new Generator(1);
+  const controller = new AbortController(), { signal } = controller;
+  const drawing = sample(model, [1, 2, 2, 1], {
+    schedule,
+    signal,
+    generator,
+    onStep: (t) => {
+      steps.push(t);
+      if (t === 3) controller.abort(new Error("hung up"));
+    },
+  });
+  await assertRejects(() => drawing, Error, "hung up");
+  assertEquals([steps, tf.memory().numTensors], [[5, 4, 3], before]);
+  const { state } = generator;
+  await assertRejects(
+    () => sample(model, [1, 2, 2, 1], { schedule, signal, generator }),
+    Error,
+    "hung up",
+  );
+  assertEquals(generator.state, state);
+  const later = (async ({ x }: StepInputs) => await Promise.resolve(x)) as unknown as SampleStep;
+  const promised = sample(model, [1, 2, 2, 1], { schedule, step: later });
+  await assertRejects(() => promised, Error, "sample: a step gives a tensor, at once, not [object Promise]");
+});
+
 Deno.test("a size without images is refused", async () => {
   const schedule = linearSchedule({ nSteps: 1 });
   for (const n of [0, -1, 1.5]) {
