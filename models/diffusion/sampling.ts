@@ -201,15 +201,16 @@ export async function sample(
   }
   requireLevels(levels);
   const x = xT ?? tf.tidy(() => tf.mul(generator.fork().normal([...size]), levels[0].σ));
+  let images: HostArray | undefined;
   try {
     for await (const step of walk(denoise, x, options)) {
       await onStep?.(step);
-      if (step.i === levels.length - 2) return finite(await HostArray.from(step.x));
+      if (step.i === levels.length - 2) images = await HostArray.from(step.x);
     }
   } finally {
     if (!xT) x.dispose();
   }
-  throw new Error("sample: the walk ended before its last step");
+  return finite(images!);
 }
 
 /** @throws Error if a number is NaN or infinite. */
