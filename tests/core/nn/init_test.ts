@@ -1,5 +1,5 @@
 /** Initial numbers of weights. */
-import { assert, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Conv2d, Generator, init, type Tensor, tf } from "../../../mod.ts";
 import { assertClose, numbers } from "../../support.ts";
 
@@ -54,4 +54,38 @@ Deno.test("numbers that give no weights are refused by name", () => {
   for (const fanIn of [0, -1, NaN]) {
     assertThrows(() => init.torchDefault([2], fanIn), RangeError, `not ${fanIn}`);
   }
+});
+
+Deno.test("initialisers: means, spreads and bounds of many draws, of each with another generator", async () => {
+  const shape = [200, 300], seeds = [0, 1, 2];
+  const moments = async (x: Tensor) => {
+    const { mean, variance } = tf.moments(x);
+    const [least, most] = [tf.min(x), tf.max(x)];
+    return (await Promise.all([mean, variance, least, most].map(numbers))).flat();
+  };
+  const cases: [name: string, draw: (g: Generator) => Tensor, std: number, bound: number][] = [
+    ["uniform", (g) => init.uniform(shape, 0.3, g), 0.3 / Math.sqrt(3), 0.3],
+    ["normal", (g) => init.normal(shape, 0.7, g), 0.7, Infinity],
+    ["torchDefault", (g) => init.torchDefault(shape, 300, g), 1 / Math.sqrt(900), 1 / Math.sqrt(300)],
+    ["kaimingNormal", (g) => init.kaimingNormal(shape, 0.5, g), Math.sqrt(2 / 1.25 / 300), Infinity],
+    [
+      "kaimingUniform",
+      (g) => init.kaimingUniform(shape, 0.5, g),
+      Math.sqrt(2 / 1.25 / 300),
+      Math.sqrt(6 / 375),
+    ],
+    ["orthogonal", (g) => init.orthogonal([30, 40], 1, g), Math.sqrt(1 / 40), 1],
+  ];
+  for (const [name, draw, std, bound] of cases) {
+    const means = seeds.map((seed) => moments(draw(new Generator(seed))));
+    for (const [mean, variance, least, most] of await Promise.all(means)) {
+      assert(Math.abs(mean) < 0.05 * std, `${name}: mean ${mean}`);
+      assert(
+        Math.abs(Math.sqrt(variance) / std - 1) < 0.02,
+        `${name}: deviation ${Math.sqrt(variance)}, not ${std}`,
+      );
+      assert(least >= -bound - 1e-6 && most <= bound + 1e-6, `${name}: ${least}…${most}`);
+    }
+  }
+  assertEquals(await numbers(init.constant([2, 2], 3)), [3, 3, 3, 3]);
 });

@@ -1,6 +1,7 @@
 /** The sinusoidal embedding of timesteps. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type TensorInfo, tf, timestepEmbedding } from "../../../mod.ts";
+import golden from "../../golden/layers.json" with { type: "json" };
 import { assertClose, numbers } from "../../support.ts";
 
 /** The definition: sines and cosines of t at `half` frequencies. */
@@ -83,4 +84,34 @@ Deno.test("options and timesteps that give no angles are refused", () => {
     assertThrows(() => timestepEmbedding(t, 8, { freqShift }), RangeError, `not ${freqShift}`);
   }
   assertThrows(() => timestepEmbedding(tf.zeros([2, 2]), 8), RangeError, "t is [N], not of shape [2,2]");
+});
+
+Deno.test("timestepEmbedding: Diffusers' numbers, its options by their names there", async () => {
+  const t = tf.tensor1d([0, 3, 517.5, 999]);
+  for (const { dim, options, y: [shape, expected] } of golden.embeddings) {
+    const { flip_sin_to_cos, downscale_freq_shift, max_period } = options as Record<string, never>;
+    const embedded = timestepEmbedding(t, dim, {
+      flipSinToCos: flip_sin_to_cos,
+      freqShift: downscale_freq_shift,
+      maxPeriod: max_period,
+    });
+    assertEquals(embedded.shape, shape);
+    await assertClose(embedded, expected, 2e-4);
+  }
+});
+
+Deno.test("timestepEmbedding is as near for long times as float32's angle is", async () => {
+  const times = [12345, 99999, 199999];
+  const embedded = await numbers(timestepEmbedding(tf.tensor1d(times), 4, { freqShift: 0 }));
+  for (const [i, t] of times.entries()) {
+    for (const [k, frequency] of [1, 0.01].entries()) {
+      const angle = Math.fround(t * Math.fround(frequency));
+      for (const [at, value] of [[k, Math.sin(angle)], [2 + k, Math.cos(angle)]]) {
+        assert(
+          Math.abs(embedded[4 * i + at] - value) < 1e-3,
+          `${t}: ${embedded[4 * i + at]} is not ${value}`,
+        );
+      }
+    }
+  }
 });

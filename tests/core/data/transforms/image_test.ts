@@ -1,6 +1,7 @@
 /** Transforms of images. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { Generator, HostArray, transforms } from "../../../../mod.ts";
+import golden from "../../../golden/layers.json" with { type: "json" };
 import torch from "../../../golden/torch.json" with { type: "json" };
 import { assertClose } from "../../../support.ts";
 
@@ -9,6 +10,13 @@ Deno.test("bilinear resizing 28 to 32: PyTorch's numbers", async () => {
   const out = transforms.resizeBilinear(32)(new HostArray(image, [1, 28, 28, 1]));
   assertEquals(out.shape, [1, 32, 32, 1]);
   await assertClose(out.data, torch.resize32, 1e-6);
+});
+
+Deno.test("bilinear resizing to a smaller size: PyTorch's numbers, without antialiasing", async () => {
+  const image = Uint8Array.from({ length: 117 }, (_, i) => i % 17), [shape, expected] = golden.resized;
+  const out = transforms.resizeBilinear(5)(new HostArray(image, [1, 13, 9, 1]));
+  assertEquals(out.shape, shape);
+  await assertClose(out.data, expected, 1e-6);
 });
 
 Deno.test("padding, scaling, normalising", () => {
