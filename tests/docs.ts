@@ -53,6 +53,13 @@ export async function documentedErrors(): Promise<Map<string, string>> {
   return errors;
 }
 
+/** What each field of an interface says. */
+export async function documentedFields(of: string): Promise<Map<string, string>> {
+  const fields = Array.from(await symbols(), ([name, { jsDoc }]) => [name, jsDoc?.doc ?? ""] as const)
+    .filter(([name]) => name.startsWith(`${of}.`));
+  return new Map(fields.map(([name, doc]) => [name.slice(of.length + 1), doc]));
+}
+
 /** What each option that can be left out and each parameter with a default says: `LsuvOptions.maxTries`, `dropout(axes)`. */
 export async function documentedDefaults(): Promise<Map<string, string>> {
   const defaults = new Map<string, string>();

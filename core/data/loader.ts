@@ -275,7 +275,7 @@ export class DataLoaders<L extends Loader = Loader> {
    * augmented, no item left out.
    * @param train to be trained on, or its arrays by name
    * @param valid to be evaluated on, or its arrays by name
-   * @param options of both, `shuffle`, `dropLast` and `augment` of the first alone; `shuffle` is true by default
+   * @param options of both, `shuffle`, `dropLast` and `augment` of the first alone; `shuffle` is true where it is left out
    * @throws RangeError as {@link DataLoader}'s constructor
    */
   static from(
