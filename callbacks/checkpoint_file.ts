@@ -11,6 +11,7 @@ import {
   type Json,
   type Learner,
   type OptimizerState,
+  recordOf,
   requireSchema,
   type SafeTensors,
   showJson,
@@ -67,7 +68,7 @@ const RECORD_SCHEMA: v.GenericSchema<unknown, CheckpointRecord> = v.strictObject
     groups: v.array(GROUP),
   }),
   optimizerClass: v.optional(v.string()),
-  callbacks: v.union([v.array(JSON_VALUE), v.record(v.string(), JSON_VALUE)]),
+  callbacks: v.union([v.array(JSON_VALUE), recordOf(JSON_VALUE)]),
 });
 
 /** SHA-256 of the record and of the tensors' names, kinds, shapes and bytes. */

@@ -1,6 +1,15 @@
 /** MetricsCB. */
 import * as v from "npm:valibot@1.5.0";
-import { Callback, COUNT, type Json, type Learner, NUMBER, perFit, requireSchema } from "../core/mod.ts";
+import {
+  Callback,
+  COUNT,
+  type Json,
+  type Learner,
+  NUMBER,
+  perFit,
+  recordOf,
+  requireSchema,
+} from "../core/mod.ts";
 import { Mean, type Metric } from "./metric.ts";
 import { targetsOf } from "./train.ts";
 
@@ -16,17 +25,19 @@ export interface MetricsRow {
   [metric: string]: number | string;
 }
 
+const STATE_VALUE = v.custom<Json>((value) => value !== undefined, "a state");
 /** What a checkpoint holds. */
 const STATE = v.strictObject({
-  rows: v.array(
-    v.objectWithRest(
-      { epoch: COUNT, train: v.picklist(["train", "eval"]), loss: v.nullable(NUMBER) },
-      v.nullable(v.union([NUMBER, v.string()])),
-    ),
-  ),
-  loss: v.custom<Json>((value) => value !== undefined, "a mean"),
-  metrics: v.optional(v.record(v.string(), v.custom<Json>((value) => value !== undefined, "a state"))),
+  rows: v.array(v.looseObject({
+    epoch: COUNT,
+    train: v.picklist(["train", "eval"]),
+    loss: v.nullable(NUMBER),
+  })),
+  loss: STATE_VALUE,
+  metrics: v.optional(recordOf(STATE_VALUE)),
 });
+/** Every value of its rows; checkpoints of before kept NaN as null. */
+const ROWS = v.array(recordOf(v.nullable(v.union([NUMBER, v.string()]))));
 
 /** Items in a batch, from its first tensor. */
 export function batchSize(batch: unknown): number {
@@ -153,9 +164,8 @@ export class MetricsCB extends Callback {
   override loadState(state: Json, learn: Learner): void {
     const { rows, loss, metrics = {} } = requireSchema(STATE, state, "MetricsCB's state");
     const fit = this.#fit(learn);
-    // Checkpoints of before kept NaN as null.
-    this.rows = rows.map((row) =>
-      Object.fromEntries(Object.entries(row).map(([name, v]) => [name, v ?? NaN])) as MetricsRow
+    this.rows = requireSchema(ROWS, rows, "MetricsCB's rows").map((row) =>
+      Object.fromEntries(Object.entries(row).map(([name, x]) => [name, x ?? NaN])) as MetricsRow
     );
     fit.resumed = this.rows.at(-1);
     fit.loss.loadState(loss);

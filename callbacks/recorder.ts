@@ -7,6 +7,7 @@ import {
   linePlot,
   noGrad,
   NUMBER,
+  recordOf,
   requireSchema,
   Tensor,
   tf,
@@ -16,7 +17,7 @@ import {
 export type Recorded = (learn: Learner) => number | Tensor;
 
 /** What a checkpoint holds. */
-const VALUES = v.record(v.string(), v.array(v.nullable(NUMBER)));
+const VALUES = recordOf(v.array(v.nullable(NUMBER)));
 
 /** Scalars are read from the device this many at a time. */
 const SCALARS_PER_READ = 64;

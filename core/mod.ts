@@ -127,7 +127,7 @@ export {
 } from "./learner/mod.ts";
 export { finishWriting, sweepTemporaryFiles, writeFile } from "./io/files.ts";
 export { parseJson, showJson } from "./io/json.ts";
-export { COUNT, NUMBER, requireSchema } from "./io/schema.ts";
+export { COUNT, NUMBER, recordOf, requireSchema } from "./io/schema.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

@@ -1,6 +1,6 @@
 /** What a run's files may hold: its config, and a row of metrics a line. */
 import * as v from "npm:valibot@1.5.0";
-import { COUNT, NUMBER, parseJson, requireSchema } from "../core/mod.ts";
+import { COUNT, NUMBER, parseJson, recordOf, requireSchema } from "../core/mod.ts";
 import type { MetricsRow } from "../mod.ts";
 import { AUGMENTS, CLASSIFIERS, type ClassifyConfig, type RunConfig, type TrainConfig } from "./presets.ts";
 
@@ -96,7 +96,8 @@ export function parseConfig(text: string, path: string): RunConfig {
 /** The numbers that JSON lacks. */
 const LACKING = ["NaN", "Infinity", "-Infinity"];
 const VALUE = v.union([NUMBER, v.picklist(LACKING)], "a number");
-const ROW = v.objectWithRest({ epoch: COUNT, train: v.picklist(["train", "eval"]), loss: VALUE }, VALUE);
+const ROW = v.looseObject({ epoch: COUNT, train: v.picklist(["train", "eval"]), loss: VALUE });
+const VALUES = recordOf(VALUE);
 
 /** Rows as JSON, a line each; numbers that JSON lacks are text: `"NaN"`, `"Infinity"`. */
 export function formatMetrics(rows: readonly MetricsRow[]): string {
@@ -113,6 +114,8 @@ export function parseMetrics(text: string, path: string): MetricsRow[] {
   if (text !== "" && !text.endsWith("\n")) throw new Error(`${path} is truncated: its last line has no end`);
   return text.split("\n").slice(0, -1).map((line, i) => {
     const what = `${path}, line ${i + 1}`, row = requireSchema(ROW, parse(line, what), what);
+    const { train: _, ...numbers } = row;
+    requireSchema(VALUES, numbers, what);
     const values = Object.entries(row).map(([name, x]) => [name, name === "train" ? x : Number(x)]);
     return Object.fromEntries(values) as MetricsRow;
   });

@@ -29,8 +29,15 @@ export interface Loader {
   loadState?(state: Json): void;
 }
 
-/** What a loader's state has at least. */
-const STATE = v.looseObject({ seed: COUNT, counter: COUNT });
+/** What a loader's state is; in checkpoints of before, the first two alone. */
+const STATE = v.strictObject({
+  seed: COUNT,
+  counter: COUNT,
+  batchSize: v.optional(COUNT),
+  size: v.optional(COUNT),
+  shuffle: v.optional(v.boolean()),
+  dropLast: v.optional(v.boolean()),
+});
 
 /**
  * Makes the batch that the Learner gets from the arrays of a batch, the first of them transformed and augmented.

@@ -18,6 +18,27 @@ export const COUNT: v.GenericSchema<unknown, number> = v.pipe(
   v.minValue(0, "a number of at least 0"),
 );
 
+/**
+ * An object whose every field is of a schema. Valibot's own passes over fields that are called as those of every object,
+ * such as `constructor`.
+ */
+export function recordOf<T>(field: v.GenericSchema<unknown, T>): v.GenericSchema<unknown, Record<string, T>> {
+  const isObject = (x: unknown) => typeof x === "object" && x !== null && !Array.isArray(x);
+  return v.pipe(
+    v.custom<Record<string, T>>(isObject, "an object"),
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return;
+      const { value: input } = dataset;
+      for (const [key, value] of Object.entries(input)) {
+        for (const issue of v.safeParse(field, value).issues ?? []) {
+          const place = { type: "object", origin: "value", input, key, value } as const;
+          addIssue({ ...issue, expected: issue.expected ?? undefined, path: [place, ...issue.path ?? []] });
+        }
+      }
+    }),
+  );
+}
+
 /** What is wrong with a field, and what would be right. */
 function problem(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue), field = path === null ? "it" : `"${path}"`;

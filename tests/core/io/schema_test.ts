@@ -1,14 +1,14 @@
 /** Values against schemas. */
 import { assertEquals, assertThrows } from "@std/assert";
 import * as v from "npm:valibot@1.5.0";
-import { COUNT, NUMBER, requireSchema } from "../../../core/mod.ts";
+import { COUNT, NUMBER, recordOf, requireSchema } from "../../../core/mod.ts";
 import "../../support.ts";
 
 const SCHEMA = v.strictObject({
   epoch: COUNT,
   place: v.strictObject({ seed: COUNT, loss: NUMBER }),
   half: v.optional(v.picklist(["train", "eval"])),
-  rows: v.array(v.record(v.string(), NUMBER)),
+  rows: v.array(recordOf(NUMBER)),
 });
 
 Deno.test("requireSchema gives what has the form of a schema as it is", () => {
@@ -29,6 +29,12 @@ Deno.test("requireSchema names each field that is not as it should be, and what 
       [{ ...right, place: { seed: 3, loss: null } }, 'x.json: "place.loss" is null, not a number'],
       [{ ...right, half: "test" }, 'x.json: "half" is "test", not ("train" | "eval")'],
       [{ ...right, rows: [{}, { a: "b" }] }, 'x.json: "rows.1.a" is "b", not a number'],
+      [{ ...right, rows: [[1]] }, 'x.json: "rows.0" is [1], not an object'],
+      [{ ...right, rows: [{ constructor: "b" }] }, 'x.json: "rows.0.constructor" is "b", not a number'],
+      [
+        { ...right, rows: [JSON.parse('{"__proto__":"b"}')] },
+        'x.json: "rows.0.__proto__" is "b", not a number',
+      ],
       [{ ...right, epochs: 3 }, 'x.json: there is no field "epochs"'],
       [JSON.parse(`{"__proto__":1,${JSON.stringify(right).slice(1)}`), 'there is no field "__proto__"'],
       [
