@@ -99,7 +99,7 @@ function readMetadata(found: unknown): Record<string, string> {
   if (found === undefined || found === null) return metadata;
   if (!isRecord(found)) fail(`its ${METADATA} is not text by name, but ${showJson(found)}`);
   for (const [name, text] of Object.entries(found)) {
-    if (typeof text !== "string") {
+    if (typeof text !== "string" || !text.isWellFormed() || !name.isWellFormed()) {
       fail(`its ${METADATA} is not text by name: ${showJson(name)} is ${showJson(text)}`);
     }
     metadata[name] = text;
@@ -120,6 +120,7 @@ interface Entry {
 /** What a header says of a tensor; `size` is that of the data. */
 function readEntry(name: string, entry: unknown, size: number): Entry {
   const label = showJson(name);
+  if (!name.isWellFormed()) fail(`${label} is no Unicode text`);
   if (!isRecord(entry)) fail(`${label} is described by ${showJson(entry)}`);
   const { dtype, shape, data_offsets: range } = entry, reader = READERS.get(dtype);
   if (!reader) {
@@ -156,9 +157,10 @@ function requireCover(entries: Entry[], size: number): void {
 
 /**
  * Parses a file's bytes. Whole numbers of 64 bits and floats of 64 or 16 become those of 32, truth values bytes.
- * @throws Error that names the tensor and what is wrong: truncated file; header oversized, no JSON, nested deeper than
- * 128 levels, or with a name twice; unknown dtype; number that 32 bits do not hold; byte range that does not fit the
- * shape, lies outside the file, overlaps or leaves gaps. Metadata that is no text by name.
+ * @throws Error that names the tensor and what is wrong: a truncated file; a header that is oversized, no JSON, nested
+ * deeper than 128 levels, or has a name twice or one that is no Unicode; metadata that is no text by name; an unknown
+ * dtype; a number that 32 bits do not hold; a byte range that does not fit the shape, lies outside the file, overlaps or
+ * leaves gaps.
  */
 export function decodeSafetensors(bytes: Uint8Array): SafeTensors {
   const { header, end } = readHeader(bytes);

@@ -123,6 +123,8 @@ Deno.test("safetensors: every damage is named", () => {
         file('{"x":{"dtype":"U8","dtype":"I32","shape":[1],"data_offsets":[0,1]}}', [7]),
         'it has "dtype" twice',
       ],
+      [withByte('{"a\\ud800":BYTE}'), '"a\\ud800" is no Unicode text'],
+      [withByte('{"__metadata__":{"a":"\\udc00"},"x":BYTE}'), '"a" is "\\udc00"'],
       [file({ a: null }), '"a" is described by null'],
       [file({ a: [1] }), '"a" is described by [1]'],
       [file({ __metadata__: { epoch: 3 } }), 'its __metadata__ is not text by name: "epoch" is 3'],
