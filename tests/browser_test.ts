@@ -55,14 +55,17 @@ Deno.test({
   name: "deno task browser: the page draws Deno's images, and a bundle trains",
   ignore: wasmOnly.ignore || !chromium,
   async fn(t) {
-    const dir = await Deno.makeTempDir();
+    const dir = await Deno.realPath(await Deno.makeTempDir());
+    const page = `${dir}/page`;
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "tasks/browser.ts", "--out", dir, "--port", "0"],
-      cwd: ROOT,
-      env: { NO_COLOR: "1" },
+      args: ["task", "--quiet", "--config", `${ROOT}deno.json`, "browser", "--out", "page", "--port", "0"],
+      cwd: dir,
+      env: { NO_COLOR: "1", INIT_CWD: dir },
       stdout: "piped",
+      stderr: "piped",
     }).spawn();
-    const plain = serveFolder(dir);
+    const logged = new Response(child.stderr).text();
+    const plain = serveFolder(page);
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     try {
       let text = "";
@@ -71,7 +74,39 @@ Deno.test({
         assert(!done, `deno task browser ended: ${text}`);
         text += value;
       }
-      const url = text.match(/Serving (\S+)/)![1];
+      const url = new URL("/", text.match(/Serving (\S+)/)![1]).href; // without the device of DENOISE_DEVICE
+      await t.step(
+        "the server gives the page's files to this machine's pages alone, with short lines of log",
+        async () => {
+          const get = async (path: string, headers: Record<string, string> = {}) => {
+            const response = await fetch(url + path, { headers });
+            await response.body?.cancel();
+            return [response.status, response.headers.get("cross-origin-embedder-policy")];
+          };
+          assertEquals(await get(""), [200, "require-corp"]);
+          assertEquals(await get("weights/fashion_mnist.safetensors"), [200, "require-corp"]);
+          await Deno.writeTextFile(`${page}/other.txt`, "other");
+          await Deno.symlink("/etc/hostname", `${page}/link`);
+          for (const path of ["other.txt", "link", "../deno.json", "%2e%2e/deno.json", "x".repeat(5000)]) {
+            assertEquals((await get(path))[0], 404, path);
+          }
+          const { hostname, port } = new URL(url);
+          const connection = await Deno.connect({ hostname, port: Number(port) });
+          await connection.write(
+            new TextEncoder().encode("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
+          );
+          assertMatch(await new Response(connection.readable).text(), /^HTTP\/1.1 403 /);
+          const again = await new Deno.Command(Deno.execPath(), {
+            args: ["task", "--quiet", "browser", "--port", port],
+            cwd: ROOT,
+          }).output();
+          assertEquals(again.code, 1);
+          assertMatch(
+            new TextDecoder().decode(again.stderr),
+            new RegExp(`--port ${port}: it is in use; give another, or 0`),
+          );
+        },
+      );
       await t.step("isolated: threads of WASM, pictures of Deno's steps as they go", async () => {
         const { pictures, isolated, device, status } = await visit(`${url}?n=4&steps=24&seed=3&device=wasm`);
         assertMatch(status, /^drawn in/);
@@ -98,15 +133,15 @@ Deno.test({
         assertSame(pictures.at(-1)!, (await drawPretrained(1, 3, 5)).at(-1)!);
       });
       await t.step("a bundled script trains to Deno's losses, on WASM and on WebGPU", async () => {
-        await bundle(`${dir}/tiny.js`, "tests/tiny.ts");
+        await bundle(`${page}/tiny.js`, "tests/tiny.ts");
         const expected = await tinyLosses("wasm");
         for (const device of ["wasm", "webgpu"]) {
           // A worker that has no address of its own.
-          const source = `import("${url}tiny.js").then((tiny) => tiny.tinyLosses("${device}"))
+          const source = `import("${plain.url}tiny.js").then((tiny) => tiny.tinyLosses("${device}"))
             .then(postMessage, (error) => postMessage(String(error)))`;
           const worker = `new Worker(URL.createObjectURL(new Blob([${JSON.stringify(source)}])))`;
           const losses = await inPage(WEBGPU, async (page) => {
-            await page.goto(`${url}main.js`);
+            await page.goto(`${plain.url}main.js`);
             return await page.evaluate(`new Promise((done) => ${worker}.onmessage = (e) => done(e.data))`);
           }) as number[];
           assertEquals(losses.length, expected.length, `${losses}`);
@@ -121,8 +156,10 @@ Deno.test({
       });
     } finally {
       await reader.cancel();
-      child.kill();
+      child.kill("SIGINT");
       await child.status;
+      const lines = (await logged).split("\n");
+      assert(lines.includes("403 GET /") && lines.every((line) => line.length <= 110), lines.join("\n"));
       await plain.shutdown();
       await Deno.remove(dir, { recursive: true });
     }

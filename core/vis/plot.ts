@@ -34,7 +34,7 @@ export interface LinePlot {
  */
 export async function renderPlot(spec: Record<string, unknown>): Promise<string> {
   const [vega, lite] = await Promise.all([
-    import("npm:vega@6.2.0"),
+    import("npm:vega@6.4.0"),
     import("npm:vega-lite@6.4.1"),
   ]);
   const { background = "white" } = spec;
