@@ -95,10 +95,18 @@ export async function loadWasmBackend(): Promise<{ Backend: Any; factory: Any }>
   return { Backend: wasm.BackendWasm, factory: threaded.default };
 }
 
-/** The compiled threaded binary, taken from the package without read permission where the runtime can do so. */
+/**
+ * The compiled threaded binary, taken from the package without read permission where the runtime can do so; a bundle for
+ * Deno leaves that module out.
+ */
 export async function loadWasmBinary(): Promise<WebAssembly.Module | undefined> {
   if (!("Deno" in globalThis)) return undefined;
-  return (await import("./device/wasm/tfjs_binary.js")).default;
+  try {
+    return (await import("./device/wasm/tfjs_binary.js")).default;
+  } catch (error) {
+    if ((error as { code?: string }).code === "ERR_MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
 }
 
 /** tfjs's WebGPU backend class. */

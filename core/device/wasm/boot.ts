@@ -48,6 +48,13 @@ async function withoutThreads<T>(body: () => Promise<T>): Promise<T> {
     get: () => IdleWorker,
     set() {},
   });
+  // The package looks for its files by this, which a bundle for Deno lacks: they are beside the bundle.
+  const bundled = "Deno" in globalThis && !("__dirname" in globalThis);
+  if (bundled) {
+    (globalThis as Any).__dirname = decodeURIComponent(
+      new URL(".", import.meta.url).href.replace(/^file:\/\//, ""),
+    ).slice(0, -1);
+  }
   const process = (globalThis as Any).process ?? (await nodeProcess());
   const events = ["uncaughtException", "unhandledRejection"];
   const before = events.map((e) => new Set(process?.listeners(e) ?? []));
@@ -56,6 +63,7 @@ async function withoutThreads<T>(body: () => Promise<T>): Promise<T> {
   } finally {
     if (worker) Object.defineProperty(globalThis, "Worker", worker);
     else delete (globalThis as Any).Worker;
+    if (bundled) delete (globalThis as Any).__dirname;
     events.forEach((event, i) => {
       for (const listener of process?.listeners(event) ?? []) {
         if (!before[i].has(listener)) process.removeListener(event, listener);
@@ -70,13 +78,20 @@ async function nodeProcess(): Promise<Any> {
 
 /** A file's bytes, by URL or by path. */
 async function bytesAt(location: string): Promise<Uint8Array> {
-  if ("Deno" in globalThis && !/^https?:/.test(location)) return await Deno.readFile(location);
+  const missing = (why: string, cause?: unknown) =>
+    new Error(
+      `No binary at ${location} (${why}): it is a file of the npm package @tensorflow/tfjs-backend-wasm, ` +
+        "and belongs beside the bundle",
+      { cause },
+    );
+  if ("Deno" in globalThis && !/^https?:/.test(location)) {
+    return await Deno.readFile(location).catch((cause) => {
+      throw missing(cause.message, cause);
+    });
+  }
   const response = await fetch(location);
   if (response.ok) return new Uint8Array(await response.arrayBuffer());
-  throw new Error(
-    `No binary at ${location} (${response.status} ${response.statusText}): it is a file of the npm package ` +
-      "@tensorflow/tfjs-backend-wasm, and belongs beside the bundle",
-  );
+  throw missing(`${response.status} ${response.statusText}`);
 }
 
 /**
