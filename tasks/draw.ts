@@ -1,5 +1,5 @@
 /** Pictures that a trained DDPM draws. */
-import { progressBar, writeFile } from "../core/mod.ts";
+import { progressBar, sweepTemporaryFiles, writeFile } from "../core/mod.ts";
 import {
   encodeGif,
   encodePng,
@@ -45,6 +45,7 @@ function isAnimated(t: number, nSteps: number): boolean {
 /** Draws images with a bar, and writes them as a grid (dark on light, as the lesson shows them) and an animation. */
 export async function drawSamples(model: UNet, config: TrainConfig, drawing: Drawing): Promise<void> {
   const { n, steps = config.steps, variance, generator, png, gif, advice } = drawing;
+  await sweepTemporaryFiles(png);
   let written = "";
   await endOnStop(() => `Stopped: ${written || "nothing"} was written${advice ? `. ${advice}` : ""}`);
   const bar = progressBar(`sampling ${n} images`, steps);
