@@ -7,6 +7,7 @@ import {
   checkSame,
   checkWhole,
   list,
+  RESUMED,
   runTask,
   startTask,
   strays,
@@ -47,7 +48,7 @@ async function runAndKill(soak: Kills, task: string, args: string, dir: string):
     }
   };
   const atEvent = Math.random() < 0.5;
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const watcher = Deno.watchFs(dir);
   const watching = (async () => {
     let left = Math.floor(Math.random() * MOST_EVENTS);
@@ -86,7 +87,9 @@ async function killTraining(soak: Kills, task: Training, kills: number, runs: st
     let left: string[] = [], ended = false;
     for (let row = 0; !ended; row++) {
       const begun = (await list(dir)).includes("config.json");
-      const args = begun ? `${options} --resume ${name}` : `${options} ${TRAINING[task]} --name ${name}`;
+      const args = begun
+        ? `${options} --resume ${name} ${RESUMED[task]}`.trim()
+        : `${options} ${TRAINING[task]} --name ${name}`;
       if (row < MOST_IN_A_ROW && done < kills) {
         ended = !await runAndKill(soak, task, args, runs);
         if (!ended) done++;

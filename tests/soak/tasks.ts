@@ -15,6 +15,8 @@ export const TRAINING = {
     "--test-limit 32 --samples 2",
   classify: `${SHARED} --limit 48 --test-limit 24 --augment flip --passes 2`,
 } as const;
+/** Options that a run does not keep. */
+export const RESUMED: Record<Training, string> = { train: "", classify: "--passes 2" };
 /** A task that trains. */
 export type Training = keyof typeof TRAINING;
 

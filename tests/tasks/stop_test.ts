@@ -112,7 +112,7 @@ async function signalled(body: string, ...signals: Deno.Signal[]) {
 }
 
 stopTest(
-  "SIGTERM stops as SIGINT does, each with its exit code; files that are being written become whole",
+  "SIGTERM stops as SIGINT does, each with its exit code",
   async () => {
     for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       const ended = await signalled(
