@@ -13,7 +13,7 @@ const SHARED = "--device wasm --epochs 2 --batch 16 --checkpoint-every 1 --seed 
 export const TRAINING = {
   train: `${SHARED} --channels 8,8 --groups 4 --layers 1 --head-dim 4 --size 16 --steps 20 --limit 64 ` +
     "--test-limit 32 --samples 2",
-  classify: `${SHARED} --limit 48 --test-limit 24 --augment flip --passes 2`,
+  classify: `${SHARED} --limit 32 --test-limit 16 --augment flip --passes 2`,
 } as const;
 /** Options that a run does not keep. */
 export const RESUMED: Record<Training, string> = { train: "", classify: "--passes 2" };

@@ -130,6 +130,20 @@ stopTest(
   },
 );
 
+stopTest("a file that is being written when a task is stopped becomes whole", async (dir) => {
+  const { code } = await signalled(
+    `const { writeFile } = await import("${new URL("../../core/mod.ts", import.meta.url)}");
+     await endOnStop(() => "Stopped");
+     console.log("go");
+     for (let i = 0;; i++) await writeFile("${dir}/" + i % 4, new Uint8Array(5e6 + i % 4));`,
+    "SIGINT",
+  );
+  assertEquals(code, 130);
+  for (const name of await list(dir)) {
+    assertEquals((await Deno.stat(`${dir}/${name}`)).size, 5e6 + Number(name));
+  }
+});
+
 stopTest(
   "a signal that waited behind a long batch is the same press; one a second later is another",
   async () => {
