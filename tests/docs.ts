@@ -2,9 +2,7 @@
 const ROOT = new URL("../", import.meta.url).pathname;
 
 /** What is held to its docstrings so far. */
-const AREAS = ["core/nn/", "core/optim/", "core/data/", "core/random.ts", "models/resnet/"].concat(
-  ["blocks", "config", "embedding", "unet"].map((name) => `models/unet/${name}.ts`),
-);
+const AREAS = ["core/nn/", "core/optim/", "core/data/", "core/random.ts", "models/resnet/", "models/unet/"];
 
 /** A docstring, and what it is of. */
 interface Documented {

@@ -47,6 +47,7 @@ import {
   type UNet2DConfig,
   UNet2DModel,
   Upsample,
+  withMode,
 } from "../mod.ts";
 import { documentedErrors } from "./docs.ts";
 import { wasmOnly } from "./support.ts";
@@ -74,6 +75,7 @@ const norms = { groups: 2, eps: 1e-5 }, temb = tf.ones([1, 3]);
 const block = { ...norms, inChannels: 2, outChannels: 4, tembChannels: 3, addAttention: true, headDim: 2 };
 const down = { ...block, layers: 1, addDownsample: false, downsamplePadding: 1 };
 const up = { ...block, layers: 1, prevOutputChannel: 4, addUpsample: false };
+const level = { embChannels: 3, inChannels: 2, outChannels: 4, layers: 1, attnChannels: 0 };
 const middle = { ...norms, channels: 4, tembChannels: 3, addAttention: true, headDim: 2, scaleFactor: 1 };
 const attention = { ...norms, channels: 4, headDim: 2 };
 const network = (fields: Partial<UNet2DConfig> = {}) => new UNet2DModel({ ...TINY, ...fields });
@@ -153,6 +155,7 @@ const ERRORS: Record<string, Failing[]> = {
     [() => lsuvInit(new ReLU(), line, [[new Linear(1, 1, { bias: false }), new ReLU()]]), Error, "no bias"],
     [() => lsuvInit(new ReLU(), line, [], { maxTries: 0 }), RangeError, "maxTries"],
   ],
+  "withMode": [[() => withMode(new ReLU(), false, () => Promise.resolve()), Error, "withMode"]],
   // Functions
   "conv2d": [
     [() => F.conv2d(image, tf.ones([5, 5, 2, 1])), Error, "larger"],
@@ -328,6 +331,49 @@ const ERRORS: Record<string, Failing[]> = {
     [() => timestepEmbedding(two, 8, { maxPeriod: 0 }), RangeError, "maxPeriod"],
     [() => timestepEmbedding(line, 8), RangeError, "t is [N]"],
   ],
+  "new CondUNetModel": [[() => new unet.CondUNetModel(2, { nfs: [] }), RangeError, "nfs"]],
+  "CondUNetModel.forward": [[
+    () => new unet.CondUNetModel(2, { nfs: [4] }).call(image, 1),
+    Error,
+    "no classes",
+  ]],
+  "new EmbUNet": [[() => new unet.EmbUNetModel({ num_layers: 0 }), RangeError, "num_layers"]],
+  "new EmbUNetModel": [
+    [() => new unet.EmbUNetModel({ nfs: [4, 4], attn_chans: 3 }), RangeError, "heads of 3"],
+  ],
+  "EmbUNetModel.forward": [[() => new unet.EmbUNetModel({ nfs: [4] }).call(image), Error, "there is no t"]],
+  "new EmbResBlock": [[() => new unet.EmbResBlock(1, 2, 4, 3), RangeError, "heads of 3"]],
+  "new EmbDownBlock": [[
+    () => new unet.EmbDownBlock({ ...level, layers: 0, addDown: true }),
+    RangeError,
+    "layers",
+  ]],
+  "new EmbUpBlock": [
+    [
+      () => new unet.EmbUpBlock({ ...level, attnChannels: 3, prevChannels: 2, addUp: true }),
+      RangeError,
+      "heads of 3",
+    ],
+  ],
+  "EmbUpBlock.forward": [
+    [
+      () => new unet.EmbUpBlock({ ...level, prevChannels: 2, addUp: true }).call(image, temb, []),
+      Error,
+      "takes 1",
+    ],
+  ],
+  "preConv": [
+    ...positive((n) => unet.preConv(n, 1)),
+    [() => unet.preConv(1, 1, { kernelSize: 2 }), RangeError, "an odd number, not 2"],
+  ],
+  "new SelfAttention": [[() => new unet.SelfAttention(4, 3), RangeError, "heads of 3"]],
+  "new PatchUNet": [[() => new unet.PatchUNet({ ...TINY, patch_size: 0 }), Error, "patch_size"]],
+  "PatchUNet.forward": [
+    [() => new unet.PatchUNet(TINY).call(tf.ones([1, 8, 8, 1])), Error, "there is no t"],
+    [() => new unet.PatchUNet(TINY).call(tf.ones([1, 7, 8, 1]), 1), RangeError, "patches of 2×2"],
+  ],
+  "toPatches": [0, 0.5, 3].map((p) => [() => unet.toPatches(image, p), RangeError, `${p}`]),
+  "fromPatches": [0, 0.5, 2].map((p) => [() => unet.fromPatches(image, p), RangeError, `${p}`]),
   "new UNet2D": [[() => network({ norm_num_groups: 3 }), Error, "3 groups"]],
   "UNet2D.predict": [[() => network().call(tf.ones([1, 7, 8, 1]), 0), Error, "does not halve 1 times"]],
   "UNet2DModel.forward": [

@@ -8,7 +8,7 @@ function requireDivisor(block: string, name: string, value: number): void {
 }
 
 /** @throws RangeError unless a block has a whole number of layers, one at least. */
-function requireLayers(block: string, layers: number): void {
+export function requireLayers(block: string, layers: number): void {
   if (Number.isInteger(layers) && layers >= 1) return;
   throw new RangeError(`${block}: layers is a positive whole number, not ${layers}`);
 }

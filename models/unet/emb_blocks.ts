@@ -12,20 +12,26 @@ import {
   tf,
   Upsample,
 } from "../../core/mod.ts";
+import { requireLayers } from "./blocks.ts";
 
 /** Options of {@link preConv}. */
 export interface PreConvOptions {
   /** Height and width of the filter, an odd number; default 3. */
   kernelSize?: number;
-  /** Pixels from one output to the next; default 1. */
+  /** Pixels from one output to the next, a positive whole number; default 1. */
   stride?: number;
   /** Whether there is a bias; default true. */
   bias?: boolean;
 }
 
-/** Batch norm, SiLU, convolution, whose margin of zeros keeps the size: `pre_conv`. */
+/**
+ * Batch norm, SiLU, convolution, whose margin of zeros keeps the size: `pre_conv`.
+ * @returns from [N,H,W,inChannels] to [N,H/stride,W/stride,outChannels], rounded up
+ * @throws RangeError for sizes that are not positive and whole, and an even kernelSize.
+ */
 export function preConv(inChannels: number, outChannels: number, options: PreConvOptions = {}): Sequential {
   const { kernelSize = 3, stride = 1, bias = true } = options;
+  if (kernelSize % 2 === 0) throw new RangeError(`preConv: kernelSize is an odd number, not ${kernelSize}`);
   const padding = Math.floor(kernelSize / 2);
   return new Sequential(
     new BatchNorm2d(inChannels),
@@ -138,6 +144,34 @@ export class EmbResBlock extends Module<[Tensor, Tensor], Tensor> {
   }
 }
 
+/** What {@link EmbDownBlock} and {@link EmbUpBlock} are made with. */
+export interface EmbBlockOptions {
+  /** Channels of the embedding. */
+  embChannels: number;
+  /** Channels of the input; of a block on the way up, those of the last output of the way down that it takes. */
+  inChannels: number;
+  /** Channels of the output. */
+  outChannels: number;
+  /** Residual blocks, one at least. */
+  layers: number;
+  /** Channels of an attention head; 0 for no attention. */
+  attnChannels: number;
+}
+
+/** What an {@link EmbDownBlock} is made with. */
+export interface EmbDownBlockOptions extends EmbBlockOptions {
+  /** Whether the image is halved at the end. */
+  addDown: boolean;
+}
+
+/** What an {@link EmbUpBlock} is made with. */
+export interface EmbUpBlockOptions extends EmbBlockOptions {
+  /** Channels of what comes from the block before. */
+  prevChannels: number;
+  /** Whether the image is doubled at the end. */
+  addUp: boolean;
+}
+
 /** Residual blocks, then a convolution of stride 2 where asked. */
 export class EmbDownBlock extends Module<[Tensor, Tensor], Tensor[]> {
   /** Residual blocks. */
@@ -147,22 +181,12 @@ export class EmbDownBlock extends Module<[Tensor, Tensor], Tensor[]> {
 
   /**
    * Makes the parts with random weights.
-   * @param embChannels channels of the embedding
-   * @param inChannels of the input
-   * @param outChannels of the output
-   * @param layers residual blocks
-   * @param addDown whether the image is halved at the end
-   * @param attnChannels channels of an attention head; 0 for no attention
+   * @throws RangeError for numbers out of range, and heads that do not divide the output's channels.
    */
-  constructor(
-    embChannels: number,
-    inChannels: number,
-    outChannels: number,
-    layers: number,
-    addDown: boolean,
-    attnChannels: number,
-  ) {
+  constructor(options: EmbDownBlockOptions) {
     super();
+    const { embChannels, inChannels, outChannels, layers, addDown, attnChannels } = options;
+    requireLayers("EmbDownBlock", layers);
     this.resnets = Array.from(
       { length: layers },
       (_, i) => new EmbResBlock(embChannels, i === 0 ? inChannels : outChannels, outChannels, attnChannels),
@@ -192,24 +216,12 @@ export class EmbUpBlock extends Module<[Tensor, Tensor, Tensor[]], Tensor> {
 
   /**
    * Makes the parts with random weights.
-   * @param embChannels channels of the embedding
-   * @param inChannels of the last output of the way down that is taken
-   * @param prevChannels of what comes from the block before
-   * @param outChannels of the output
-   * @param layers residual blocks
-   * @param addUp whether the image is doubled at the end
-   * @param attnChannels channels of an attention head; 0 for no attention
+   * @throws RangeError for numbers out of range, and heads that do not divide the output's channels.
    */
-  constructor(
-    embChannels: number,
-    inChannels: number,
-    prevChannels: number,
-    outChannels: number,
-    layers: number,
-    addUp: boolean,
-    attnChannels: number,
-  ) {
+  constructor(options: EmbUpBlockOptions) {
     super();
+    const { embChannels, inChannels, prevChannels, outChannels, layers, addUp, attnChannels } = options;
+    requireLayers("EmbUpBlock", layers);
     this.resnets = Array.from({ length: layers }, (_, i) => {
       const from = i === 0 ? prevChannels : outChannels, saved = i === layers - 1 ? inChannels : outChannels;
       return new EmbResBlock(embChannels, from + saved, outChannels, attnChannels);
@@ -225,8 +237,12 @@ export class EmbUpBlock extends Module<[Tensor, Tensor, Tensor[]], Tensor> {
    * @param emb [N,embChannels]
    * @param saved as many outputs of the way down as there are residual blocks; the last is used first
    * @returns [N,H,W,outChannels], or of twice the size
+   * @throws Error for another number of outputs of the way down.
    */
   override forward(x: Tensor, emb: Tensor, saved: Tensor[]): Tensor {
+    if (saved.length !== this.resnets.length) {
+      throw new Error(`EmbUpBlock takes ${this.resnets.length} outputs of the way down, not ${saved.length}`);
+    }
     this.resnets.forEach((resnet, i) => {
       x = resnet.call(tf.concat([x, saved[saved.length - 1 - i]], -1), emb);
     });

@@ -89,20 +89,27 @@ export abstract class EmbUNet<In extends unknown[]> extends Module<In, Tensor> {
       new Sequential(new SiLU(), new Linear(embChannels, embChannels)),
     );
     this.downs = nfs.map((channels, i) =>
-      new EmbDownBlock(embChannels, nfs[Math.max(i - 1, 0)], channels, num_layers, i < last, attention(i))
+      new EmbDownBlock({
+        embChannels,
+        inChannels: nfs[Math.max(i - 1, 0)],
+        outChannels: channels,
+        layers: num_layers,
+        addDown: i < last,
+        attnChannels: attention(i),
+      })
     );
     this.mid_block = new EmbResBlock(embChannels, nfs[last]);
     const up = nfs.toReversed();
     this.ups = up.map((channels, i) =>
-      new EmbUpBlock(
+      new EmbUpBlock({
         embChannels,
-        up[Math.min(i + 1, last)],
-        up[Math.max(i - 1, 0)],
-        channels,
-        num_layers + 1,
-        i < last,
-        attention(last - i),
-      )
+        inChannels: up[Math.min(i + 1, last)],
+        prevChannels: up[Math.max(i - 1, 0)],
+        outChannels: channels,
+        layers: num_layers + 1,
+        addUp: i < last,
+        attnChannels: attention(last - i),
+      })
     );
     this.conv_out = preConv(first, out_channels, { bias: false });
   }

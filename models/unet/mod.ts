@@ -23,9 +23,12 @@ export {
   type UpBlockType,
 } from "./config.ts";
 export {
+  type EmbBlockOptions,
   EmbDownBlock,
+  type EmbDownBlockOptions,
   EmbResBlock,
   EmbUpBlock,
+  type EmbUpBlockOptions,
   preConv,
   type PreConvOptions,
   SelfAttention,

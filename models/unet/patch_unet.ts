@@ -9,8 +9,21 @@ export interface PatchUNetConfig extends UNet2DConfig {
   patch_size: number;
 }
 
-/** [N,H,W,C] as [N,H/p,W/p,p·p·C]: the pixels of a patch side by side in the channels. */
+/** @throws RangeError unless the side of a patch is a positive whole number. */
+function requireSide(name: string, p: number): void {
+  if (Number.isInteger(p) && p >= 1) return;
+  throw new RangeError(`${name}: the side of a patch is a positive whole number, not ${p}`);
+}
+
+/**
+ * The pixels of a patch side by side in the channels.
+ * @param x images [N,H,W,C]
+ * @param p height and width of a patch, which divides H and W
+ * @returns [N,H/p,W/p,p·p·C]
+ * @throws RangeError for another p, or other images.
+ */
 export function toPatches(x: Tensor, p: number): Tensor {
+  requireSide("toPatches", p);
   const [n, h, w, c] = x.shape;
   if (x.shape.length !== 4 || h % p || w % p) {
     throw new RangeError(`toPatches: images [N,H,W,C] of whole patches of ${p}×${p}, not [${x.shape}]`);
@@ -21,8 +34,15 @@ export function toPatches(x: Tensor, p: number): Tensor {
   });
 }
 
-/** The images of {@link toPatches}' patches. */
+/**
+ * The images of {@link toPatches}' patches.
+ * @param x patches [N,H,W,p·p·C]
+ * @param p height and width of a patch
+ * @returns [N,H·p,W·p,C]
+ * @throws RangeError for another p, or other channels.
+ */
 export function fromPatches(x: Tensor, p: number): Tensor {
+  requireSide("fromPatches", p);
   const [n, h, w, channels] = x.shape;
   if (x.shape.length !== 4 || channels % (p * p)) {
     throw new RangeError(`fromPatches: patches [N,H,W,${p * p}·C], not [${x.shape}]`);

@@ -73,11 +73,13 @@ Deno.test("attention is added to the block's output", async () => {
 });
 
 Deno.test("the way down saves each output, and the way up takes one for each block, the last first", () => {
-  const down = new EmbDownBlock(3, 4, 6, 2, true, 0), emb = random([1, 3], 2);
+  const shared = { embChannels: 3, inChannels: 4, outChannels: 6, attnChannels: 0 };
+  const down = new EmbDownBlock({ ...shared, layers: 2, addDown: true }), emb = random([1, 3], 2);
   const saved = down.call(random([1, 4, 4, 4], 1), emb);
   assertEquals(saved.map(({ shape }) => shape.slice(1)), [[4, 4, 6], [4, 4, 6], [2, 2, 6]]);
-  assertEquals(new EmbDownBlock(3, 4, 6, 2, false, 0).call(random([1, 4, 4, 4], 1), emb).length, 2);
-  const up = new EmbUpBlock(3, 4, 5, 6, 3, true, 0);
+  const level = new EmbDownBlock({ ...shared, layers: 2, addDown: false });
+  assertEquals(level.call(random([1, 4, 4, 4], 1), emb).length, 2);
+  const up = new EmbUpBlock({ ...shared, prevChannels: 5, layers: 3, addUp: true });
   // Channels tell which output each block took: 5 + 6, 6 + 6, 6 + 4.
   const states = [random([1, 4, 4, 4], 1), random([1, 4, 4, 6], 2), random([1, 4, 4, 6], 3)];
   assertEquals(up.call(random([1, 4, 4, 5], 4), emb, states).shape, [1, 8, 8, 6]);
