@@ -84,6 +84,9 @@ export function markdown(report: Report): string {
     Object.entries(r).map(([n, v]) => `${v.toFixed(1)} ${unit} on ${n} thread${n === "1" ? "" : "s"}`).join(
       ", ",
     );
+  const waits = report.rows.map(({ ms }) => [ms[`torch ${threads}`], ms[`passive ${threads}`]])
+    .filter(([torch, passive]) => torch !== undefined && passive !== undefined);
+  const faster = waits.filter(([torch, passive]) => passive < torch).length;
   const rows = [HEAD, HEAD.map((_, i) => i ? "--:" : ":--"), ...report.rows.map((r) => cells(report, r))];
   return [
     "",
@@ -91,6 +94,7 @@ export function markdown(report: Report): string {
     "",
     `Roofs in the same run: tile ${rates(peak.gflops, "GFLOP/s")}; memory ${rates(peak.gbytes, "GB/s")}.`,
     "",
+    waits.length ? `PyTorch was faster with passive waiting in ${faster} of ${waits.length} cases.\n` : "",
     ...rows.map((r) => `| ${r.join(" | ")} |`),
     "",
     ...report.memory.map((m) =>

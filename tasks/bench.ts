@@ -45,7 +45,12 @@ const command = makeCommand(
     ),
   )
   .addOption(threadsOption("threads of ours and of PyTorch's (default: the machine's cores)"))
-  .option("--images <n>", "images of a training step on WebGPU", whole(1, 4096), 2)
+  .option(
+    "--images <n>",
+    "images of a training step on WebGPU, which batch norm needs two of",
+    whole(2, 4096),
+    2,
+  )
   .option("--only <text>", "cases whose title holds this text, such as conv or U-Net")
   .option("--rounds <n>", "times that every case is measured on each side", whole(1, 99), 3)
   .option("--ms <n>", "shortest time of one measurement, in ms", number(1, 60_000), 60)

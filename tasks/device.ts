@@ -5,7 +5,7 @@ import { type Command, Option, path, UsageError, whole } from "./cli.ts";
 
 /** The option of a device; the flag counts before the environment. */
 export function deviceOption(
-  what = "auto, webgpu or wasm; auto takes a GPU, else wasm (default: auto)",
+  what = "auto, webgpu or wasm; auto takes a hardware GPU, else wasm (default: auto)",
 ): Option {
   return new Option("--device <name>", what).choices(["auto", "webgpu", "wasm"]).env("DENOISE_DEVICE");
 }

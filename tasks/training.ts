@@ -56,17 +56,27 @@ export function withTrainingOptions(command: Command, presets: string[]): Comman
     .option("--checkpoint-every <n>", "training batches between checkpoints", whole(1, MAX_ITEMS));
 }
 
-/** What presets set, as the end of a task's help. */
+/** A field of a config as the flag that sets it. */
+function toFlag([key, value]: [string, unknown]): string {
+  const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  if (typeof value === "boolean") return value ? `--${name}` : `--no-${name}`;
+  const words = [value].flat().map((part) => part === true ? "yes" : part === false ? "no" : part);
+  return `--${name} ${words.join(",") || '""'}`;
+}
+
+/** What presets set, as the end of a task's help: the first whole, of the others how they differ from it. */
 export function describePresets<C extends RunConfig>(presets: Record<string, C>): string {
-  const [[, first], ...others] = Object.entries(presets);
-  const set = (config: C, other?: C) =>
-    Object.entries(config)
-      .filter(([key, value]) =>
-        !["task", "preset"].includes(key) && String(value) !== String(other?.[key as keyof C])
-      )
-      .map(([key, value]) => `${key} ${[value].flat().join(",") || "none"}`).join(" · ");
-  const lines = others.map(([name, config]) => `  ${name} differs by: ${set(config, first)}`);
-  return ["", "What the presets set, by option:", `  ${first.preset}: ${set(first)}`, ...lines].join("\n");
+  const first = Object.values(presets)[0];
+  const parts = Object.entries(presets).map(([name, config]) => {
+    const fields = Object.entries(config).filter(([key, value]) =>
+      !["task", "preset"].includes(key) &&
+      (config === first || String(value) !== String(first[key as keyof C]))
+    );
+    const flags = fields.map(toFlag).map((flag) => flag.replace(" ", "\u00a0")).join(" ");
+    const lines = flags.replace(/(.{1,76})( |$)/g, "    $1\n").replaceAll("\u00a0", " ").trimEnd();
+    return `  ${name}${config === first ? "" : `: as ${first.preset}, but`}\n${lines}`;
+  });
+  return ["", "Presets:", ...parts].join("\n");
 }
 
 /** A preset with the options given on the command line laid over it. */

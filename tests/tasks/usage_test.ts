@@ -43,7 +43,7 @@ const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
   sample: [["--n", 1, 1024], ["--steps", 1, 1e5], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
   evaluate: [["--draws", 1, 1000], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
   browser: [["--port", 0, 65_535]],
-  bench: [["--images", 1, 4096], ["--rounds", 1, 99], ["--ms", 1, 60_000]],
+  bench: [["--images", 2, 4096], ["--rounds", 1, 99], ["--ms", 1, 60_000]],
 };
 const TRAINING: [option: string, low: number, high: number][] = [
   ["--limit", 0, 1e9],
@@ -78,6 +78,11 @@ const NAMES: Record<string, string[]> = {
   classify: ["--name", "--resume"],
   sample: ["--run"],
   evaluate: ["--run"],
+};
+/** What the help says of presets. */
+const PRESETS_TOLD: Record<string, string[]> = {
+  train: ["lesson-v1: as quick, but", "--lr 0.004", "--no-init-ddpm", "--attention no,no,yes,yes"],
+  classify: ["twenty: as five, but", "--augment crop,flip,erase", "--no-tta"],
 };
 /** What is no name: paths, and what a shell or a system takes for something else. */
 const NO_NAMES = [
@@ -210,6 +215,7 @@ usageTest("--help tells every option and runs nothing, whatever the environment 
     );
     for (const option of options) assert(said.includes(`${option} `), `${said} lacks ${option}`);
     assertEquals((await call(task, ["-h"])).said, said);
+    for (const preset of PRESETS_TOLD[task] ?? []) assert(said.includes(preset), `${said} lacks ${preset}`);
   }
   assertEquals((await Deno.stat("datasets/fashion_mnist_subset.gen.ts")).mtime, subset.mtime);
 });
