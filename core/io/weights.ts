@@ -30,7 +30,11 @@ function withOurNames(arrays: Record<string, HostArray>, own: StateDict): Record
   return named;
 }
 
-/** Copies tensors to the host, filters in PyTorch's layout. */
+/**
+ * Copies tensors to the host, filters in PyTorch's layout.
+ * @param state tensors by name, which stay the caller's; those of four axes are filters [kh,kw,in,out]
+ * @returns arrays by the same names, filters [out,in,kh,kw]
+ */
 export async function toTorch(state: StateDict): Promise<Record<string, HostArray>> {
   const own: StateDict = {};
   for (const [name, x] of Object.entries(state)) {
@@ -43,7 +47,11 @@ export async function toTorch(state: StateDict): Promise<Record<string, HostArra
   }
 }
 
-/** Tensors on the device from arrays in PyTorch's layout; the caller frees them. */
+/**
+ * Copies arrays in PyTorch's layout to the device.
+ * @param arrays by name; those of four axes are filters [out,in,kh,kw]
+ * @returns tensors by the same names, filters [kh,kw,in,out]; the caller frees them
+ */
 export function fromTorch(arrays: Record<string, HostArray>): StateDict {
   return Object.fromEntries(
     Object.entries(arrays).map(([name, a]): [string, Tensor] => {
@@ -55,7 +63,8 @@ export function fromTorch(arrays: Record<string, HostArray>): StateDict {
 
 /**
  * Writes a model's parameters and buffers as safetensors that PyTorch reads.
- * @param metadata text by name that goes with them; default none
+ * @param path the file; its directory must be there
+ * @param metadata text by name that goes with them, besides `format: "pt"`; default none
  * @param options how numbers are written; default as they are
  * @throws Error as {@link writeFile}.
  */

@@ -22,14 +22,15 @@ export interface LinePlot {
   xScale?: "linear" | "log";
   /** Scale of the y axis; default linear. */
   yScale?: "linear" | "log";
-  /** Pixels of the axes' width; default 560. */
+  /** Pixels of the axes' width, over 0; default 560. */
   width?: number;
-  /** Pixels of the axes' height; default 320. */
+  /** Pixels of the axes' height, over 0; default 320. */
   height?: number;
 }
 
 /**
  * Renders a Vega-Lite specification as SVG, on white unless the specification has another background.
+ * @returns an SVG document
  * @throws Error as Vega-Lite does for a specification that is none.
  */
 export async function renderPlot(spec: Record<string, unknown>): Promise<string> {
@@ -57,6 +58,8 @@ const FEW_POINTS = 50;
 
 /**
  * A line plot as SVG. Points that an axis has no place for (NaN; 0 on a log scale) are left out; lines of fewer than 50 points get their points marked.
+ * @returns an SVG document
+ * @throws RangeError for a width or height that is not over 0.
  *
  * @example
  * ```ts
@@ -66,8 +69,11 @@ const FEW_POINTS = 50;
  * assert(svg.startsWith("<svg"));
  * ```
  */
-export function linePlot(plot: LinePlot): Promise<string> {
+export async function linePlot(plot: LinePlot): Promise<string> {
   const { series, x, y, title, xScale = "linear", yScale = "linear", width = 560, height = 320 } = plot;
+  for (const [name, side] of Object.entries({ width, height })) {
+    if (!(side > 0 && side < Infinity)) throw new RangeError(`linePlot: ${name} is over 0, not ${side}`);
+  }
   const values = Object.entries(series).flatMap(([name, points]) =>
     points.filter((p) => isShown(p.x, xScale) && isShown(p.y, yScale)).map((p) => ({ ...p, name }))
   );
@@ -82,7 +88,7 @@ export function linePlot(plot: LinePlot): Promise<string> {
     },
     color: { field: "name", type: "nominal", title: null, sort: Object.keys(series) },
   };
-  return renderPlot({
+  return await renderPlot({
     width,
     height,
     title,

@@ -57,3 +57,19 @@ Deno.test("a directory without the files is an error; one with them is read; a d
   );
   await Deno.remove(dir, { recursive: true });
 });
+
+Deno.test("the cache is read before anything else is tried; a damaged file in it is named; options may be undefined", async () => {
+  const cache = await Deno.makeTempDir(), left = { dir: undefined, download: false, log: () => {} };
+  const images = idx([2, 28, 28], range(2 * 784).map((i) => i % 256)), labels = idx([2], [0, 9]);
+  for (const half of ["train", "t10k"]) {
+    await Deno.writeFile(`${cache}/${half}-images-idx3-ubyte`, images);
+    await Deno.writeFile(`${cache}/${half}-labels-idx1-ubyte`, labels);
+  }
+  const { train, test, source } = await fashionMnist({ ...left, cache });
+  assertEquals([source, train.length, test.length], [cache, 2, 2]);
+  await Deno.writeFile(`${cache}/train-images-idx3-ubyte`, images.slice(0, -1));
+  const message =
+    `${cache}: train-images-idx3-ubyte: truncated: the shape [2,28,28] needs 1584 bytes, there are 1583`;
+  await assertRejects(() => fashionMnist({ ...left, cache }), Error, message);
+  await Deno.remove(cache, { recursive: true });
+});

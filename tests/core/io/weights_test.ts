@@ -81,3 +81,19 @@ Deno.test("loadWeights names the path of a file that is missing, broken or of an
   const { cause } = await assertRejects(load, Error, `Could not load ${path}: No such file`);
   assert(cause instanceof Deno.errors.NotFound);
 });
+
+Deno.test("saveWeights names the path that it could not write; loadWeights tells what did not fit, where it may not", async () => {
+  const dir = await Deno.makeTempDir(), model = new Linear(2, 3), path = `${dir}/w.safetensors`;
+  await assertRejects(
+    () => saveWeights(model, `${dir}/no/w`),
+    Error,
+    `Could not write ${dir}/no/w: No such file`,
+  );
+  await saveWeights(model, path, undefined);
+  const { tensors, metadata } = decodeSafetensors(await Deno.readFile(path));
+  assertEquals({ ...metadata }, { format: "pt" });
+  const other = encodeSafetensors({ weight: tensors.weight, scale: tensors.bias });
+  assertEquals(await loadWeights(model, other, false), { missing: ["bias"], unexpected: ["scale"] });
+  await assertRejects(() => loadWeights(model, other, undefined), Error, "missing: bias");
+  await Deno.remove(dir, { recursive: true });
+});

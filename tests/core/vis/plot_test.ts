@@ -48,3 +48,27 @@ Deno.test("a plot of no lines, and of a line without points, has axes alone", as
     assert(svg.startsWith("<svg") && !svg.includes("NaN"), svg);
   }
 });
+
+Deno.test("a plot's options have their defaults where undefined; sides that are none are refused", async () => {
+  const plot = { series: { loss: [{ x: 0, y: 1 }, { x: 1, y: 2 }] }, x: "x", y: "y" };
+  const left = {
+    title: undefined,
+    xScale: undefined,
+    yScale: undefined,
+    width: undefined,
+    height: undefined,
+  };
+  assert(await linePlot({ ...plot, ...left }) === await linePlot(plot));
+  for (const side of [0, -1, NaN, Infinity]) {
+    await assertRejects(
+      () => linePlot({ ...plot, width: side }),
+      RangeError,
+      `linePlot: width is over 0, not ${side}`,
+    );
+    await assertRejects(
+      () => linePlot({ ...plot, height: side }),
+      RangeError,
+      `height is over 0, not ${side}`,
+    );
+  }
+});
