@@ -171,6 +171,9 @@ export abstract class Optimizer {
         `The state has ${groups.length} parameter groups, this optimiser ${this.paramGroups.length}`,
       );
     }
+    if (sizes && sizes.length !== groups.length) {
+      throw new Error(`The state has ${groups.length} parameter groups, and the sizes of ${sizes.length}`);
+    }
     if (steps && steps.length !== all.length) {
       throw new Error(`The state is of ${steps.length} parameters, this optimiser has ${all.length}`);
     }

@@ -391,6 +391,10 @@ Deno.test("every field of a checkpoint that is not as it should be is named, wit
         { ...record, optimizer: { ...optimizer, steps: [1] } },
         "does not fit this fit: The state is of 1 parameters",
       ],
+      [
+        { ...record, optimizer: { ...optimizer, sizes: [] } },
+        "does not fit this fit: The state has 1 parameter groups, and the sizes of 0",
+      ],
       [{ ...record, order: [] }, `does not fit this fit: DataLoader's state: "seed" is missing`],
       [{ ...record, callbacks: 3 }, '"callbacks" is 3'],
       [
