@@ -1,12 +1,13 @@
 /** Where a task reads and writes: from where it is called, under the permissions of deno.json, without following links out. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { gzip, idx, range } from "../datasets/files.ts";
 import { wasmOnly } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const SAMPLE = "sample --pretrained --device wasm --n 1 --steps 2 --seed 1".split(" ");
 const TRAIN =
   ("train --device wasm --channels 4,4 --groups 2 --layers 1 --head-dim 4 --size 8 --steps 5 --batch 16 --limit 16 " +
-    "--test-limit 16 --samples 0 --epochs 1").split(" ");
+    "--test-limit 16 --epochs 1 --samples 0").split(" ");
 
 /** Runs `deno task …` from a folder. */
 async function call(cwd: string, args: string[], env: Record<string, string> = {}) {
@@ -52,6 +53,43 @@ pathsTest("paths are meant from where the caller stands, outside the project too
   const again = await call(outside, ["sample", "--runs", "mine", "--n", "1", "--device", "wasm"]);
   assertMatch(again.out, /mine\/a\/samples\.gif \(run a/, again.err);
 });
+
+pathsTest(
+  "a run goes on with its own data and samples, from wherever it is resumed",
+  async (outside, inside) => {
+    await Deno.mkdir(`${outside}/data`);
+    for (const half of ["train", "t10k"]) {
+      const images = idx([32, 28, 28], range(32 * 784).map((i) => (i * 7) % 256));
+      await Deno.writeFile(`${outside}/data/${half}-images-idx3-ubyte.gz`, await gzip(images));
+      await Deno.writeFile(
+        `${outside}/data/${half}-labels-idx1-ubyte`,
+        idx([32], range(32).map((i) => i % 10)),
+      );
+    }
+    const args = [...TRAIN, "--runs", "runs", "--name", "a", "--data", "data", "--samples", "2"];
+    const begun = await call(outside, args);
+    assertEquals(begun.code, 0, begun.err);
+    const config = JSON.parse(await Deno.readTextFile(`${outside}/runs/a/config.json`));
+    assertEquals([config.dataSource, config.samples], [`${outside}/data`, 2]);
+    const again = await call(outside, ["train", "--runs", "runs", "--resume", "a", "--device", "wasm"]);
+    assertEquals(again.code, 0, again.err);
+    assert(again.err.includes(`Data: Fashion-MNIST from ${outside}/data`), again.err);
+    await Deno.rename(`${outside}/data`, `${inside}/data`);
+    const gone = await call(outside, ["train", "--runs", "runs", "--resume", "a", "--device", "wasm"]);
+    assertEquals(gone.code, 1, gone.err);
+    assert(gone.err.includes(`was trained on other data: ${outside}/data`), gone.err);
+    const moved = await call(outside, [
+      "train",
+      "--runs",
+      "runs",
+      "--resume",
+      "a",
+      "--data",
+      `${inside}/data`,
+    ]);
+    assertEquals(moved.code, 0, moved.err);
+  },
+);
 
 pathsTest(
   "a place that a task may not write to is refused before the work, with what would do",
