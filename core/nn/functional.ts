@@ -75,7 +75,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null, residual
 
 /** Options of {@link groupNorm}. */
 export interface GroupNormOptions {
-  /** Added to the variance, at least 0; default 1e-5. */
+  /** Added to the variance, above 0; default 1e-5. */
   eps?: number;
   /** Whether SiLU follows; default false. */
   silu?: boolean;
@@ -106,7 +106,7 @@ export function groupNorm(
  * @param x […,C], more than one value a channel
  * @param gamma [C]
  * @param beta [C]
- * @param eps added to the variance, at least 0; default 1e-5
+ * @param eps added to the variance, above 0; default 1e-5
  * @returns the output, and the batch's mean and biased variance [C], through which no gradient flows
  * @throws Error if shapes do not fit, or there is one value a channel; RangeError for another eps.
  */

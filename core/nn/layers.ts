@@ -2,7 +2,7 @@
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
 import { noGrad, Parameter } from "../autograd/tape.ts";
-import { requireLayout, requireProbability } from "../ops/check.ts";
+import { requireEps, requireLayout, requireProbability } from "../ops/check.ts";
 import { requireGroups } from "../ops/mod.ts";
 import { defaultGenerator, type Generator } from "../random.ts";
 import * as F from "./functional.ts";
@@ -187,7 +187,7 @@ export class GroupNorm extends Module<[Tensor], Tensor> {
     super();
     positive("channels", channels);
     requireGroups(groups, channels);
-    inRange("eps", eps, 0);
+    requireEps("GroupNorm", eps);
     this.eps = eps;
     this.silu = silu;
     this.weight = new Parameter(tf.ones([channels]));
@@ -236,12 +236,12 @@ export abstract class BatchNorm extends Module<[Tensor], Tensor> {
   /**
    * Makes a layer of scale 1 and shift 0, with running mean 0 and variance 1.
    * @param channels of the input
-   * @throws RangeError unless it is a positive whole number, eps at least 0, and momentum from 0 to 1.
+   * @throws RangeError unless it is a positive whole number, eps above 0, and momentum from 0 to 1.
    */
   constructor(readonly channels: number, { eps = 1e-5, momentum = 0.1 }: BatchNormOptions = {}) {
     super();
     positive("channels", channels);
-    inRange("eps", eps, 0);
+    requireEps("BatchNorm", eps);
     inRange("momentum", momentum, 0, 1);
     this.eps = eps;
     this.momentum = momentum;

@@ -4,6 +4,11 @@ import type { Tensor } from "../tf.ts";
 import { requireChannels, requireEps, requireShape, requireType } from "./check.ts";
 import { gradient, type None, type Op, run, together } from "./op.ts";
 
+/** 1/√(variance + eps): NaN where a variance is more than a float holds, which would make zeros of all. */
+export function inverseRoot(variance: Tensor, eps: number): Tensor {
+  return tf.add(tf.rsqrt(tf.add(variance, eps)), tf.sub(variance, variance));
+}
+
 const allButLast = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, i) => i);
 
 /**
@@ -29,7 +34,7 @@ export const BatchNorm: Op<
     const axes = allButLast(x);
     const mean = tf.mean(x, axes);
     const variance = tf.mean(tf.square(tf.sub(x, mean)), axes);
-    const rstd = tf.rsqrt(tf.add(variance, eps));
+    const rstd = inverseRoot(variance, eps);
     return { y: tf.add(tf.mul(tf.mul(tf.sub(x, mean), rstd), gamma), beta), mean, variance, rstd };
   },
   gradient: gradient(["x", "gamma", "mean", "rstd"], (dy, { x, gamma, mean, rstd }) => {

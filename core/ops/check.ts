@@ -70,8 +70,8 @@ export function requireFinite(op: string, name: string, value: number): void {
   throw new RangeError(`${op}: ${name} is a finite number, not ${value}`);
 }
 
-/** @throws RangeError unless a number added to a variance is at least 0. */
+/** @throws RangeError unless what is added to a variance is more than 0 in float32: a variance may be 0. */
 export function requireEps(op: string, eps: number): void {
-  if (eps >= 0 && Number.isFinite(eps)) return;
-  throw new RangeError(`${op}: eps is at least 0, not ${eps}`);
+  if (Math.fround(eps) > 0 && Number.isFinite(Math.fround(eps))) return;
+  throw new RangeError(`${op}: eps is a number above 0, such as 1e-5, not ${eps}`);
 }

@@ -1,6 +1,7 @@
 /** Group normalisation (Wu & He 2018), with SiLU after it where asked. */
 import { tf } from "../tf.ts";
 import type { Tensor } from "../tf.ts";
+import { inverseRoot } from "./batchnorm.ts";
 import { requireChannels, requireEps, requireShape, requireType, requireWhole } from "./check.ts";
 import { siluSlope } from "./elementwise.ts";
 import { gradient, type Op, run, together } from "./op.ts";
@@ -49,7 +50,7 @@ export const GroupNorm: Op<
     const v = grouped(x, groups);
     const mean = tf.mean(v, [1, 3], true);
     const variance = tf.mean(tf.square(tf.sub(v, mean)), [1, 3], true);
-    const rstd = tf.rsqrt(tf.add(variance, eps));
+    const rstd = inverseRoot(variance, eps);
     const hat = tf.reshape(tf.mul(tf.sub(v, mean), rstd), x.shape);
     const z = tf.add(tf.mul(hat, gamma), beta);
     const stats = [x.shape[0], groups];

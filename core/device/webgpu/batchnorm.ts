@@ -3,6 +3,7 @@ import * as ops from "../../ops/mod.ts";
 import type { TensorInfo } from "../../tf.ts";
 import { type Gpu, size } from "./gpu.ts";
 import { sumPairs } from "./reduce.ts";
+import { INVERSE_ROOT, NAN_BITS } from "./shader.ts";
 
 /** Channels and threads of a workgroup; the rest are lanes that share its rows. */
 const CHANNELS = 16, THREADS = 128, LANES = THREADS / CHANNELS;
@@ -91,9 +92,10 @@ export function registerBatchNorm(gpu: Gpu): void {
     gpu.runEach("BatchNormMerge", channels, {
       read: { parts },
       write: { mean, variance, rstd },
-      sizes: { count, per, rows },
+      sizes: { count, per, rows, nan: NAN_BITS },
       floats: { eps },
       shader: () => ({
+        declarations: INVERSE_ROOT,
         body: `
   var m = 0.0; var v = 0.0; var done = 0.0;
   for (var p = 0u; p < u.count; p++) {
@@ -103,7 +105,7 @@ export function registerBatchNorm(gpu: Gpu): void {
     m += d * here / (done + here);
     done += here;
   }
-  mean[gid] = m; variance[gid] = v; rstd[gid] = inverseSqrt(v + u.eps);`,
+  mean[gid] = m; variance[gid] = v; rstd[gid] = inverseRoot(v + u.eps);`,
       }),
     });
     const y = gpu.output(x.shape);

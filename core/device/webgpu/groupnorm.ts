@@ -2,7 +2,7 @@
 import * as ops from "../../ops/mod.ts";
 import { type Gpu, size } from "./gpu.ts";
 import { sumPairs } from "./reduce.ts";
-import { SIGMOID, workgroupSum } from "./shader.ts";
+import { INVERSE_ROOT, NAN_BITS, SIGMOID, workgroupSum } from "./shader.ts";
 
 const THREADS = 128;
 /** Element e of the workgroup's group lies at `base + e/per*channels + e%per`. */
@@ -20,12 +20,18 @@ export function registerGroupNorm(gpu: Gpu): void {
       key: [silu],
       read: { x, gamma, beta },
       write: { y, mean, rstd },
-      sizes: { pixels: size(x.shape) / n / channels, channels, per: channels / groups, groups },
+      sizes: {
+        pixels: size(x.shape) / n / channels,
+        channels,
+        per: channels / groups,
+        groups,
+        nan: NAN_BITS,
+      },
       floats: { eps },
       groups: [groups, n],
       shader: () => ({
         threads: THREADS,
-        declarations: workgroupSum("f32") + SIGMOID,
+        declarations: workgroupSum("f32") + SIGMOID + INVERSE_ROOT,
         body: `${WHERE}
   var sum = 0.0;
   for (var e = t; e < elements; e += THREADS) { sum += x[base + e / u.per * u.channels + e % u.per]; }
@@ -35,7 +41,7 @@ export function registerGroupNorm(gpu: Gpu): void {
     let d = x[base + e / u.per * u.channels + e % u.per] - m;
     sum += d * (d / count); // a sum of squares may be too large for a float
   }
-  let r = inverseSqrt(total(sum, t) + u.eps);
+  let r = inverseRoot(total(sum, t) + u.eps);
   if (t == 0u) {
     mean[id.y * u.groups + id.x] = m;
     rstd[id.y * u.groups + id.x] = r;

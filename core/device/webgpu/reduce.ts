@@ -165,7 +165,31 @@ function replaceSum(gpu: Gpu, name: string, factor: (items: number) => number): 
   });
 }
 
+/** What tfjs's running sums and products take. */
+interface CumulateAttrs {
+  axis: number;
+  exclusive: boolean;
+  reverse: boolean;
+}
+
+/** A running sum or product from the end, made of the one from the start: tfjs's shader is that of the first length it met. */
+function replaceReverse(gpu: Gpu, name: string): void {
+  ops.replaceKernel("webgpu", name, (original) => ({ x }, attrs: CumulateAttrs) => {
+    if (!attrs.reverse) return original({ x }, attrs);
+    const { kernelFunc } = tf.getKernel("Reverse", "webgpu"), { backend } = gpu;
+    const flip = (x: TensorInfo) =>
+      kernelFunc({ inputs: { x }, attrs: { dims: [attrs.axis] }, backend }) as TensorInfo;
+    const flipped = flip(x);
+    const sums = original({ x: flipped }, { ...attrs, reverse: false }) as TensorInfo;
+    const out = flip(sums);
+    gpu.free(flipped, sums);
+    return out;
+  });
+}
+
 export function registerReduce(gpu: Gpu): void {
+  replaceReverse(gpu, "Cumsum");
+  replaceReverse(gpu, "Cumprod");
   ops.registerKernel("webgpu", ops.SumPixels, ({ x }) => {
     const [n, h, w, c] = x.shape;
     return { y: sumRows(gpu, x, [n, h * w, c], [n, c]) };

@@ -173,5 +173,14 @@ export const IS_NAN = "fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f
 /** The bits of NaN, which WGSL has no constant for: they come with the sizes. */
 export const NAN_BITS = 0x7fc00000;
 
+/**
+ * WGSL of `inverseRoot(v)`, 1/√v of a variance and what is added to it: NaN where it is more than a float holds, which would
+ * make zeros of all. `u.nan` is {@link NAN_BITS}.
+ */
+export const INVERSE_ROOT = `
+fn inverseRoot(v: f32) -> f32 {
+  return select(inverseSqrt(v), bitcast<f32>(u.nan), (bitcast<u32>(v) & 0x7fffffffu) >= 0x7f800000u);
+}`;
+
 /** WGSL's type of an operand that is read in fours, or one by one. */
 export const vectorType = (four: boolean): string => four ? "vec4f" : "f32";

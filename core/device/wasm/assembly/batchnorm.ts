@@ -44,7 +44,8 @@ export function batchNormStats(args: usize, task: i32): void {
     const shift = s1 / SMALLER / rows;
     const mean = load<f32>(ptr(args, BatchNormStatsArgs.x) + k) + <f32> shift;
     const variance = <f32> max<f64>(0, s2 / SMALLER / SMALLER / rows - shift * shift);
-    const rstd: f32 = 1 / sqrt<f32>(variance + float(args, BatchNormStatsArgs.eps));
+    // NaN where the variance is more than a float holds, which would make zeros of all.
+    const rstd: f32 = 1 / sqrt<f32>(variance + float(args, BatchNormStatsArgs.eps)) + (variance - variance);
     const a = load<f32>(ptr(args, BatchNormStatsArgs.gamma) + k) * rstd;
     store<f32>(ptr(args, BatchNormStatsArgs.mean) + k, mean);
     store<f32>(ptr(args, BatchNormStatsArgs.variance) + k, variance);

@@ -51,7 +51,8 @@ export function groupNorm(args: usize, task: i32, scratch: usize): void {
       m2 += load<f32>(b + bytes(c)) + <f32> P * d * d;
     }
     const variance: f32 = max<f32>(m2, 0) / <f32> (P * per) / SMALLER / SMALLER;
-    const rstd: f32 = 1 / sqrt<f32>(variance + float(args, GroupNormArgs.eps));
+    // NaN where the variance is more than a float holds, which would make zeros of all.
+    const rstd: f32 = 1 / sqrt<f32>(variance + float(args, GroupNormArgs.eps)) + (variance - variance);
     store<f32>(ptr(args, GroupNormArgs.mean) + bytes(task * G + g), mean);
     store<f32>(ptr(args, GroupNormArgs.rstd) + bytes(task * G + g), rstd);
   }
@@ -99,9 +100,9 @@ export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
   const dBeta = ptr(args, GroupNormGradArgs.dBeta) + bytes(task * C);
   const row = bytes(C), per = C / G;
   const span = bytes(C + 4);
-  const a = scratch, b = a + span, s1 = b + span, s2 = s1 + span;
+  const a = scratch, b = a + span, s1 = b + span, s2 = s1 + span, block1 = s2 + span, block2 = block1 + span;
   affine(args, task, GroupNormGradArgs.gamma, GroupNormGradArgs.beta, GroupNormGradArgs.mean, GroupNormGradArgs.rstd, a, b);
-  memory.fill(s1, 0, 2 * span);
+  memory.fill(s1, 0, 4 * span);
   const silu = int(args, GroupNormGradArgs.silu);
   const one = splat(1);
   for (let p = 0; p < P; p++) {
@@ -116,9 +117,16 @@ export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
         g = f32x4.mul(g, f32x4.mul(e, fma(z, f32x4.sub(one, e), one)));
         storeN(dx + o, g, n);
       }
-      v128.store(s1 + k, f32x4.add(v128.load(s1 + k), g));
-      v128.store(s2 + k, fma(g, v, v128.load(s2 + k)));
+      v128.store(block1 + k, f32x4.add(v128.load(block1 + k), g));
+      v128.store(block2 + k, fma(g, v, v128.load(block2 + k)));
     }
+    if ((p + 1) % BLOCK != 0 && p + 1 != P) continue;
+    for (let c = 0; c < C; c += 4) {
+      const k = bytes(c);
+      v128.store(s1 + k, f32x4.add(v128.load(s1 + k), v128.load(block1 + k)));
+      v128.store(s2 + k, f32x4.add(v128.load(s2 + k), v128.load(block2 + k)));
+    }
+    memory.fill(block1, 0, 2 * span);
   }
   for (let g = 0; g < G; g++) {
     const mean = load<f32>(ptr(args, GroupNormGradArgs.mean) + bytes(task * G + g));
@@ -155,5 +163,5 @@ export function groupNormGrad(args: usize, task: i32, scratch: usize): void {
 
 /** Four numbers a channel. */
 export function groupNormGradScratch(args: usize): usize {
-  return bytes(4 * (int(args, GroupNormGradArgs.channels) + 4));
+  return bytes(6 * (int(args, GroupNormGradArgs.channels) + 4));
 }

@@ -8,6 +8,8 @@ import { sumRows } from "./reduce.ts";
 
 /** Where a product is split along its sum: at most so many rows, at least so long a sum, into so many parts. */
 const SPLIT_ROWS = 256, SPLIT_K = 512, PARTS = 8;
+/** Longest sum that is added up product by product in single precision; longer ones in pieces, which are added up after. */
+const MAX_K = 4096;
 /** Rows of a task, from few threads' share to what fits the cache. */
 const MIN_ROWS_PER_TASK = 24, MAX_ROWS_PER_TASK = 96;
 
@@ -19,11 +21,12 @@ interface MatMulAttrs {
 
 /** A product of batches of matrices; steps are in floats. */
 interface Product {
-  a: TensorInfo;
+  /** A tensor or address, as b. */
+  a: TensorInfo | number;
   aBatchStep: number;
   aRowStep: number;
   transposeA: boolean;
-  b: TensorInfo;
+  b: TensorInfo | number;
   bBatchStep: number;
   bRowStep: number;
   bColumnStep: number;
@@ -34,8 +37,31 @@ interface Product {
   /** The address of the output, without gaps. */
   out: number;
   bias?: TensorInfo;
-  /** What is added to the output, of its shape. */
-  add?: TensorInfo;
+  /** What is added to the output, of its shape: a tensor or address. */
+  add?: TensorInfo | number;
+}
+
+/** Multiplies, a piece of the sum after the other: the sum so far is added to each piece, in the output or beside it in turn. */
+function multiplyInPieces(ctx: Context, p: Product): void {
+  const pieces = Math.ceil(p.k / MAX_K);
+  if (pieces <= 1) return multiply(ctx, p);
+  const at = (t: TensorInfo | number) => typeof t === "number" ? t : ctx.address(t);
+  const aStep = p.transposeA ? p.aRowStep : 1;
+  ctx.temporary(p.batch * p.m * p.n, (beside) => {
+    for (let piece = 0, from = 0, sum = p.add; piece < pieces; piece++, from += MAX_K) {
+      const out = (pieces - piece) % 2 ? p.out : beside;
+      multiply(ctx, {
+        ...p,
+        a: at(p.a) + 4 * from * aStep,
+        b: at(p.b) + 4 * from * p.bRowStep,
+        k: Math.min(MAX_K, p.k - from),
+        bias: piece === 0 ? p.bias : undefined,
+        add: sum,
+        out,
+      });
+      sum = out;
+    }
+  });
 }
 
 /** Packs b and multiplies. */
@@ -108,7 +134,7 @@ function product(
     bias,
     add,
   };
-  const long = m <= SPLIT_ROWS && k >= SPLIT_K && k % PARTS === 0;
+  const long = m <= SPLIT_ROWS && k >= SPLIT_K && k % PARTS === 0 && k <= PARTS * MAX_K;
   if (transposeA && !transposeB && batch === 1 && !bias && !add && long) {
     // Few rows, a long sum (a weight's gradient): parts of the sum are the batch, and are added up after.
     ctx.temporary(PARTS * m * n, (parts) => {
@@ -125,7 +151,7 @@ function product(
     });
     return out;
   }
-  multiply(ctx, {
+  multiplyInPieces(ctx, {
     ...common,
     out: ctx.address(out),
     k,

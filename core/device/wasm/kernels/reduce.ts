@@ -1,4 +1,4 @@
-/** Sums: of an image's pixels, of parts, and tfjs's Sum, Mean and UnsortedSegmentSum. */
+/** Sums: of an image's pixels, of parts, and tfjs's Sum, Mean, Cumsum and UnsortedSegmentSum. */
 import { SumPixels } from "../../../ops/mod.ts";
 import { tf } from "../../../tf.ts";
 import type { TensorInfo } from "../../../tf.ts";
@@ -144,6 +144,24 @@ export function registerReduce(ctx: Context): void {
   });
   replaceReduction(ctx, "Sum");
   replaceReduction(ctx, "Mean");
+
+  // In double precision, along one axis.
+  ctx.replace("Cumsum", (original) => (inputs, attrs) => {
+    const { x } = inputs, [axis] = tf.util.parseAxisParam(attrs.axis, x.shape);
+    if (!areFloat(x) || x.shape.length === 0) return original(inputs, attrs);
+    const out = ctx.output(x.shape), [to, from] = [out, x].map((t) => ctx.values(t));
+    const items = x.shape[axis], inner = size(x.shape.slice(axis + 1)), step = attrs.reverse ? -inner : inner;
+    for (let row = 0; row < size(x.shape) / items; row++) {
+      let at = Math.floor(row / inner) * items * inner + row % inner, sum = 0;
+      if (attrs.reverse) at += (items - 1) * inner;
+      for (let i = 0; i < items; i++, at += step) {
+        const before = sum;
+        sum += from[at];
+        to[at] = attrs.exclusive ? before : sum;
+      }
+    }
+    return out;
+  });
 
   // out[s, …] = Σ x[i, …] over the i with segmentIds[i] = s; ids outside [0, numSegments) are dropped.
   ctx.replace("UnsortedSegmentSum", () => ({ x, segmentIds }, { numSegments }) => {
