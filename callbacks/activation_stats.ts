@@ -25,7 +25,8 @@ export interface ModuleStats {
 const BINS = 40, TOP = 10;
 
 /**
- * Mean, standard deviation and histogram of the activations of chosen modules. Source: miniai 10_activations.
+ * Mean, standard deviation and histogram of the activations of chosen modules, of each batch that is not cancelled; a fit
+ * goes on after those of the one before. It waits for each batch's activations, which costs time on a GPU. Source: miniai 10_activations.
  *
  * @example
  * ```ts
@@ -93,7 +94,11 @@ export class ActivationStats extends HooksCallback {
     this.#waiting(learn).splice(0).forEach(([, x]) => x.dispose());
   }
 
-  /** log(1 + count) of every bin (rows, the lowest at the bottom) over the batches (columns), a picture a module. */
+  /**
+   * log(1 + count) of every bin (rows, the lowest at the bottom) over the batches (columns), a picture a module.
+   * @param scale pixels of a count along each side, a whole number of at least 1; default 2
+   * @throws Error where nothing was recorded yet.
+   */
   colorDim(scale = 2): Picture {
     const all = [...this.stats.values()], batches = Math.max(0, ...all.map((s) => s.histograms.length));
     if (batches === 0) throw new Error("There are no activations yet: fit with this callback first");

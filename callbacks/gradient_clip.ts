@@ -24,7 +24,8 @@ function normOf(grads: Tensor[]): Tensor {
 }
 
 /**
- * Scales the gradients so that their norm over all parameters is at most `maxNorm` (Pascanu et al. 2013).
+ * Scales the gradients so that their norm over all parameters is at most `maxNorm` (Pascanu et al. 2013), before each step
+ * of the optimiser; no gradient, no norm. The last norm is the callback's until the next step, or {@link dispose}.
  *
  * @example
  * ```ts
@@ -75,7 +76,7 @@ export class GradientClipCB extends Callback {
     });
   }
 
-  /** The norm before clipping, of the last batch; NaN before the first. It is read from the device only here. */
+  /** The norm before clipping, of the last step; NaN before the first. A GPU is waited for only here. */
   async norm(): Promise<number> {
     return this.#norm ? (await this.#norm.data())[0] : NaN;
   }

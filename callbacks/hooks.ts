@@ -1,7 +1,10 @@
 /** HooksCallback. */
 import { Callback, type Learner, type Module } from "../core/mod.ts";
 
-/** Called with a module that is looked at, its path, and what went in and came out. */
+/**
+ * Called with a module that is looked at, its path, and what went in and came out, within the fit's `predict`: tensors live
+ * until the batch ends, and what it makes of them is freed unless it is kept (`tf.keep`).
+ */
 export type HookFunc = (seen: {
   module: Module;
   name: string;

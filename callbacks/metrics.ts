@@ -49,8 +49,9 @@ export function batchSize(batch: unknown): number {
 }
 
 /**
- * Measures each epoch: the loss weighted by batch size, and metrics of predictions and first target. Rows go to
- * {@link MetricsCB.rows} and to {@link MetricsCB.log}, which prints them. Source: miniai 09_learner.
+ * Measures each pass, of training and of evaluation: the loss weighted by batch size, and metrics of predictions and first
+ * target. Rows go to {@link MetricsCB.rows}, after those of the fits before, and to {@link MetricsCB.log}, which prints
+ * them; a pass that is cancelled has none. Source: miniai 09_learner.
  *
  * @example
  * ```ts

@@ -4,9 +4,9 @@ import { ORDER } from "./order.ts";
 
 /** Options of {@link MixedPrecision}. */
 export interface MixedPrecisionOptions {
-  /** What the loss is multiplied by at first; default 65536. */
+  /** What the loss is multiplied by at first, over 0; default 65536. */
   scale?: number;
-  /** Steps in a row without an overflow after which the scale doubles; default 2000. */
+  /** Steps in a row without an overflow after which the scale doubles, over 0; default 2000. */
   every?: number;
   /** Takes the line that tells where there is no f16; default `console.error`. */
   log?: (line: string) => void;
@@ -16,7 +16,7 @@ export interface MixedPrecisionOptions {
  * Rounds what convolutions, matrix products and attention multiply to f16 and adds up in f32; weights, norms, softmax
  * and loss stay f32 (Micikevicius et al. 2018; lesson notebook 17). The loss is scaled so that small gradients survive:
  * the scale doubles after `every` good steps; after an overflow it halves, and the step is skipped. All of that happens
- * on the device. Needs WebGPU with shader-f16; elsewhere it says so once, and training is in f32.
+ * on the device. Needs WebGPU with shader-f16; elsewhere it says so once, in its first fit, and training is in f32.
  *
  * @example
  * ```ts

@@ -15,8 +15,8 @@ import { ORDER } from "./order.ts";
 const MS_BETWEEN_READS = 500;
 
 /**
- * A terminal bar for each epoch with loss, time left and items a second, and a table row for each epoch's training
- * and evaluation. Source: miniai 09_learner.
+ * A terminal bar for each pass with loss, time left and items a second; and with a {@link MetricsCB} in the fit, whose
+ * `log` it stands in for, a table row for each. Bars of two fits at once share the terminal's line. Source: miniai 09_learner.
  *
  * @example
  * ```ts

@@ -13,7 +13,10 @@ import {
   tf,
 } from "../core/mod.ts";
 
-/** What is recorded of a batch: a number, or a scalar tensor, which is read later. */
+/**
+ * What is recorded of a batch: a number, or a tensor of one number, which is read later; one that it makes is freed, one of
+ * the batch's stays the batch's.
+ */
 export type Recorded = (learn: Learner) => number | Tensor;
 
 /** What a checkpoint holds. */
@@ -23,7 +26,8 @@ const VALUES = recordOf(v.array(v.nullable(NUMBER)));
 const SCALARS_PER_READ = 64;
 
 /**
- * Records values after each training batch. Source: miniai 12_accel_sgd.
+ * Records values after each training batch, none in evaluation. A fit goes on after the values of the one before.
+ * Source: miniai 12_accel_sgd.
  *
  * @example
  * ```ts
@@ -67,13 +71,18 @@ export class RecorderCB extends Callback {
     }
   }
 
-  /** Records a training batch. */
+  /**
+   * Records a training batch.
+   * @throws Error for a tensor of several numbers.
+   */
   override afterBatch(learn: Learner): void {
     if (!learn.training) return;
     for (const [name, record] of Object.entries(this.what)) {
       const value = record(learn);
       if (!(value instanceof Tensor)) this.values[name].push(value);
-      else this.#waiting[name].push(tf.keep(tf.clone(value)));
+      else if (value.size !== 1) {
+        throw new Error(`RecorderCB: "${name}" is a tensor of shape [${value.shape}], not of one number`);
+      } else this.#waiting[name].push(tf.keep(tf.clone(value)));
     }
     if (Object.values(this.#waiting).some((list) => list.length >= SCALARS_PER_READ)) this.#read();
   }
@@ -129,7 +138,7 @@ export class RecorderCB extends Callback {
     }
   }
 
-  /** One SVG line plot a name. */
+  /** A line plot of each name over the batches, as SVG; complete after {@link flush}. */
   async plot(): Promise<Record<string, string>> {
     const plots: Record<string, string> = {};
     for (const [name, list] of Object.entries(this.values)) {

@@ -49,8 +49,13 @@ async function draw(batch: Batch, { n = 16, classes, ...rest }: ShowBatchOptions
  * The first images of a training batch as the model would see them, with their labels if it has any. The model is not
  * run, and all stays as it is, also inside a fit. Source: miniai 14_augment.
  * @returns an SVG document
+ * @throws RangeError unless `n` is a positive whole number.
  */
 export async function showImageBatch(learn: Learner, options: ShowBatchOptions = {}): Promise<string> {
+  const { n = 16 } = options;
+  if (!Number.isInteger(n) || n < 1) {
+    throw new RangeError(`showImageBatch: n is a positive whole number, not ${n}`);
+  }
   const show = new ShowBatchCB(options);
   await learn.fit(1, { valid: false, trial: true, runModel: false, cbs: [show] });
   return show.svg;

@@ -13,7 +13,8 @@ class OneBatchCB extends Callback {
 const shapeOf = (x: unknown): number[] => (Array.isArray(x) ? shapeOf(x[0]) : (x as Tensor).shape);
 
 /**
- * Tells each direct part of the model with its shapes, parameters and MFLOP for one batch of the evaluation data.
+ * Tells each direct part of the model with its shapes, parameters and MFLOP for one batch of the evaluation data. The
+ * learner stays as it is, also inside a fit.
  * @param log takes the lines; default `console.log`
  */
 export async function summary(

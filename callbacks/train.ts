@@ -38,10 +38,14 @@ export class TrainCB extends Callback {
 
   /**
    * Takes the first elements of each batch as the model's input.
-   * @param nInp how many elements of the batch the model takes; default 1
+   * @param nInp how many elements of the batch the model takes, a positive whole number; default 1
+   * @throws RangeError for any other.
    */
   constructor(nInp = 1) {
     super();
+    if (!Number.isInteger(nInp) || nInp < 1) {
+      throw new RangeError(`TrainCB: nInp is a positive whole number, not ${nInp}`);
+    }
     this.nInp = nInp;
   }
   /**

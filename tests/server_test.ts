@@ -12,7 +12,8 @@ Deno.test("200 pictures while fits run, four at once: each is right, as is each 
   const { pictures, wrongPictures, wrongFits, hungUp, levels } = report;
   assertEquals([wrongPictures, wrongFits], [0, 0]);
   assert(pictures >= 200 && hungUp > 0, `${pictures} pictures, ${hungUp} hung up`);
-  assertEquals(new Set(levels.map(({ threads }) => threads)).size <= 2, true, JSON.stringify(levels));
+  const threads = levels.map((level) => level.threads); // the runtime's own for files come and go
+  assert(threads.at(-1)! <= threads[0] + 2, threads.join());
   // Between two fits a few samplings are under way, each with its images.
   const tensors = levels.map(({ tensors }) => tensors);
   assert(Math.max(...tensors) - Math.min(...tensors) <= 4 * 2, tensors.join());

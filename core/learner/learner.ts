@@ -24,7 +24,7 @@ export type LossFunc = (preds: any, ...targets: any[]) => Tensor;
 export interface LearnerOptions {
   /** Default {@link F.mseLoss}. */
   lossFunc?: LossFunc;
-  /** Learning rate; default 0.1. */
+  /** Learning rate, at least 0; default 0.1. */
   lr?: number;
   /** Callbacks of every fit; default none. */
   cbs?: Callback[];
@@ -123,12 +123,15 @@ export class Learner<M extends Module = Module> {
   declare dl: Loader;
   /** The number of the batch in its pass. */
   declare iter: number;
-  /** What the loader gave and callbacks made of it: inputs, then targets. Its tensors live until the batch ends. */
+  /**
+   * What the loader gave and callbacks made of it: inputs, then targets; empty before the first batch. Its tensors live until
+   * the batch ends, unless {@link keep} or `tf.keep` holds them.
+   */
   declare batch: Batch;
-  /** What the model gave for the batch. */
+  /** What the model gave for the batch, after `predict`; undefined before the first. Lives as long as `batch`. */
   // deno-lint-ignore no-explicit-any
   declare preds: any;
-  /** The loss of the batch, a scalar. */
+  /** The loss of the batch, a scalar, after `getLoss`; undefined before the first. Lives as long as `batch`. */
   declare loss: Tensor;
 
   // Tools, which the callbacks' package attaches.

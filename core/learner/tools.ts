@@ -50,7 +50,7 @@ export interface SummaryRow {
 
 /** Options of `learn.showImageBatch`. */
 export interface ShowBatchOptions extends Omit<ShowOptions, "titles"> {
-  /** Images at most; default 16. */
+  /** Images at most, a positive whole number; default 16. */
   n?: number;
   /** Names of the classes; default the numbers. */
   classes?: readonly string[];

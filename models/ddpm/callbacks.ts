@@ -18,7 +18,10 @@ import { linearSchedule, type Schedule } from "./schedule.ts";
 export interface DDPMOptions {
   /** Default {@link linearSchedule}. */
   schedule?: Schedule;
-  /** Draws steps and noise of training; default the shared generator. */
+  /**
+   * Draws steps and noise of training; default the shared generator. A fit has a stream of its own from where it stands,
+   * and it goes on where the fit's draws end, unless something else drew from it meanwhile.
+   */
   generator?: Generator;
 }
 

@@ -69,7 +69,8 @@ function tablesOf(ᾱ: ArrayLike<number>, timesteps: Int32Array | undefined): Te
  * @param x0 images [N,H,W,C]
  * @param schedule of T steps, or its ᾱ alone, where step t is the model's timestep t
  * @returns `[[xₜ, t], ε]`: what the model takes and what it should say; t int32 [N], the schedule's `timesteps`
- * @throws RangeError for a given step outside the schedule, or steps or noise of another shape.
+ * The tensors are the caller's, ε among them where it was given.
+ * @throws RangeError for a given step outside the schedule, steps or noise of another shape, or ᾱ outside [0, 1].
  *
  * @example
  * ```ts

@@ -46,11 +46,11 @@ export interface SampleOptions {
   generator?: Generator;
   /** Where to begin, of the size asked for; default noise. It stays the caller's. */
   xT?: Tensor;
-  /** The noise that step t asks for, in place of drawn one. */
+  /** The noise that step t asks for, of the images' shape, in place of drawn one; a tensor that it makes is freed. */
   noise?: (t: number) => Tensor;
   /** Which xₜ₋₁ to return, by the t of the step that makes them; default every one. */
   keep?: (t: number) => boolean;
-  /** Range that x̂₀ is clamped to; default [−1, 1]. */
+  /** Range that x̂₀ is clamped to, low ≤ high; default [−1, 1]. */
   clip?: [low: number, high: number];
   /** Called after each step with the images it made, which are freed after the next. */
   onStep?: (t: number, x: Tensor) => void | Promise<void>;

@@ -1,6 +1,6 @@
 /** RecorderCB. */
-import { assertEquals } from "@std/assert";
-import { RecorderCB, tf } from "../../mod.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import { type Linear, RecorderCB, tf } from "../../mod.ts";
 import "../support.ts";
 import { line } from "./lines.ts";
 
@@ -29,4 +29,11 @@ Deno.test("RecorderCB: flush has what is still on the device; a checkpoint's val
   again.loadState(await recorder.state());
   await (await line([again])).fit(1);
   assertEquals(again.values.loss, [...recorder.values.loss, 7, 7, 7]);
+});
+
+Deno.test("RecorderCB records numbers and tensors of one; a larger one is named", async () => {
+  const learn = await line([]);
+  const recorder = new RecorderCB({ weights: ({ model }) => (model as Linear).weight });
+  const fit = () => learn.fit(1, { cbs: [recorder] });
+  await assertRejects(fit, Error, `RecorderCB: "weights" is a tensor of shape [1,3], not of one number`);
 });

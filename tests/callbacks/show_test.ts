@@ -1,5 +1,5 @@
 /** showImageBatch, and showImages of core. */
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import {
   Callback,
   DDPMCB,
@@ -17,6 +17,7 @@ import {
 } from "../../mod.ts";
 import { numbers } from "../support.ts";
 import { imageLearner } from "../images.ts";
+import { line } from "./lines.ts";
 
 /** Parameters and running statistics, as one text: a million numbers are too many to tell a difference of. */
 async function snapshot(model: Module): Promise<string> {
@@ -72,4 +73,15 @@ Deno.test("learn.showImageBatch inside and beside a fit, and before it: all goes
   assertEquals(await run("before"), [2, ...plain]);
   assertEquals(await run("inside"), [2, ...plain]);
   assertEquals(await run("beside"), [1, ...plain]);
+});
+
+Deno.test("showImageBatch shows a positive whole number of images", async () => {
+  const learn = await line([]);
+  for (const n of [0, -1, 2.5]) {
+    await assertRejects(
+      () => learn.showImageBatch({ n }),
+      RangeError,
+      `n is a positive whole number, not ${n}`,
+    );
+  }
 });

@@ -1,5 +1,5 @@
 /** TrainCB. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { type Learner, TrainCB } from "../../mod.ts";
 import "../support.ts";
 
@@ -15,4 +15,14 @@ Deno.test("TrainCB: the first nInp elements go to the model, the rest to the los
   cb.getLoss(learn);
   assertEquals(seen, [[1, 2], ["preds", 3, 4]]);
   assertEquals([learn.preds, learn.loss as unknown], ["preds", "loss"]);
+});
+
+Deno.test("TrainCB takes a positive whole number of inputs", () => {
+  for (const nInp of [0, -1, 1.5, NaN]) {
+    assertThrows(
+      () => new TrainCB(nInp),
+      RangeError,
+      `TrainCB: nInp is a positive whole number, not ${nInp}`,
+    );
+  }
 });
