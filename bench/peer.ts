@@ -20,8 +20,14 @@ export class Peer {
   name = "";
 
   private constructor(command: string, args: string[], env: Record<string, string>) {
-    this.#child = new Deno.Command(command, { args, env, stdin: "piped", stdout: "piped", stderr: "null" })
-      .spawn();
+    this.#child = new Deno.Command(command, {
+      args,
+      env,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+      detached: true, // Ctrl-C in a terminal is for the task alone
+    }).spawn();
     this.#writer = this.#child.stdin.getWriter();
     this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
@@ -63,6 +69,10 @@ export class Peer {
 
   /** Ends it. */
   stop(): void {
-    this.#child.kill();
+    try {
+      this.#child.kill();
+    } catch {
+      // It has ended.
+    }
   }
 }

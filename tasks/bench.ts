@@ -1,4 +1,5 @@
 /** `deno task bench`: our kernels and models against stock tfjs and PyTorch, alternating in one run. */
+import { existsSync } from "node:fs";
 import os from "node:os";
 import { writeFile } from "../core/mod.ts";
 import {
@@ -31,6 +32,7 @@ import { command as makeCommand, main, number, parse, path, UsageError, whole } 
 import { deviceOption, startDevice, threadsOption } from "./device.ts";
 import { ROOT } from "./caller.ts";
 import { requireFile } from "./paths.ts";
+import { endOnStop } from "./stop.ts";
 
 const BENCH = `${ROOT}bench/`;
 const GOLDEN = `${ROOT}tests/golden/unet-tiny.safetensors`;
@@ -187,7 +189,12 @@ async function benchWasm(options: Options): Promise<void> {
     rows: [],
     memory: [],
   };
-  const weights = await Deno.makeTempFile({ dir: BENCH, prefix: ".weights-", suffix: ".tmp" });
+  const weights = `${BENCH}.weights.tmp`;
+  await endOnStop(() => {
+    for (const peer of [torch, passive, stock]) peer?.stop();
+    if (existsSync(weights)) Deno.removeSync(weights);
+    return "Stopped: nothing was written";
+  });
   try {
     for (const c of chosen) {
       setSeed(1);
@@ -243,7 +250,7 @@ async function benchWasm(options: Options): Promise<void> {
       `${row.title}: peak resident memory ${row.ours} MiB, PyTorch's ${row.torch ?? "not measured"}`,
     );
   }
-  await Deno.remove(weights);
+  if (existsSync(weights)) await Deno.remove(weights);
   await write(options, json, report, "table", markdown(report), mergeRows);
 }
 

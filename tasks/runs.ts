@@ -6,8 +6,6 @@ import { parseConfig, parseMetrics } from "./schemas.ts";
 
 /** Paths of a run's files. */
 export interface RunFiles {
-  /** The directory of all runs. */
-  runs: string;
   dir: string;
   /** Locked by the process that trains. */
   lock: string;
@@ -26,7 +24,6 @@ export interface RunFiles {
 export function runFiles(runs: string, name: string): RunFiles {
   const dir = `${runs}/${name}`;
   return {
-    runs,
     dir,
     lock: `${dir}/.lock`,
     config: `${dir}/config.json`,
@@ -123,21 +120,25 @@ export async function lockRun({ dir, lock }: RunFiles): Promise<void> {
 /** What a process that was killed before its run began may leave in the directory. */
 const isLeftOver = (name: string) => name === ".lock" || name.endsWith(".tmp");
 
+/** @throws UsageError unless a run can be made: its directory is not there, or a run that never began left it. */
+export async function requireUnused({ dir, config }: RunFiles): Promise<void> {
+  const stat = await Deno.lstat(dir).catch(() => null);
+  if (!stat) return;
+  const advice = await exists(config) ? `, or --resume ${dir.split("/").at(-1)}` : "";
+  const taken = new UsageError(`${dir} exists: give another --name${advice}`);
+  if (!stat.isDirectory) throw taken;
+  for await (const { name } of Deno.readDir(dir)) if (!isLeftOver(name)) throw taken;
+}
+
 /**
  * Makes and locks the directory of a new run, and writes its config.
  * @throws UserError where the directory exists, or another process is making it.
  */
 export async function makeRun(files: RunFiles, config: RunConfig): Promise<void> {
-  const taken = new UserError(`${files.dir} exists: give another --name`);
-  try {
-    await Deno.mkdir(files.runs, { recursive: true });
-    await Deno.mkdir(files.dir);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    for await (const { name } of Deno.readDir(files.dir)) if (!isLeftOver(name)) throw taken;
-  }
+  await requireUnused(files);
+  await Deno.mkdir(files.dir, { recursive: true });
   await lockRun(files);
-  if (await exists(files.config)) throw taken;
+  await requireUnused(files); // another process may have begun the run before it was locked
   await writeConfig(files, config);
 }
 

@@ -6,6 +6,7 @@ import type { DeviceChoice } from "../mod.ts";
 import { ROOT } from "./caller.ts";
 import { command as makeCommand, EXIT, main, parse } from "./cli.ts";
 import { deviceOption } from "./device.ts";
+import { endOnStop } from "./stop.ts";
 
 const total = { passed: 0, failed: 0 };
 
@@ -20,6 +21,12 @@ async function step(title: string, args: string[], env: Record<string, string> =
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
+  let running = true;
+  child.status.finally(() => running = false);
+  await endOnStop(() => {
+    if (running) child.kill();
+    return "Stopped";
+  });
   let text = "";
   for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
     text += part;

@@ -16,7 +16,15 @@ import { hashOf, loadAgain, loadData } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { requireFolder, requireReadable } from "./paths.ts";
 import type { RunConfig } from "./presets.ts";
-import { listRuns, lockRun, readConfig, requireMetrics, type RunFiles, runFiles } from "./runs.ts";
+import {
+  listRuns,
+  lockRun,
+  readConfig,
+  requireMetrics,
+  requireUnused,
+  type RunFiles,
+  runFiles,
+} from "./runs.ts";
 
 /** What {@link withTrainingOptions} adds, as parsed. */
 export interface TrainingOptions extends CommonOptions {
@@ -136,9 +144,7 @@ export async function chooseRun<C extends RunConfig>(
   const stamp = new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
   const name = wanted ?? `${preset}-${stamp}`;
   const files = runFiles(await requireFolder("--runs", options.runs), name);
-  if (await Deno.lstat(files.dir).catch(() => null)) {
-    throw new UsageError(`${files.dir} exists: give another --name, or --resume ${name}`);
-  }
+  await requireUnused(files);
   return { name, config, resume: false, files };
 }
 

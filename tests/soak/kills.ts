@@ -7,7 +7,6 @@ import {
   checkSame,
   checkWhole,
   list,
-  RESUMED,
   runTask,
   startTask,
   strays,
@@ -87,9 +86,7 @@ async function killTraining(soak: Kills, task: Training, kills: number, runs: st
     let left: string[] = [], ended = false;
     for (let row = 0; !ended; row++) {
       const begun = (await list(dir)).includes("config.json");
-      const args = begun
-        ? `${options} --resume ${name} ${RESUMED[task]}`.trim()
-        : `${options} ${TRAINING[task]} --name ${name}`;
+      const args = begun ? `${options} --resume ${name}` : `${options} ${TRAINING[task]} --name ${name}`;
       if (row < MOST_IN_A_ROW && done < kills) {
         ended = !await runAndKill(soak, task, args, runs);
         if (!ended) done++;

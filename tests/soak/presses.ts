@@ -9,7 +9,6 @@ import {
   checkWhole,
   LIMIT_MS,
   list,
-  RESUMED,
   ROOT,
   runTask,
   strays,
@@ -72,7 +71,7 @@ async function pressTraining(soak: Presses, task: Training, presses: number, run
       assertMatch(shown, new RegExp(`deno task ${task} --resume ${name}|when the files are written`));
       assert(files.includes("checkpoint.safetensors") && files.includes("model.safetensors"), `${files}`);
     }
-    await runTask(task, `${options} --resume ${name} ${RESUMED[task]}`.trim());
+    await runTask(task, `${options} --resume ${name}`);
     await checkSame(task, dir, whole);
     if (code !== 0) soak.resumed++;
   }

@@ -15,8 +15,6 @@ export const TRAINING = {
     "--test-limit 32 --samples 2",
   classify: `${SHARED} --limit 32 --test-limit 16 --augment flip --passes 2`,
 } as const;
-/** Options that a run does not keep. */
-export const RESUMED: Record<Training, string> = { train: "", classify: "--passes 2" };
 /** A task that trains. */
 export type Training = keyof typeof TRAINING;
 
