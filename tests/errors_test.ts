@@ -164,11 +164,19 @@ const ERRORS: Record<string, Failing[]> = {
   "linear": [[() => F.linear(line, tf.ones([1, 3]), two), Error, "bias has shape [2]"]],
   "groupNorm": [
     [() => F.groupNorm(line, 2, three, three), Error, "do not divide into 2 groups"],
-    [() => F.groupNorm(line, 1, three, three, { eps: -1 }), RangeError, "eps is at least 0, not -1"],
+    [
+      () => F.groupNorm(line, 1, three, three, { eps: -1 }),
+      RangeError,
+      "eps is a number above 0, such as 1e-5, not -1",
+    ],
   ],
   "batchNorm": [
     [() => F.batchNorm(line, two, two), Error, "gamma has shape [2]"],
-    [() => F.batchNorm(line, three, three, NaN), RangeError, "eps is at least 0, not NaN"],
+    [
+      () => F.batchNorm(line, three, three, NaN),
+      RangeError,
+      "eps is a number above 0, such as 1e-5, not NaN",
+    ],
   ],
   "channelAffine": [[() => F.channelAffine(line, two, three), Error, "scale has shape [2]"]],
   "attention": [

@@ -17,7 +17,7 @@ export function requireLayers(block: string, layers: number): void {
 export interface NormOptions {
   /** Groups of the norms; they divide the channels. */
   groups: number;
-  /** Epsilon of the norms, at least 0. */
+  /** Epsilon of the norms, above 0. */
   eps: number;
 }
 

@@ -42,7 +42,7 @@ export interface UNet2DConfig {
   attention_head_dim: number | null;
   /** Groups of every norm, a divisor of each level's channels; default 32. */
   norm_num_groups: number;
-  /** Epsilon of every norm, at least 0; default 1e-5. */
+  /** Epsilon of every norm, above 0; default 1e-5. */
   norm_eps: number;
   /** Whether the middle has attention; default true. */
   add_attention: boolean;
@@ -127,7 +127,7 @@ function requireValues(config: UNet2DConfig): void {
   requireField("sample_size", sample_size, isSize(sample_size), "null, or one or two positive whole numbers");
   const head = attention_head_dim === null || isCount(attention_head_dim);
   requireField("attention_head_dim", attention_head_dim, head, "null or a positive whole number");
-  requireField("norm_eps", norm_eps, norm_eps >= 0 && Number.isFinite(norm_eps), "a number of at least 0");
+  requireField("norm_eps", norm_eps, norm_eps > 0 && Number.isFinite(norm_eps), "a number above 0");
   const scale = config.mid_block_scale_factor;
   requireField("mid_block_scale_factor", scale, scale > 0 && Number.isFinite(scale), "a number above 0");
   const padding = config.downsample_padding;
