@@ -47,6 +47,22 @@ export function levels(text: string): boolean[] {
   throw new InvalidArgumentError("It must be yes or no for each level, such as no,yes,yes,yes.");
 }
 
+/** A parser of comma-separated lengths of averages. */
+export function averageLengths(text: string): number[] {
+  const list = text.split(",").map(Number);
+  if (text.trim() !== "" && list.every((length) => length > 0 && length < 0.2886)) return list;
+  throw new InvalidArgumentError("It must be numbers between 0 and 0.2886 with commas, such as 0.05,0.1.");
+}
+
+/** A parser of a range of two numbers. */
+export function range(text: string): [low: number, high: number] {
+  const [low, high, more] = text.split(",").map((part) => part.trim() === "" ? NaN : Number(part));
+  if (more === undefined && low >= 0 && low < high) return [low, high];
+  throw new InvalidArgumentError(
+    "It must be two numbers with a comma, the first below the second, such as 0.2,5.",
+  );
+}
+
 /** A parser of paths. */
 export function path(text: string): string {
   if (text !== "" && !text.includes("\0")) return text;

@@ -1,10 +1,21 @@
 /** `deno task evaluate`: the noise-prediction loss of a trained model on the whole test set, over several draws. */
 import { breathe, progressBar } from "../core/mod.ts";
-import { DataLoader, F, Generator, noGrad, noisify, tf } from "../mod.ts";
+import {
+  DataLoader,
+  diffusion,
+  F,
+  Generator,
+  noGrad,
+  noisify,
+  type Tensor,
+  tf,
+  type transforms,
+} from "../mod.ts";
 import { command as makeCommand, main, MAX_SEED, parse, path, runName, UserError, whole } from "./cli.ts";
 import { loadData, prepareImages } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
-import { chooseModel, makeSchedule, type ModelOptions } from "./models.ts";
+import { prepareEdm } from "./edm.ts";
+import { chooseModel, type ChosenDdpm, type ChosenEdm, makeSchedule, type ModelOptions } from "./models.ts";
 import { requireReadable } from "./paths.ts";
 import { endOnStop } from "./stop.ts";
 
@@ -26,16 +37,44 @@ interface Options extends CommonOptions, ModelOptions {
   seed: number;
 }
 
+/** How a model's images are made, and the loss of a batch of them with their classes. */
+interface Measure {
+  transform: transforms.ImageTransform;
+  loss(x: Tensor, labels: Tensor, generator: Generator): Tensor;
+}
+
+async function measure(chosen: ChosenDdpm | ChosenEdm): Promise<Measure> {
+  if (chosen.kind === "ddpm") {
+    const model = (await chosen.load()).eval(), schedule = makeSchedule(chosen.config);
+    return {
+      transform: prepareImages(chosen.config),
+      loss(x, _, generator) {
+        const [input, ε] = noisify(x, schedule, { generator });
+        return F.mseLoss(model.call(input), ε);
+      },
+    };
+  }
+  const { meanLogSigma, stdLogSigma } = chosen.config, { model, sigmaData } = await chosen.load();
+  const edm = new diffusion.EDMCB({ sigmaData, meanLogSigma, stdLogSigma });
+  model.eval();
+  return {
+    transform: prepareEdm,
+    loss(x, labels, generator) {
+      const [input, target] = edm.noisify(x, generator);
+      return F.mseLoss(model.call([...input, labels]), target);
+    },
+  };
+}
+
 /** `deno task evaluate`. */
 export async function evaluate(args: string[]): Promise<void> {
   const options = parse<Options>(command, args, ["runs", "data"]);
   if (options.data !== undefined) await requireReadable("--data", options.data);
-  const { config, title, load } = await chooseModel(options);
+  const chosen = await chooseModel(options), { title } = chosen;
   await startDevice(command);
-  const model = await load();
+  const { transform, loss: lossOf } = await measure(chosen);
   const { test } = await loadData(options.data);
-  const schedule = makeSchedule(config), generator = new Generator(options.seed);
-  model.eval();
+  const generator = new Generator(options.seed);
   const losses: number[] = [];
   const shown = () => losses.map((l) => l.toFixed(5)).join(", ");
   await endOnStop(() =>
@@ -44,15 +83,14 @@ export async function evaluate(args: string[]): Promise<void> {
       : "Stopped: no draw was measured"
   );
   for (let draw = 1; draw <= options.draws; draw++) {
-    const loader = new DataLoader(test, { batchSize: 250, transform: prepareImages(config) });
+    const loader = new DataLoader(test, { batchSize: 250, transform });
     const bar = progressBar(`draw ${draw} of ${options.draws}`, loader.length);
     let sum = 0, done = 0;
-    for await (const [images] of loader) {
+    for await (const [images, labels] of loader) {
       const loss = noGrad(() =>
         tf.tidy(() => {
           const x = images.toTensor();
-          const [input, ε] = noisify(x, schedule, { generator });
-          return tf.mul(F.mseLoss(model.call(input), ε), x.shape[0]);
+          return tf.mul(lossOf(x, labels.toTensor("int32"), generator), x.shape[0]);
         })
       );
       sum += (await loss.data())[0];

@@ -17,8 +17,10 @@ import {
   MixedPrecision,
   type Module,
   OneCycleLR,
+  type Optimizer,
   ProgressCB,
   RecorderCB,
+  type Scheduler,
   toTorch,
   TrainLearner,
 } from "../mod.ts";
@@ -43,11 +45,15 @@ interface FitRunOptions {
   /** What the loss is, for its plot. */
   lossTitle: string;
   /** Goes with the weights. */
-  metadata: Record<string, string>;
+  metadata?: Record<string, string>;
+  /** Gives the file of the weights, where it is more than they. */
+  encode?: () => Promise<Uint8Array>;
+  /** Moves the learning rate; default a one-cycle policy. */
+  schedule?: (opt: Optimizer, totalSteps: number) => Scheduler;
 }
 
 /**
- * Trains a run's model with a one-cycle learning rate; its weights, metrics, loss plot and checkpoint are brought up to
+ * Trains a run's model; its weights, metrics, loss plot and checkpoint are brought up to
  * date after each epoch. Told to stop, it does so after the batch.
  * @throws Error where the loss is not finite.
  * @returns whether it had been finished before, or null where it was stopped
@@ -76,6 +82,8 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
   const { eps, weightDecay, beta2 = 0.999 } = config;
   const { pctStart, divFactor, finalDivFactor, baseMomentum, maxMomentum } = config;
   const cycle = { pctStart, divFactor, finalDivFactor, baseMomentum, maxMomentum };
+  const oneCycle = (opt: Optimizer, totalSteps: number) =>
+    new OneCycleLR(opt, { ...cycle, maxLr: config.lr, totalSteps });
   const precision = config.mixedPrecision ? [new MixedPrecision()] : [];
   const learn = new TrainLearner(model, dls, {
     lossFunc,
@@ -85,7 +93,7 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
       new DeviceCB(),
       ...precision,
       ...cbs,
-      new BatchSchedCB((opt, totalSteps) => new OneCycleLR(opt, { ...cycle, maxLr: config.lr, totalSteps })),
+      new BatchSchedCB(options.schedule ?? oneCycle),
       metrics,
       recorder,
       new ProgressCB(),
@@ -93,10 +101,12 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
     ],
   });
 
+  const encode = options.encode ??
+    (async () => encodeSafetensors(await toTorch(model.stateDict()), metadata));
   /** Brings the run's files up to date; after each epoch, and when the fit ends or is stopped. */
   const report = async () => {
     await recorder.flush();
-    await updateFile(files.weights, encodeSafetensors(await toTorch(model.stateDict()), metadata));
+    await updateFile(files.weights, await encode());
     await updateFile(files.metrics, formatMetrics(metrics.rows));
     const { loss } = recorder.values;
     if (loss.length) {

@@ -1,8 +1,18 @@
 /** The DDPMs of the tasks: a config's network and schedule, and the trained one that the command line means. */
-import { initDdpm, linearSchedule, loadWeights, pretrained, type Schedule, UNet, type unet } from "../mod.ts";
+import {
+  type diffusion,
+  initDdpm,
+  linearSchedule,
+  loadWeights,
+  pretrained,
+  type Schedule,
+  UNet,
+  type unet,
+} from "../mod.ts";
 import { UsageError, UserError } from "./cli.ts";
+import { readEdmModel } from "./edm.ts";
 import { requireReadable } from "./paths.ts";
-import { PRESETS, type TrainConfig } from "./presets.ts";
+import { type EdmConfig, isEdm, PRESETS, type TrainConfig } from "./presets.ts";
 import { exists, listRuns, readConfig, runFiles } from "./runs.ts";
 
 /** The network of a config, as PyTorch initialises it. */
@@ -34,27 +44,45 @@ export function makeSchedule({ steps, betaMin, betaMax, variance }: TrainConfig)
   return linearSchedule({ nSteps: steps, betaMin, betaMax, variance });
 }
 
+/** What reading a run's weights failed with, in words where there are none yet. */
+function withoutWeights(name: string, weights: string, error: Error): Error {
+  if (!(error.cause instanceof Deno.errors.NotFound)) return error;
+  return new UserError(`The run ${name} has no ${weights}: its training has not finished an epoch yet`);
+}
+
 /** A run's trained network. */
 async function loadModel(runs: string, name: string, config: TrainConfig): Promise<UNet> {
   const { weights } = runFiles(runs, name);
   const model = makeUnet(config);
   await loadWeights(model, weights).catch((error) => {
-    if (!(error.cause instanceof Deno.errors.NotFound)) throw error;
-    throw new UserError(`The run ${name} has no ${weights}: its training has not finished an epoch yet`);
+    throw withoutWeights(name, weights, error);
+  });
+  return model;
+}
+
+/** The network of a run of EDM's training. */
+async function loadEdmModel(runs: string, name: string): Promise<diffusion.EDMModel> {
+  const { weights } = runFiles(runs, name);
+  const { model } = await readEdmModel(weights).catch((error) => {
+    throw withoutWeights(name, weights, error);
   });
   return model;
 }
 
 /** A network to draw with or to measure, and what it is. */
-interface Chosen {
-  config: TrainConfig;
+interface Known<Config, Model> {
+  config: Config;
   /** The run's name; none for the shipped model. */
   name?: string;
   /** For people. */
   title: string;
   /** Loads it onto the device. */
-  load(): Promise<UNet>;
+  load(): Promise<Model>;
 }
+/** A network of a DDPM. */
+export type ChosenDdpm = Known<TrainConfig, UNet> & { kind: "ddpm" };
+/** A network of EDM's training or of consistency tuning. */
+export type ChosenEdm = Known<EdmConfig, diffusion.EDMModel> & { kind: "edm" };
 
 /** Which network the command line means. */
 export interface ModelOptions {
@@ -74,17 +102,22 @@ async function newestTrained(runs: string): Promise<string | undefined> {
  * The run asked for, else the newest that has weights, else the shipped model.
  * @throws UsageError for both, a run that is not there, or runs that the task may not read.
  */
-export async function chooseModel({ run, pretrained: shipped, runs }: ModelOptions): Promise<Chosen> {
+export async function chooseModel(
+  { run, pretrained: shipped, runs }: ModelOptions,
+): Promise<ChosenDdpm | ChosenEdm> {
   if (run && shipped) throw new UsageError("--run and --pretrained: give one of them");
   if (!shipped) await requireReadable("--runs", runs);
   const name = shipped ? undefined : run ?? await newestTrained(runs);
   if (name === undefined) {
     return {
+      kind: "ddpm",
       config: PRESETS.lesson,
       title: "the shipped model",
       load: async () => (await pretrained()).model,
     };
   }
-  const config = await readConfig<TrainConfig>(runs, name, "train");
-  return { config, name, title: `run ${name}`, load: () => loadModel(runs, name, config) };
+  const config = await readConfig<TrainConfig | EdmConfig>(runs, name, "train"), title = `run ${name}`;
+  return isEdm(config)
+    ? { kind: "edm", config, name, title, load: () => loadEdmModel(runs, name) }
+    : { kind: "ddpm", config, name, title, load: () => loadModel(runs, name, config) };
 }

@@ -116,6 +116,95 @@ export const PRESETS: Record<string, TrainConfig> = {
   },
 };
 
+/** Everything that decides a run of EDM's training, or of consistency tuning. */
+export interface EdmConfig extends RunConfig {
+  /** EDM's training (Karras et al. 2022), or consistency tuning of its network (ECT; Geng et al. 2024). */
+  method: "edm" | "ect";
+  /** Height and width of the patches of pixels that the network sees as one. */
+  patch: number;
+  channels: number[];
+  layers: number;
+  groups: number;
+  headDim: number;
+  /** Levels with attention, from the largest image down. */
+  attention: boolean[];
+  /** Share of the images whose class is not told. */
+  classDropout: number;
+  /** Levels of noise that training draws: ln σ is normal. */
+  meanLogSigma: number;
+  stdLogSigma: number;
+  /** Batches in which the learning rate rises; from which it falls as 1/√t. */
+  warmup: number;
+  flat: number;
+  /** Largest norm of the gradients. */
+  clip: number;
+  /** Lengths of the averages of the weights that are kept; pictures are drawn with the last one. */
+  averages: number[];
+  /** Training batches in a stage of consistency tuning. */
+  stageBatches?: number;
+  /** The file whose weights the run begins with, empty for none; its SHA-256, and the images that they have seen. */
+  begin: string;
+  beginHash?: string;
+  imagesBefore?: number;
+  /** Standard deviation of the pixels, which is measured when the run begins. */
+  sigmaData?: number;
+  /** Images in `samples.png`. */
+  samples: number;
+}
+
+const EDM: EdmConfig = {
+  task: "train",
+  method: "edm",
+  preset: "edm",
+  limit: 0,
+  testLimit: 2000,
+  patch: 2,
+  channels: [64, 96],
+  layers: 1,
+  groups: 8,
+  headDim: 16,
+  attention: [false, true],
+  classDropout: 0.1,
+  meanLogSigma: -0.9,
+  stdLogSigma: 1.3,
+  batch: 64,
+  epochs: 60,
+  lr: 2e-3,
+  warmup: 300,
+  flat: 4000,
+  clip: 1,
+  averages: [0.05, 0.1],
+  begin: "",
+  samples: 64,
+  beta2: 0.999,
+  eps: 1e-8,
+  weightDecay: 0,
+  checkpointEvery: 100,
+  mixedPrecision: false,
+  seed: 42,
+};
+
+/** By name: what ships, and its twin of few steps. */
+export const EDM_PRESETS: Record<string, EdmConfig> = {
+  edm: EDM,
+  ect: {
+    ...EDM,
+    preset: "ect",
+    method: "ect",
+    meanLogSigma: -0.8,
+    stdLogSigma: 1.8,
+    epochs: 8,
+    lr: 2e-4,
+    warmup: 100,
+    stageBatches: 938,
+  },
+};
+
+/** Whether a run of `deno task train` is one of {@link EDM_PRESETS}. */
+export function isEdm(config: TrainConfig | EdmConfig): config is EdmConfig {
+  return "method" in config;
+}
+
 /** The classifiers by name, as in the lesson's notebook 14. */
 export const CLASSIFIERS = {
   getModel: resnet.getModel,

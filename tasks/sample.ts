@@ -1,20 +1,34 @@
 /** `deno task sample`: draws images with a trained run. */
-import { Generator, type Variance } from "../mod.ts";
+import { FASHION_MNIST_CLASSES, Generator, HostArray, type Variance } from "../mod.ts";
 import {
   command as makeCommand,
   main,
   MAX_SEED,
+  number,
+  Option,
   parse,
   path,
+  range,
   runName,
   UsageError,
   varianceOption,
   whole,
 } from "./cli.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
+import { DATA_SIZE } from "./data.ts";
 import { drawSamples } from "./draw.ts";
-import { chooseModel, type ModelOptions } from "./models.ts";
+import {
+  type Drawable,
+  drawableDdpm,
+  drawableEdm,
+  drawDiffusion,
+  type SamplerName,
+  SAMPLERS,
+} from "./draw_diffusion.ts";
+import { chooseModel, type ChosenDdpm, type ChosenEdm, type ModelOptions } from "./models.ts";
 import { requireFile } from "./paths.ts";
+import { readPicture } from "./pictures.ts";
+import { isEdm } from "./presets.ts";
 import { runFiles } from "./runs.ts";
 
 const command = withCommonOptions(
@@ -29,7 +43,7 @@ const command = withCommonOptions(
     runName,
   )
   .option("--pretrained", "draw with the shipped model, whatever runs there are")
-  .option("--n <count>", "images", whole(1, 1024), 16)
+  .option("--n <count>", "images (default: 16 of a DDPM, 64 of classes)", whole(1, 1024))
   .option("--steps <count>", "sampling steps (default: all of the run's)", whole(1, 100_000))
   .option(
     "--seed <n>",
@@ -37,6 +51,20 @@ const command = withCommonOptions(
     whole(0, MAX_SEED),
   )
   .addOption(varianceOption("fixed_small for fewer steps than the run's, else the run's"))
+  .addOption(
+    new Option("--sampler <name>", "the sampler (default: the network's own)").choices(Object.keys(SAMPLERS)),
+  )
+  .option("--class <name>", "what to draw, by name or number (default: all, a row each)")
+  .option("--guidance <x>", "how far to go towards the class: 1 as it is, 2 more of it", number(0, 20))
+  .option(
+    "--guidance-interval <low,high>",
+    "noise σ between which there is guidance (default: everywhere)",
+    range,
+  )
+  .option("--image <file>", "begin with this PNG, dark on light, of the images' size", path)
+  .option("--strength <x>", "share of the steps that change it (default: 0.6)", number(0.01, 1))
+  .option("--inpaint <file>", "keep --image but where this PNG is white, of the same size", path)
+  .option("--interpolate", "let each row go from one noise to another")
   .option(
     "--out <path>",
     "where the PNG goes, a name that ends in .png; the GIF beside it (default: samples.png, in the run if there is one)",
@@ -44,12 +72,23 @@ const command = withCommonOptions(
   );
 
 interface Options extends CommonOptions, ModelOptions {
-  n: number;
+  n?: number;
   steps?: number;
+  sampler?: SamplerName;
+  class?: string;
+  guidance?: number;
+  guidanceInterval?: [low: number, high: number];
+  image?: string;
+  strength?: number;
+  inpaint?: string;
+  interpolate?: boolean;
   variance?: Variance;
   seed?: number;
   out?: string;
 }
+
+/** Images where the command line does not say how many: of a network without classes, and of all classes. */
+const N = 16, N_OF_CLASSES = 64;
 
 /** Where pictures of the shipped model go. */
 const SHIPPED = { samples: "samples.png", animation: "samples.gif" };
@@ -74,26 +113,131 @@ async function chooseFiles({ out, runs }: Options, name?: string): Promise<{ png
   };
 }
 
+/** Options of the samplers of `diffusion`; a DDPM is drawn with by its own unless one is given. */
+const OF_DIFFUSION = [
+  "sampler",
+  "class",
+  "guidance",
+  "guidanceInterval",
+  "image",
+  "strength",
+  "inpaint",
+  "interpolate",
+] as const;
+
+/** @throws UsageError for options that do not go together, or with the network. */
+function requireTogether(options: Options, chosen: ChosenDdpm | ChosenEdm): void {
+  const wrong = (text: string) => {
+    throw new UsageError(text);
+  };
+  const { config, title } = chosen;
+  if (chosen.kind === "ddpm") {
+    for (const name of ["class", "guidance", "guidanceInterval"] as const) {
+      if (options[name] === undefined) continue;
+      wrong(
+        `${optionOf(name)}: ${title} knows of no classes (a run of \`deno task train --preset edm\` does)`,
+      );
+    }
+    if (options.steps !== undefined && options.steps > chosen.config.steps) {
+      wrong(`--steps ${options.steps}: ${title} has ${chosen.config.steps} diffusion steps`);
+    }
+  }
+  const own = chosen.kind === "ddpm" && OF_DIFFUSION.every((name) => options[name] === undefined);
+  if (options.variance !== undefined && !own) {
+    wrong(`--variance ${options.variance}: only a DDPM's own sampler has one; leave out the other options`);
+  }
+  if (options.guidanceInterval && options.guidance === undefined) {
+    wrong("--guidance-interval says where there is --guidance: give both");
+  }
+  if (options.inpaint !== undefined && options.image === undefined) {
+    wrong(`--inpaint ${options.inpaint}: give the picture of which the rest is kept as --image`);
+  }
+  if (options.strength !== undefined && (options.image === undefined || options.inpaint !== undefined)) {
+    wrong(`--strength ${options.strength}: it is of --image without --inpaint`);
+  }
+  if (options.interpolate && options.image !== undefined) {
+    wrong("--interpolate begins with noise: leave out --image");
+  }
+  if (options.sampler === "consistency" && !(isEdm(config) && config.method === "ect")) {
+    wrong(`--sampler consistency: ${title} is of no consistency tuning (\`deno task train --preset ect\`)`);
+  }
+}
+
+const optionOf = (name: string) => command.options.find((option) => option.attributeName() === name)!.long!;
+
+/** The number of a class by its name, or a part of it that is no other's, or its number. */
+function classOf(text: string, classes: readonly string[]): number {
+  if (/^\d+$/.test(text) && Number(text) < classes.length) return Number(text);
+  const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, "");
+  const equal = classes.findIndex((name) => plain(name) === plain(text));
+  if (equal >= 0) return equal;
+  const parts = classes.keys().filter((i) => plain(text) !== "" && plain(classes[i]).includes(plain(text)))
+    .toArray();
+  if (parts.length === 1) return parts[0];
+  throw new UsageError(
+    `--class ${text}: there are ${classes.map((name, i) => `${i} ${name}`).join(", ")}`,
+  );
+}
+
+/** The pictures that the options name, of 0 (white) to 1 (black). */
+interface Pictures {
+  image?: HostArray;
+  inpaint?: HostArray;
+}
+
+async function readPictures({ image, inpaint }: Options, size: number): Promise<Pictures> {
+  const read = (option: string, path?: string) =>
+    path === undefined ? undefined : readPicture(option, path, size);
+  return { image: await read("--image", image), inpaint: await read("--inpaint", inpaint) };
+}
+
+/** Draws as the options say. */
+async function drawWith(
+  drawable: Drawable,
+  options: Options,
+  { image, inpaint }: Pictures,
+  more: { png: string; gif: string; generator: Generator },
+): Promise<void> {
+  const { classes, range: [low, high] } = drawable;
+  const inRange = ({ data, shape }: HostArray) =>
+    new HostArray(Float32Array.from(data, (v) => low + v * (high - low)), shape);
+  await drawDiffusion(drawable, {
+    n: options.n ?? (classes.length ? N_OF_CLASSES : N),
+    sampler: options.sampler,
+    steps: options.steps,
+    class: options.class === undefined ? undefined : classOf(options.class, classes),
+    guidance: options.guidance,
+    guidanceInterval: options.guidanceInterval,
+    image: image && inRange(image),
+    mask: inpaint,
+    strength: options.strength,
+    interpolate: options.interpolate,
+    ...more,
+  });
+}
+
 /** `deno task sample`. */
 export async function sample(args: string[]): Promise<void> {
-  const options = parse<Options>(command, args, ["runs", "out"]);
-  const { config, name, title, load } = await chooseModel(options);
-  if (options.steps !== undefined && options.steps > config.steps) {
-    throw new UsageError(`--steps ${options.steps}: ${title} has ${config.steps} diffusion steps`);
-  }
-  const { png, gif } = await chooseFiles(options, name);
+  const options = parse<Options>(command, args, ["runs", "out", "image", "inpaint"]);
+  const chosen = await chooseModel(options), { name, title } = chosen;
+  requireTogether(options, chosen);
+  if (options.class !== undefined) classOf(options.class, FASHION_MNIST_CLASSES);
+  const files = await chooseFiles(options, name);
+  const pictures = await readPictures(options, chosen.kind === "edm" ? DATA_SIZE : chosen.config.size);
   await startDevice(command);
   if (name === undefined) console.error("Drawing with the shipped model (`deno task train` makes your own)");
   const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
-  await drawSamples(await load(), config, {
-    n: options.n,
-    steps: options.steps,
-    variance: options.variance,
-    generator: new Generator(seed),
-    png,
-    gif,
-  });
-  console.log(`Wrote ${png} and ${gif} (${title}, seed ${seed})`);
+  const more = { ...files, generator: new Generator(seed) };
+  if (chosen.kind === "edm") {
+    const few = chosen.config.method === "ect";
+    await drawWith(drawableEdm(await chosen.load(), few), options, pictures, more);
+  } else if (OF_DIFFUSION.some((option) => options[option] !== undefined)) {
+    await drawWith(drawableDdpm(await chosen.load(), chosen.config), options, pictures, more);
+  } else {
+    const { n = N, steps, variance } = options;
+    await drawSamples(await chosen.load(), chosen.config, { n, steps, variance, ...more });
+  }
+  console.log(`Wrote ${files.png} and ${files.gif} (${title}, seed ${seed})`);
 }
 
 if (import.meta.main) await main(sample);

@@ -2,7 +2,14 @@
 import * as v from "npm:valibot@1.5.0";
 import { COUNT, NUMBER, parseJson, recordOf, requireSchema } from "../core/mod.ts";
 import type { MetricsRow } from "../mod.ts";
-import { AUGMENTS, CLASSIFIERS, type ClassifyConfig, type RunConfig, type TrainConfig } from "./presets.ts";
+import {
+  AUGMENTS,
+  CLASSIFIERS,
+  type ClassifyConfig,
+  type EdmConfig,
+  type RunConfig,
+  type TrainConfig,
+} from "./presets.ts";
 
 /** A schema for each field of a config, so that none is forgotten. */
 type Fields<C> = { [K in keyof Required<C>]: v.GenericSchema<unknown, C[K]> };
@@ -51,6 +58,31 @@ const TRAIN: Fields<TrainConfig> = {
   samples: v.optional(COUNT),
 };
 
+const EDM: Fields<EdmConfig> = {
+  ...RUN,
+  task: v.literal("train"),
+  method: v.picklist(["edm", "ect"]),
+  patch: POSITIVE,
+  channels: v.array(POSITIVE),
+  layers: POSITIVE,
+  groups: POSITIVE,
+  headDim: POSITIVE,
+  attention: v.array(v.boolean()),
+  classDropout: NOT_NEGATIVE,
+  meanLogSigma: v.pipe(v.number(), v.finite("a finite number")),
+  stdLogSigma: NOT_NEGATIVE,
+  warmup: COUNT,
+  flat: POSITIVE,
+  clip: NOT_NEGATIVE,
+  averages: v.pipe(v.array(NOT_NEGATIVE), v.minLength(1, "at least one length")),
+  stageBatches: v.optional(POSITIVE),
+  begin: TEXT,
+  beginHash: v.optional(TEXT),
+  imagesBefore: v.optional(COUNT),
+  sigmaData: v.optional(NOT_NEGATIVE),
+  samples: COUNT,
+};
+
 const CLASSIFY: Fields<ClassifyConfig> = {
   ...RUN,
   task: v.literal("classify"),
@@ -65,8 +97,12 @@ const CONFIGS: Record<RunConfig["task"], v.GenericSchema<unknown, RunConfig>> = 
   train: v.strictObject(TRAIN),
   classify: v.strictObject(CLASSIFY),
 };
+const EDM_CONFIG: v.GenericSchema<unknown, RunConfig> = v.strictObject(EDM);
 /** A config of any task. */
-const ANY_CONFIG = v.looseObject({ task: v.picklist(["train", "classify"]) });
+const ANY_CONFIG = v.looseObject({
+  task: v.picklist(["train", "classify"]),
+  method: v.optional(v.picklist(["edm", "ect"])),
+});
 
 /** The text's value. */
 function parse(text: string, what: string): unknown {
@@ -89,8 +125,8 @@ export function parseConfig(text: string, path: string): RunConfig {
   const value = parse(text, path);
   const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
   const config = isObject ? { ...BEFORE, ...value } : value;
-  const { task } = requireSchema(ANY_CONFIG, config, path);
-  return requireSchema(CONFIGS[task], config, path);
+  const { task, method } = requireSchema(ANY_CONFIG, config, path);
+  return requireSchema(method === undefined ? CONFIGS[task] : EDM_CONFIG, config, path);
 }
 
 /** The numbers that JSON lacks. */

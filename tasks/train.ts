@@ -1,6 +1,7 @@
-/** `deno task train`: trains a DDPM on Fashion-MNIST and writes a run. */
+/** `deno task train`: trains a diffusion model on Fashion-MNIST and writes a run. */
 import { Adam, DDPMCB, Generator } from "../mod.ts";
 import {
+  averageLengths,
   command as makeCommand,
   levels,
   main,
@@ -8,28 +9,33 @@ import {
   numbers,
   Option,
   parse,
+  path,
   UsageError,
   varianceOption,
   whole,
 } from "./cli.ts";
 import { DATA_SIZE, prepareImages } from "./data.ts";
+import { drawableEdm, drawDiffusion } from "./draw_diffusion.ts";
+import { fitEdm, prepareEdm } from "./edm.ts";
 import { drawSamples } from "./draw.ts";
 import { fitRun } from "./fit.ts";
 import { makeModel, makeSchedule } from "./models.ts";
-import { PRESETS, type TrainConfig } from "./presets.ts";
+import { EDM_PRESETS, type EdmConfig, isEdm, PRESETS, type TrainConfig } from "./presets.ts";
 import { exists, tellFiles } from "./runs.ts";
 import {
   chooseRun,
   describePresets,
   overlay,
   prepare,
+  requireUsed,
+  type Run,
   type TrainingOptions,
   withTrainingOptions,
 } from "./training.ts";
 
 const command = withTrainingOptions(
-  makeCommand("train", "Trains a DDPM on Fashion-MNIST and writes runs/NAME/"),
-  Object.keys(PRESETS),
+  makeCommand("train", "Trains a diffusion model on Fashion-MNIST and writes runs/NAME/"),
+  [...Object.keys(PRESETS), ...Object.keys(EDM_PRESETS)],
 )
   .option("--size <n>", "height and width of the model's images", whole(8, 512))
   .addOption(new Option("--fit <how>", "how 28×28 becomes that size").choices(["resize", "pad"]))
@@ -49,36 +55,67 @@ const command = withTrainingOptions(
   .option("--beta-max <x>", "β of the last step", number(1e-9, 0.999))
   .addOption(varianceOption("fixed_large"))
   .option("--samples <n>", "images in samples.png; 0 for none", whole(0, 1024))
-  .addHelpText("after", describePresets(PRESETS));
+  .option("--patch <n>", "side of the patches that the network sees as one pixel (edm, ect)", whole(1, 14))
+  .option("--class-dropout <x>", "share of the images whose class is not told (edm, ect)", number(0, 1))
+  .option("--mean-log-sigma <x>", "mean of ln σ of the noise (edm, ect)", number(-20, 20))
+  .option("--std-log-sigma <x>", "its standard deviation (edm, ect)", number(1e-3, 20))
+  .option("--warmup <n>", "batches in which the learning rate rises (edm, ect)", whole(0, 1e9))
+  .option("--flat <n>", "the batch from which it falls as 1/√n (edm, ect)", whole(1, 1e9))
+  .option("--clip <x>", "largest norm of the gradients (edm, ect)", number(1e-9, 1e9))
+  .option("--averages <list>", "lengths of the averages of the weights (edm, ect)", averageLengths)
+  .option("--stage-batches <n>", "batches until the levels of a pair are nearer (ect)", whole(1, 1e9))
+  .option("--begin <file>", "the network whose weights to begin with (edm, ect)", path)
+  .addHelpText("after", describePresets(PRESETS))
+  .addHelpText("after", describePresets(EDM_PRESETS));
 
 /** The config that the command line asks for. */
-function makeConfig(preset: string): TrainConfig {
-  const config = overlay(command, PRESETS[preset]);
+function makeConfig(preset: string): TrainConfig | EdmConfig {
+  const config = overlay<TrainConfig | EdmConfig>(command, PRESETS[preset] ?? EDM_PRESETS[preset]);
+  requireUsed(command, config);
   const { length } = config.channels;
   if (length !== config.attention.length && command.getOptionValueSource("attention") !== "cli") {
     config.attention = config.channels.map((_, level) => level > 0);
   }
+  if (isEdm(config)) requireEdm(config);
+  else requireDdpm(config);
   requireNetwork(config);
   return config;
 }
 
-/** @throws UsageError for options of a network that there cannot be. */
-function requireNetwork(config: TrainConfig): void {
-  const { channels, attention, groups, headDim, size, fit, betaMin, betaMax } = config;
+function wrong(text: string): never {
+  throw new UsageError(text);
+}
+
+/** @throws UsageError for options of a DDPM that there cannot be. */
+function requireDdpm({ channels, size, fit, betaMin, betaMax }: TrainConfig): void {
   const halvings = channels.length - 1, factor = 2 ** halvings;
-  const wrong = (text: string) => {
-    throw new UsageError(text);
-  };
+  if (size % factor) wrong(`--size ${size} does not halve ${halvings} times: give a multiple of ${factor}`);
+  if (fit === "pad" && (size < DATA_SIZE || size % 2)) {
+    wrong(`--fit pad needs an even --size of at least ${DATA_SIZE}, not ${size}`);
+  }
+  if (betaMin > betaMax) wrong(`--beta-min ${betaMin} is above --beta-max ${betaMax}`);
+}
+
+/** @throws UsageError for options of EDM's training that there cannot be. */
+function requireEdm({ channels, patch, method, begin }: EdmConfig): void {
+  const halvings = channels.length - 1;
+  if (DATA_SIZE % (patch * 2 ** halvings)) {
+    wrong(`--patch ${patch}: ${DATA_SIZE} pixels are no patches of ${patch} that halve ${halvings} times`);
+  }
+  if (method === "ect" && !begin) {
+    wrong("--preset ect tunes a network of EDM: give --begin FILE, such as runs/NAME/model.safetensors");
+  }
+}
+
+/** @throws UsageError for options of a network that there cannot be. */
+function requireNetwork(config: TrainConfig | EdmConfig): void {
+  const { channels, attention, groups, headDim } = config, halvings = channels.length - 1;
   if (attention.length !== channels.length) {
     wrong(
       `--attention ${
         attention.map((a) => a ? "yes" : "no")
       } has not as many levels as --channels ${channels}`,
     );
-  }
-  if (size % factor) wrong(`--size ${size} does not halve ${halvings} times: give a multiple of ${factor}`);
-  if (fit === "pad" && (size < DATA_SIZE || size % 2)) {
-    wrong(`--fit pad needs an even --size of at least ${DATA_SIZE}, not ${size}`);
   }
   if (channels[0] < 2) wrong(`--channels ${channels}: the first level needs at least 2`);
   for (const [level, n] of channels.entries()) {
@@ -88,13 +125,46 @@ function requireNetwork(config: TrainConfig): void {
       wrong(`--head-dim ${headDim}: ${n} channels do not divide into heads of ${headDim}`);
     }
   }
-  if (betaMin > betaMax) wrong(`--beta-min ${betaMin} is above --beta-max ${betaMax}`);
 }
 
 /** `deno task train`. */
 export async function train(args: string[]): Promise<number | void> {
-  parse<TrainingOptions>(command, args, ["runs", "data"]);
-  const run = await chooseRun(command, "train", makeConfig);
+  parse<TrainingOptions & { begin?: string }>(command, args, ["runs", "data", "begin"]);
+  const { begin } = command.opts<{ begin?: string }>();
+  if (begin !== undefined && !await exists(begin)) wrong(`--begin ${begin}: there is no such file`);
+  const run = await chooseRun<TrainConfig | EdmConfig>(command, "train", makeConfig);
+  await (isEdm(run.config)
+    ? trainEdm({ ...run, config: run.config })
+    : trainDdpm({ ...run, config: run.config }));
+}
+
+/** Whether the run's picture is to be drawn. */
+async function isToDraw(
+  { config, files }: Run<TrainConfig | EdmConfig>,
+  finished: boolean,
+): Promise<boolean> {
+  const drawn = finished && command.getOptionValueSource("samples") !== "cli" && await exists(files.samples);
+  return (config.samples ?? 16) > 0 && !drawn;
+}
+
+async function trainEdm(run: Run<EdmConfig>): Promise<void> {
+  const { config, name, files } = run;
+  const dls = await prepare(command, run, { transform: prepareEdm });
+  const trained = await fitEdm(run, dls);
+  if (trained === null) return;
+  if (await isToDraw(run, trained.finished)) {
+    await drawDiffusion(drawableEdm(trained.model), {
+      n: config.samples,
+      generator: new Generator(config.seed),
+      png: files.samples,
+      advice: `The run is trained; draw its samples.png with: deno task train --resume ${name}`,
+    });
+  }
+  await tellFiles(files.dir);
+  console.log(`Draw more with: deno task sample --run ${name}`);
+}
+
+async function trainDdpm(run: Run<TrainConfig>): Promise<void> {
   const { config, name, files } = run;
   const dls = await prepare(command, run, { transform: prepareImages(config) });
   const model = makeModel(config);
@@ -107,11 +177,9 @@ export async function train(args: string[]): Promise<number | void> {
     metadata: { config: JSON.stringify(model.config) },
   });
   if (finished === null) return;
-  const n = config.samples ?? 16;
-  const drawn = finished && command.getOptionValueSource("samples") !== "cli" && await exists(files.samples);
-  if (n > 0 && !drawn) {
+  if (await isToDraw(run, finished)) {
     await drawSamples(model, config, {
-      n,
+      n: config.samples ?? 16,
       generator: new Generator(config.seed),
       png: files.samples,
       advice: `The run is trained; draw its samples.png with: deno task train --resume ${name}`,

@@ -96,6 +96,18 @@ export function overlay<C extends RunConfig>(command: Command, preset: C): C {
   return config;
 }
 
+/** Options that no config has. */
+const OF_NO_CONFIG = ["preset", "name", "resume", "runs", "data", "device", "threads"];
+
+/** @throws UsageError for an option on the command line that a config has no use for. */
+export function requireUsed(command: Command, config: RunConfig): void {
+  for (const option of command.options) {
+    const key = option.attributeName();
+    if (command.getOptionValueSource(key) !== "cli" || OF_NO_CONFIG.includes(key) || key in config) continue;
+    throw new UsageError(`${option.long}: --preset ${config.preset} has no use for it`);
+  }
+}
+
 /** A run that is to be made or gone on with. */
 export interface Run<C extends RunConfig> {
   name: string;

@@ -19,7 +19,14 @@ import {
 import { ORDER } from "../../callbacks/mod.ts";
 import { type ClassOptions, dropClasses, requireConditions } from "./classes.ts";
 import { type LogNormalOptions, logNormalSigmas } from "./edm.ts";
-import { fixed, mix, parametrisation, preconditioning, SIGMA_DATA } from "./parametrisation.ts";
+import {
+  fixed,
+  mix,
+  type NoiseLevel,
+  parametrisation,
+  preconditioning,
+  SIGMA_DATA,
+} from "./parametrisation.ts";
 import type { Sampler } from "./sampling.ts";
 
 /** How the second level r of a pair comes nearer to the first, t: r = t·(1 − n(t)/qᵃ), n(t) = 1 + k·sigmoid(−b·t). */
@@ -213,4 +220,36 @@ export function consistency(): Sampler {
     const x̂0 = denoise(x, at);
     return { x: to.σ > 0 ? mix(x̂0, noise(), to) : tf.mul(x̂0, to.α), x̂0 };
   };
+}
+
+/** Between these σ the levels after the first lie, evenly in log σ; the middle one is the paper's for two steps. */
+const SECOND_SIGMAS = { most: 12, least: 0.1 };
+
+/**
+ * The levels at which a consistency model is asked: the first of much noise, then evenly in log σ from 12 to 0.1, then
+ * the image. With two steps the second is at σ 1.1, the paper's 0.821 for the standard deviation of its images
+ * (section 4).
+ * @param n evaluations, a whole number of at least 1
+ * @param sigmaMax σ of the first level, above 12; default 80
+ * @returns n + 1 levels for {@link sample}
+ * @throws RangeError for another n or sigmaMax.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { diffusion } from "../../mod.ts";
+ * const levels = diffusion.consistencyLevels(2, 40);
+ * assertEquals(levels.map(({ σ }) => Number(σ.toFixed(2))), [40, 1.1, 0]);
+ * ```
+ */
+export function consistencyLevels(n: number, sigmaMax = 80): NoiseLevel[] {
+  const { most, least } = SECOND_SIGMAS;
+  if (!Number.isInteger(n) || n < 1) {
+    throw new RangeError(`consistencyLevels: n is a whole number of at least 1, not ${n}`);
+  }
+  if (!(sigmaMax > most && Number.isFinite(sigmaMax))) {
+    throw new RangeError(`consistencyLevels: sigmaMax is a number above ${most}, not ${sigmaMax}`);
+  }
+  const later = Array.from({ length: n - 1 }, (_, i) => most * (least / most) ** ((i + 1) / n));
+  return [sigmaMax, ...later, 0].map((σ) => ({ α: 1, σ, t: σ }));
 }

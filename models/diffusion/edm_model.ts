@@ -8,6 +8,7 @@ import {
   parseJson,
   requireSchema,
   type SafeTensorsOptions,
+  type StateDict,
   toTorch,
 } from "../../core/mod.ts";
 import { PatchUNet, type PatchUNetConfig } from "../unet/mod.ts";
@@ -43,15 +44,21 @@ const FACTS_SCHEMA: v.GenericSchema<unknown, EDMFacts> = v.strictObject({
   averageLength: v.nullable(v.pipe(v.number(), v.gtValue(0, "a number above 0"))),
 });
 
+/** Options of {@link encodeEDMModel}. */
+export interface EDMFileOptions extends SafeTensorsOptions {
+  /** Weights in place of the network's own, such as an average of them; they stay the caller's. */
+  weights?: StateDict;
+}
+
 /** The bytes of a file with a network's weights and what is known of it. */
 export async function encodeEDMModel(
   model: PatchUNet,
   { sigmaData, classes, imagesSeen, averageLength }: EDMFacts,
-  options: SafeTensorsOptions = {},
+  { weights = model.stateDict(), floats }: EDMFileOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const facts: EDMFacts = { sigmaData, classes, imagesSeen, averageLength };
   const metadata = { [CONFIG]: JSON.stringify(model.config), [FACTS]: JSON.stringify(facts) };
-  return encodeSafetensors(await toTorch(model.stateDict()), metadata, options);
+  return encodeSafetensors(await toTorch(weights), metadata, { floats });
 }
 
 /** A value that is JSON in a file's metadata. */

@@ -1,5 +1,11 @@
 /** Diffusion past the lesson: levels of noise, what networks say of them, samplers, and what wraps a denoiser. */
-export { decodeEDMModel, type EDMFacts, type EDMModel, encodeEDMModel } from "./edm_model.ts";
+export {
+  decodeEDMModel,
+  type EDMFacts,
+  type EDMFileOptions,
+  type EDMModel,
+  encodeEDMModel,
+} from "./edm_model.ts";
 export {
   flowOfSample,
   type Mix,
@@ -60,6 +66,7 @@ export {
 export {
   consistency,
   ConsistencyCB,
+  consistencyLevels,
   consistencyLoss,
   type ConsistencyOptions,
   pairedSigmas,

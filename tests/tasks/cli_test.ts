@@ -131,6 +131,76 @@ cliTest("Ctrl-C saves and stops; --resume ends where an unbroken run does", asyn
 });
 
 cliTest(
+  "edm trains to the same numbers resumed; sample draws classes; ect begins with its network",
+  async (dir) => {
+    const args =
+      ("--preset edm --channels 8,16 --groups 4 --head-dim 4 --batch 16 --limit 96 --test-limit 32 " +
+        "--samples 10 --warmup 2 --seed 7").split(" ");
+    const whole = await run("train", dir, ...args, "--epochs", "3", "--name", "whole");
+    assertEquals(whole.code, 0, whole.err);
+    const names = async (path: string) =>
+      (await Array.fromAsync(Deno.readDir(path))).map((f) => f.name).sort();
+    assertEquals(await names(`${dir}/whole/averages`), [
+      "12-0.05.safetensors",
+      "12-0.1.safetensors",
+      "18-0.05.safetensors",
+      "18-0.1.safetensors",
+      "6-0.05.safetensors",
+      "6-0.1.safetensors",
+      "raw.safetensors",
+    ]);
+    const config = JSON.parse(await Deno.readTextFile(`${dir}/whole/config.json`));
+    assertEquals([config.method, config.preset, config.sigmaData > 0.6 && config.sigmaData < 0.8], [
+      "edm",
+      "edm",
+      true,
+    ]);
+    await trainAndStop(dir, ...args, "--epochs", "3", "--name", "broken");
+    const resumed = await run("train", dir, "--resume", "broken", "--samples", "0");
+    assertEquals(resumed.code, 0, resumed.err);
+    const weights = (name: string) => Deno.readFile(`${dir}/${name}/model.safetensors`);
+    assertEquals(await weights("broken"), await weights("whole"));
+    assertEquals(JSON.parse(decodeSafetensors(await weights("whole")).metadata.edm).imagesSeen, 288);
+
+    const out = `${dir}/classes.png`, draw = ["--run", "whole", "--out", out, "--seed", "1", "--steps", "3"];
+    const pictures: string[] = [];
+    for (const more of ["--n 10", "--n 10 --guidance 2 --guidance-interval 0.2,5", "--n 4 --class sneaker"]) {
+      const { code, err } = await run("sample", dir, ...draw, ...more.split(" "));
+      assertEquals(code, 0, err);
+      pictures.push((await Deno.readFile(out)).join());
+    }
+    assertEquals(new Set(pictures).size, 3);
+    assertEquals(decode(await Deno.readFile(out)).width, 2 * (3 * 28 + 2) + 2);
+    const wrong = await run("sample", dir, ...draw, "--class", "hat");
+    assertEquals([wrong.code, wrong.err.includes("--class hat: there are 0 T-shirt/top, 1 Trouser")], [
+      2,
+      true,
+    ]);
+    const { code, out: said } = await run("evaluate", dir, "--run", "whole", "--draws", "1");
+    assertEquals(code, 0);
+    assertMatch(said, /^mean over 1 draws of 10000 test images: \d/m);
+
+    const begin = `${dir}/whole/model.safetensors`;
+    const tuning = [
+      "--preset",
+      "ect",
+      ...args.slice(2),
+      "--begin",
+      begin,
+      "--stage-batches",
+      "4",
+      "--epochs",
+      "1",
+    ];
+    const tuned = await run("train", dir, ...tuning, "--name", "few");
+    assertEquals(tuned.code, 0, tuned.err);
+    assertEquals(JSON.parse(decodeSafetensors(await weights("few")).metadata.edm).imagesSeen, 288 + 96);
+    const few = await run("sample", dir, "--run", "few", "--out", out, "--n", "10", "--steps", "1");
+    assertEquals(few.code, 0, few.err);
+  },
+);
+
+cliTest(
   "classify writes a run with a report of true figures, goes on with it, and no other task takes it",
   async (dir) => {
     const args = ["--limit", "192", "--test-limit", "60", "--batch", "32", "--seed", "3", "--passes", "4"];

@@ -1,7 +1,7 @@
 /** The schemas of a run's files. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UserError } from "../../tasks/cli.ts";
-import { CLASSIFY_PRESETS, PRESETS } from "../../tasks/presets.ts";
+import { CLASSIFY_PRESETS, EDM_PRESETS, PRESETS, type RunConfig } from "../../tasks/presets.ts";
 import { listRuns, readConfig, requireMetrics, runFiles } from "../../tasks/runs.ts";
 import { formatMetrics, parseConfig, parseMetrics } from "../../tasks/schemas.ts";
 import { wasmOnly } from "../support.ts";
@@ -9,7 +9,7 @@ import { wasmOnly } from "../support.ts";
 const text = (config: unknown) => JSON.stringify(config, null, 2) + "\n";
 
 Deno.test("configs of every preset, and of earlier versions, are read as they were written", wasmOnly, () => {
-  for (const config of [...Object.values(PRESETS), ...Object.values(CLASSIFY_PRESETS)]) {
+  for (const config of [PRESETS, EDM_PRESETS, CLASSIFY_PRESETS].flatMap<RunConfig>(Object.values)) {
     const kept = { ...config, dataSource: "embedded subset", dataHash: "ab" };
     for (const c of [config, kept]) assertEquals(parseConfig(text(c), "config.json"), c);
   }
@@ -18,7 +18,7 @@ Deno.test("configs of every preset, and of earlier versions, are read as they we
 });
 
 Deno.test("a config's wrong, missing and unknown fields are named with the file", wasmOnly, () => {
-  const train = PRESETS.lesson, classify = CLASSIFY_PRESETS.five;
+  const train = PRESETS.lesson, classify = CLASSIFY_PRESETS.five, { edm } = EDM_PRESETS;
   const { seed: _, ...seedless } = train;
   for (
     const [config, message] of [
@@ -40,6 +40,9 @@ Deno.test("a config's wrong, missing and unknown fields are named with the file"
       [{ ...train, dropout: 0.1 }, ': there is no field "dropout"'],
       [{ ...train, model: "getModel" }, ': there is no field "model"'],
       [seedless, ': "seed" is missing'],
+      [{ ...edm, method: "ddim" }, ': "method" is "ddim", not ("edm" | "ect")'],
+      [{ ...edm, averages: [] }, ': "averages" is [], not at least one length'],
+      [{ ...edm, steps: 4 }, ': there is no field "steps"'],
       [{ ...classify, model: "getModel9" }, ': "model" is "getModel9", not ("getModel" | '],
       [{ ...classify, augment: ["turn"] }, ': "augment.0" is "turn", not ("crop" | "flip"'],
       [{ ...classify, tta: "yes" }, ': "tta" is "yes", not boolean'],

@@ -185,6 +185,14 @@ Deno.test("the sampler gives the image by new noise of the next level", async ()
   await assertClose(step({ ...inputs, to: { α: 1, σ: 0, t: 0 } }).x, [1.5, 1.5, 1.5, 1.5], 1e-6);
 });
 
+Deno.test("levels begin at much noise, and are evenly spaced in log σ", async () => {
+  const of = (n: number) => diffusion.consistencyLevels(n, 40).map(({ σ }) => σ);
+  assertEquals(of(1), [40, 0]);
+  await assertClose(of(4), [40, 12 / 120 ** 0.25, 12 / 120 ** 0.5, 12 / 120 ** 0.75, 0], 1e-6);
+  for (const n of [0, 1.5]) assertThrows(() => diffusion.consistencyLevels(n), RangeError, `not ${n}`);
+  assertThrows(() => diffusion.consistencyLevels(1, 12), RangeError, "sigmaMax is a number above 12, not 12");
+});
+
 Deno.test("what does not fit is refused", async () => {
   const wrong = { stageBatches: 0, sigmaData: 0, stdLogSigma: -1, meanLogSigma: NaN, q: 1, k: -1, b: 0 };
   for (const [name, value] of Object.entries(wrong)) {

@@ -33,6 +33,12 @@ Deno.test("a file brings the network, what is known of it, and a denoiser back",
   await assertClose(denoise(x, at, classes), own(x, at, classes), 1e-6);
 });
 
+Deno.test("an average's weights are written in place of the network's", async () => {
+  const model = network(), weights = network().stateDict();
+  const { model: loaded } = await decodeEDMModel(await encodeEDMModel(model, FACTS, { weights }));
+  await assertClose(loaded.conv_in.weight, weights["conv_in.weight"], 0);
+});
+
 Deno.test("in F16 it takes half as many bytes, and gives nearly the same images", async () => {
   const model = network(), bytes = await encodeEDMModel(model, FACTS, { floats: "F16" });
   assert(bytes.length < 0.6 * (await encodeEDMModel(model, FACTS)).length);

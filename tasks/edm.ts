@@ -1,0 +1,191 @@
+/** The networks of `--preset edm` and `ect`, and their training. */
+import { writeFile } from "../core/mod.ts";
+import {
+  Adam,
+  Callback,
+  copyOf,
+  type DataLoader,
+  type DataLoaders,
+  diffusion,
+  FASHION_MNIST_CLASSES,
+  GradientClipCB,
+  initDdpm,
+  InverseSqrtLR,
+  type Learner,
+  PowerEMACB,
+  type StateDict,
+  tf,
+  transforms,
+  unet,
+} from "../mod.ts";
+import { UserError } from "./cli.ts";
+import { DATA_SIZE } from "./data.ts";
+import { fitRun } from "./fit.ts";
+import type { EdmConfig } from "./presets.ts";
+import type { Run } from "./training.ts";
+
+/** From bytes to the images of [−1, 1] that EDM's networks are trained on. */
+export const prepareEdm: transforms.ImageTransform = transforms.toFloat(-1, 1);
+
+/** The network of a config, as the lesson initialises it. */
+function makeNetwork(config: EdmConfig): unet.PatchUNet {
+  const down = config.attention.map((a): unet.DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
+  const up = config.attention.map((a): unet.UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
+  const model = new unet.PatchUNet({
+    patch_size: config.patch,
+    sample_size: DATA_SIZE,
+    in_channels: 1,
+    out_channels: 1,
+    block_out_channels: config.channels,
+    layers_per_block: config.layers,
+    down_block_types: down,
+    up_block_types: up,
+    norm_num_groups: config.groups,
+    attention_head_dim: config.headDim,
+    num_class_embeds: FASHION_MNIST_CLASSES.length + 1,
+  });
+  initDdpm(model);
+  return model;
+}
+
+/** A file as an EDM network, and its SHA-256. */
+export async function readEdmModel(path: string): Promise<{ model: diffusion.EDMModel; hash: string }> {
+  const bytes = await Deno.readFile(path).catch((cause) => {
+    throw new UserError(`${path} cannot be read: ${cause.message}`, { cause });
+  });
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const model = await diffusion.decodeEDMModel(bytes, path).catch((cause) => {
+    throw new UserError(`${path} is no network of EDM: ${cause.message}`, { cause });
+  });
+  return { model, hash };
+}
+
+/** Standard deviation of the pixels of a loader's images, as the network sees them. */
+async function measureSigmaData({ train }: DataLoaders<DataLoader>): Promise<number> {
+  const [{ data }] = await train.dataset.items(Int32Array.from({ length: train.size }, (_, i) => i));
+  let sum = 0, squares = 0;
+  for (const byte of data) {
+    const pixel = byte / 127.5 - 1;
+    sum += pixel;
+    squares += pixel * pixel;
+  }
+  const mean = sum / data.length;
+  return Math.sqrt(squares / data.length - mean * mean);
+}
+
+/** Averages go on where weights that have been trained before left off, unless a checkpoint has them. */
+class GoOnCB extends Callback {
+  /** After the averages have begun, before a checkpoint is read. */
+  override order = 50;
+  constructor(readonly averages: readonly PowerEMACB[], readonly moves: number) {
+    super();
+  }
+  override beforeFit(learn: Learner): void {
+    if (learn.current.train) { for (const average of this.averages) average.moves = this.moves; }
+  }
+}
+
+/** Writes the weights themselves and each average after each epoch, so that an average's length can be chosen later. */
+class KeepAveragesCB extends Callback {
+  override order = 90;
+  constructor(
+    readonly dir: string,
+    readonly averages: readonly PowerEMACB[],
+    readonly encode: (average?: PowerEMACB) => Promise<Uint8Array>,
+  ) {
+    super();
+  }
+  override async afterEpoch(learn: Learner): Promise<void> {
+    if (learn.training || !learn.current.train) return;
+    await Deno.mkdir(this.dir, { recursive: true });
+    for (const average of this.averages) {
+      await writeFile(averageFile(this.dir, average), await this.encode(average));
+    }
+    await writeFile(`${this.dir}/raw.safetensors`, await this.encode());
+  }
+}
+
+const averageFile = (dir: string, { moves, length }: PowerEMACB) => `${dir}/${moves}-${length}.safetensors`;
+
+/** The callback that makes a config's batches, and its loss. */
+function objectiveOf(config: EdmConfig) {
+  const { sigmaData, meanLogSigma, stdLogSigma, classDropout, stageBatches = 1 } = config;
+  const conditions = { classes: FASHION_MNIST_CLASSES.length, dropout: classDropout };
+  const options = { sigmaData, meanLogSigma, stdLogSigma, conditions };
+  return config.method === "edm"
+    ? { cb: new diffusion.EDMCB(options), lossTitle: "loss (EDM's mean squared error)" }
+    : {
+      cb: new diffusion.ConsistencyCB({ ...options, stageBatches }),
+      lossFunc: diffusion.consistencyLoss(),
+      lossTitle: "loss (distance of a pair's estimates)",
+    };
+}
+
+/**
+ * Trains a run's network.
+ * @returns the network with the last of the config's averages for weights, or null where it was stopped; and whether all
+ *   epochs had been done before
+ */
+export async function fitEdm(
+  run: Run<EdmConfig>,
+  dls: DataLoaders<DataLoader>,
+): Promise<{ model: diffusion.EDMModel; finished: boolean } | null> {
+  const { config, files } = run;
+  config.sigmaData ??= await measureSigmaData(dls);
+  const model = makeNetwork(config);
+  if (config.begin) {
+    const { model: begun, hash } = await readEdmModel(config.begin);
+    if (config.beginHash !== undefined && config.beginHash !== hash) {
+      throw new UserError(`${config.begin} has changed since the run ${run.name} began with it`);
+    }
+    config.beginHash = hash;
+    config.imagesBefore = begun.imagesSeen;
+    model.loadStateDict(begun.model.stateDict());
+    begun.model.dispose();
+  }
+  const before = config.method === "edm" ? Math.round((config.imagesBefore ?? 0) / config.batch) : 0;
+  const clip = new GradientClipCB(config.clip),
+    averages = config.averages.map((length) => new PowerEMACB(length));
+  const copies = (state: StateDict): StateDict =>
+    Object.fromEntries(Object.entries(state).map(([name, x]) => [name, copyOf(x)]));
+  const encode = async (average?: PowerEMACB, floats: "F16" | "F32" = "F16") => {
+    const own = () => copies(model.stateDict());
+    const weights = average ? average.withAverage(own) : own();
+    const facts: diffusion.EDMFacts = {
+      sigmaData: config.sigmaData!,
+      classes: [...FASHION_MNIST_CLASSES],
+      imagesSeen: config.batch * (averages[0].moves - before) + (config.imagesBefore ?? 0),
+      averageLength: average?.length ?? null,
+    };
+    try {
+      return await diffusion.encodeEDMModel(model, facts, { floats, weights });
+    } finally {
+      tf.dispose(weights);
+    }
+  };
+  const { lr: maxLr, warmup, flat } = config, { cb, lossFunc, lossTitle } = objectiveOf(config);
+  const finished = await fitRun(run, {
+    model,
+    dls,
+    optimizer: Adam,
+    lossFunc,
+    lossTitle,
+    cbs: [
+      cb,
+      ...averages,
+      clip,
+      new GoOnCB(averages, before),
+      new KeepAveragesCB(`${files.dir}/averages`, averages, encode),
+    ],
+    schedule: (opt) => {
+      const rate = new InverseSqrtLR(opt, { maxLr, warmup, flat });
+      rate.stepNum = before;
+      return rate;
+    },
+    encode: () => encode(averages.at(-1), "F32"),
+  });
+  for (const cb of [clip, ...averages]) cb.dispose();
+  model.dispose();
+  if (finished === null) return null;
+  return { model: (await readEdmModel(files.weights)).model, finished };
+}
