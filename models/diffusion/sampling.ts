@@ -1,5 +1,6 @@
 /** Drawing images: one loop over levels, and a function for each sampler's step. */
 import {
+  branch,
   breathe,
   defaultGenerator,
   type Generator,
@@ -135,9 +136,10 @@ function clamped(denoise: Denoise, [low, high]: readonly [number, number]): Deno
  * ```
  */
 export async function* walk(denoise: Denoise, x: Tensor, options: WalkOptions): AsyncGenerator<Walked, void> {
-  const { levels, generator = defaultGenerator, clip, signal } = options;
+  const { levels, clip, signal } = options;
   const sampler: Sampler = options.sampler ?? dpmSolver();
   requireLevels(levels);
+  const [generator, giveBack] = branch(options.generator ?? defaultGenerator);
   const shape = x.shape, nSteps = levels.length - 1;
   let drawn = 0;
   // A stream for each draw, in which an image's noise has its place: the others do not change it.
@@ -163,11 +165,13 @@ export async function* walk(denoise: Denoise, x: Tensor, options: WalkOptions): 
     }
   } finally {
     release([]);
+    giveBack();
   }
 }
 
 /**
- * Draws images by a denoiser. An image depends on the generator's seed and on its index alone, not on how many are drawn.
+ * Draws images by a denoiser. An image depends on where the generator stands when this is called and on its index alone, not
+ * on how many are drawn, nor on what draws from the generator beside this.
  * @param denoise x̂₀ of noisy images, as {@link denoiser} makes it of a network
  * @param size [N,H,W,C]
  * @returns the images at the last level, on the host
@@ -192,7 +196,7 @@ export async function sample(
   size: readonly [number, number, number, number],
   options: DiffusionSampleOptions,
 ): Promise<HostArray> {
-  const { levels, generator = defaultGenerator, xT, onStep } = options;
+  const { levels, xT, onStep } = options;
   if (size.length !== 4 || !size.every((n) => Number.isInteger(n) && n >= 1)) {
     throw new RangeError(`sample: size is [N,H,W,C], each a whole number of at least 1, not [${size}]`);
   }
@@ -200,15 +204,17 @@ export async function sample(
     throw new RangeError(`sample: xT has the shape [${xT.shape}], not [${size}] as asked`);
   }
   requireLevels(levels);
+  const [generator, giveBack] = branch(options.generator ?? defaultGenerator);
   const x = xT ?? tf.tidy(() => tf.mul(generator.fork().normal([...size]), levels[0].σ));
   let images: HostArray | undefined;
   try {
-    for await (const step of walk(denoise, x, options)) {
+    for await (const step of walk(denoise, x, { ...options, generator })) {
       await onStep?.(step);
       if (step.i === levels.length - 2) images = await HostArray.from(step.x);
     }
   } finally {
     if (!xT) x.dispose();
+    giveBack();
   }
   return finite(images!);
 }

@@ -244,3 +244,23 @@ Deno.test({
     for (const [make, message] of wrong) await assertRejects(async () => await make(), RangeError, message);
   },
 });
+
+Deno.test("samplings that share a generator draw the same however they are interleaved; alone, as ever", async () => {
+  const draw = async (generator: Generator, pause: () => Promise<unknown>) => {
+    const options = { levels, sampler: diffusion.ddpm(), generator, onStep: async () => void await pause() };
+    return (await sample(formula, [1, 4, 4, 1], options)).data;
+  };
+  const together = async (turns: number) => {
+    const generator = new Generator(3);
+    const turn = async () => {
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => setTimeout(resolve, 0));
+    };
+    return await Promise.all([draw(generator, turn), draw(generator, () => Promise.resolve())]);
+  };
+  const [first, second] = await together(0);
+  assertEquals(await together(3), [first, second]);
+  const alone = new Generator(3);
+  assertEquals(await draw(alone, () => Promise.resolve()), first);
+  // One draw for the start and one for each step but the last, of one counter each.
+  assertEquals(alone.state, { seed: 3, counter: 5 });
+});
