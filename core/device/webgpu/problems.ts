@@ -52,6 +52,15 @@ export class Problems {
   /** Makes reads from tfjs's backend fail after a problem, when what is read is not what was computed. */
   guardReads(backend: Any, trials: Trials): void {
     const read = backend.read.bind(backend), keep = backend.convertAndCacheOnCPU.bind(backend);
+    const readSync = backend.readSync.bind(backend);
+    backend.readSync = (dataId: object) => {
+      try {
+        return readSync(dataId);
+      } catch (cause) { // tfjs reads through a canvas, which there may be none of
+        if (!(cause instanceof TypeError)) throw cause;
+        throw new Error("A tensor on WebGPU cannot be read at once here: use `await x.data()`", { cause });
+      }
+    };
     // A tensor may be disposed of while it is read.
     backend.convertAndCacheOnCPU = (dataId: object, values: unknown) =>
       backend.tensorMap.has(dataId) ? keep(dataId, values) : values;
