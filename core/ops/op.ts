@@ -222,8 +222,8 @@ function registerGradient(op: AnyOp, { saves, rule }: Gradient<Any, Any, Any>): 
     outputsToSave: op.outputs.map((name) => keptOutputs.includes(name)),
     gradFunc: ((dys: Tensor | Tensor[], tensors: Tensor[], attrs: Any, given: Record<string, Tensor>) => {
       const [dy, ...others] = Array.isArray(dys) ? dys : [dys];
-      const at = dy ? others.findIndex(Boolean) + 1 : 1;
-      if (at > 0 && others.length > 0) {
+      const at = others.findIndex(Boolean) + 1;
+      if (at > 0) {
         throw new Error(`${op.name}: no gradient flows through its output "${op.outputs[at]}"`);
       }
       const saved = Object.fromEntries([...kept, ...keptOutputs].map((name, i) => [name, tensors[i]]));
