@@ -44,7 +44,7 @@ export async function checkWhole(dir: string): Promise<void> {
     if (name === ".lock" || name.endsWith(".tmp")) continue;
     if (name.endsWith(".safetensors")) assert(Object.keys(decodeSafetensors(bytes).tensors).length, path);
     else if (name.endsWith(".json")) JSON.parse(text);
-    else if (name.endsWith(".jsonl")) text.trim().split("\n").forEach((line) => JSON.parse(line));
+    else if (name.endsWith(".jsonl")) text.split("\n").filter(Boolean).forEach((line) => JSON.parse(line));
     else if (name.endsWith(".png")) assert(decode(bytes).width, path);
     else if (name.endsWith(".gif")) assert(text.startsWith("GIF89a") && bytes.at(-1) === 0x3b, path);
     else if (name.endsWith(".svg")) assert(text.trimEnd().endsWith("</svg>"), path);

@@ -15,7 +15,7 @@ import {
 } from "../../mod.ts";
 import { loadAgain } from "../../tasks/data.ts";
 import { makeModel, makeSchedule } from "../../tasks/models.ts";
-import type { TrainConfig } from "../../tasks/presets.ts";
+import { PRESETS, type TrainConfig } from "../../tasks/presets.ts";
 import { device } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -291,6 +291,8 @@ cliTest("a run that diverges ends with exit code 1; so does what is done with su
 
 cliTest("with no run, sample draws with the shipped model and says so", async (dir) => {
   const out = `${dir}/clothes.png`;
+  await Deno.mkdir(`${dir}/begun`); // killed before it had weights: not to draw with
+  await Deno.writeTextFile(`${dir}/begun/config.json`, JSON.stringify(PRESETS.quick));
   const { code, out: said, err } = await run(
     "sample",
     dir,
@@ -345,6 +347,16 @@ cliTest("a run is never overwritten, nor changed by going on with it", async (di
   assert(again.err.includes("There is no checkpoint yet: the run begins at its start"), again.err);
   assertEquals(await Deno.readFile(`${dir}/once/model.safetensors`), weights);
   assertEquals(await Deno.stat(`${dir}/once/samples.png`).catch(() => null), null); // --samples 0 is kept
+  const changed = async () =>
+    await Promise.all(
+      ["model.safetensors", "metrics.jsonl", "loss.svg", "config.json"].map(async (name) =>
+        (await Deno.stat(`${dir}/once/${name}`)).mtime?.getTime()
+      ),
+    );
+  const before = await changed(), finished = await run("train", dir, "--resume", "once");
+  assertEquals(finished.code, 0, finished.err);
+  assert(finished.out.includes("once is finished: its 1 epochs are done"), finished.out);
+  assertEquals(await changed(), before);
   for (
     const [args, message] of [
       [["--epochs", "3"], "--epochs 3: run once goes on with its own 1"],
