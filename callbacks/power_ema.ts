@@ -115,10 +115,11 @@ function solve(A: number[][], b: number[]): number[] {
 
 /**
  * How much of each saved average makes up one of another length, by least squares over their profiles (Karras et al.
- * 2023, section 3.2 and appendix C): the average's length is chosen after the training.
+ * 2023, section 3.2 and appendix C), with factors that sum to 1, as the paper's need not: a weight that never changes
+ * stays. So the average's length is chosen after the training.
  * @param saved of at least two lengths or at several steps, no two alike
  * @param wanted length, and steps that are not after the last saved ones
- * @returns a factor for each of `saved`; they sum to about 1
+ * @returns a factor for each of `saved`
  * @throws RangeError for none saved, two alike, or steps that are no whole number of at least 1.
  *
  * @example
@@ -138,10 +139,15 @@ export function averageFactors(saved: readonly AveragePlace[], wanted: AveragePl
   }
   const names = new Set(saved.map(({ steps, length }) => `${steps} ${length}`));
   if (names.size < saved.length) throw new RangeError("averageFactors: two saved averages are alike");
-  // Rows and columns are scaled to a diagonal of 1.
+  // Rows and columns are scaled to a diagonal of 1; the last row is the sum, the last column its multiplier.
   const norms = saved.map((a) => Math.sqrt(overlap(a, a)));
-  const A = saved.map((a, i) => saved.map((b, j) => overlap(a, b) / (norms[i] * norms[j])));
-  return solve(A, saved.map((a, i) => overlap(a, wanted) / norms[i])).map((x, i) => x / norms[i]);
+  const A = saved.map((
+    a,
+    i,
+  ) => [...saved.map((b, j) => overlap(a, b) / (norms[i] * norms[j])), 1 / norms[i]]);
+  A.push([...norms.map((norm) => 1 / norm), 0]);
+  const right = [...saved.map((a, i) => overlap(a, wanted) / norms[i]), 1];
+  return solve(A, right).slice(0, -1).map((x, i) => x / norms[i]);
 }
 
 /**

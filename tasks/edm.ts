@@ -2,6 +2,7 @@
 import { writeFile } from "../core/mod.ts";
 import {
   Adam,
+  type AveragePlace,
   Callback,
   copyOf,
   type DataLoader,
@@ -12,6 +13,7 @@ import {
   initDdpm,
   InverseSqrtLR,
   type Learner,
+  mixAverages,
   PowerEMACB,
   type StateDict,
   tf,
@@ -58,6 +60,46 @@ export async function readEdmModel(path: string): Promise<{ model: diffusion.EDM
     throw new UserError(`${path} is no network of EDM: ${cause.message}`, { cause });
   });
   return { model, hash };
+}
+
+/** Where a run keeps its averages, by their steps and length. */
+const averagesOf = (run: string) => `${run}/averages`;
+const AVERAGE_FILE = /^(\d+)-(0\.\d+)\.safetensors$/;
+
+/**
+ * A run's network with an average of another length, mixed from those that were kept.
+ * @throws UserError for a run that has kept none.
+ */
+export async function readMixedAverage(run: string, length: number): Promise<diffusion.EDMModel> {
+  const saved: (AveragePlace & { path: string })[] = [];
+  try {
+    for await (const { name } of Deno.readDir(averagesOf(run))) {
+      const [, steps, length] = AVERAGE_FILE.exec(name) ?? [];
+      if (length) {
+        saved.push({ steps: Number(steps), length: Number(length), path: `${averagesOf(run)}/${name}` });
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  if (saved.length === 0) {
+    throw new UserError(`${run} has kept no averages: its training has not finished an epoch yet`);
+  }
+  saved.sort((a, b) => a.steps - b.steps);
+  const read = await Promise.all(
+    saved.map(async (place) => ({ ...place, ...await readEdmModel(place.path) })),
+  );
+  const weighted = read.map(({ steps, length, model }) => ({
+    steps,
+    length,
+    weights: model.model.stateDict(),
+  }));
+  const mixed = mixAverages(weighted, { steps: saved.at(-1)!.steps, length });
+  const { model } = read.at(-1)!;
+  model.model.loadStateDict(mixed);
+  tf.dispose(mixed);
+  for (const { model: other } of read.slice(0, -1)) other.model.dispose();
+  return { ...model, averageLength: length };
 }
 
 /** Standard deviation of the pixels of a loader's images, as the network sees them. */
@@ -175,7 +217,7 @@ export async function fitEdm(
       ...averages,
       clip,
       new GoOnCB(averages, before),
-      new KeepAveragesCB(`${files.dir}/averages`, averages, encode),
+      new KeepAveragesCB(averagesOf(files.dir), averages, encode),
     ],
     schedule: (opt) => {
       const rate = new InverseSqrtLR(opt, { maxLr, warmup, flat });

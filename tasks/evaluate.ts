@@ -11,7 +11,17 @@ import {
   tf,
   type transforms,
 } from "../mod.ts";
-import { command as makeCommand, main, MAX_SEED, parse, path, runName, UserError, whole } from "./cli.ts";
+import {
+  command as makeCommand,
+  main,
+  MAX_SEED,
+  number,
+  parse,
+  path,
+  runName,
+  UserError,
+  whole,
+} from "./cli.ts";
 import { loadData, prepareImages } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { prepareEdm } from "./edm.ts";
@@ -26,6 +36,11 @@ const command = withCommonOptions(
   ),
 )
   .option("--run <name>", "the run (default: the newest, or the shipped model where there is none)", runName)
+  .option(
+    "--average <length>",
+    "measure an average of the weights of this length (edm, ect)",
+    number(0.001, 0.288),
+  )
   .option("--pretrained", "the shipped model, whatever runs there are")
   .option("--draws <n>", "draws of t and ε for each image", whole(1, 1000), 5)
   .option("--data <dir>", "directory of the four IDX files (default: where they are found)", path)

@@ -10,7 +10,7 @@ import {
   type unet,
 } from "../mod.ts";
 import { UsageError, UserError } from "./cli.ts";
-import { readEdmModel } from "./edm.ts";
+import { readEdmModel, readMixedAverage } from "./edm.ts";
 import { requireReadable } from "./paths.ts";
 import { type EdmConfig, isEdm, PRESETS, type TrainConfig } from "./presets.ts";
 import { exists, listRuns, readConfig, runFiles } from "./runs.ts";
@@ -61,8 +61,9 @@ async function loadModel(runs: string, name: string, config: TrainConfig): Promi
 }
 
 /** The network of a run of EDM's training. */
-async function loadEdmModel(runs: string, name: string): Promise<diffusion.EDMModel> {
-  const { weights } = runFiles(runs, name);
+async function loadEdmModel(runs: string, name: string, average?: number): Promise<diffusion.EDMModel> {
+  const { dir, weights } = runFiles(runs, name);
+  if (average !== undefined) return await readMixedAverage(dir, average);
   const { model } = await readEdmModel(weights).catch((error) => {
     throw withoutWeights(name, weights, error);
   });
@@ -88,6 +89,8 @@ export type ChosenEdm = Known<EdmConfig, diffusion.EDMModel> & { kind: "edm" };
 export interface ModelOptions {
   run?: string;
   pretrained?: boolean;
+  /** Length of the average of the weights; default the run's last. */
+  average?: number;
   runs: string;
 }
 
@@ -103,12 +106,17 @@ async function newestTrained(runs: string): Promise<string | undefined> {
  * @throws UsageError for both, a run that is not there, or runs that the task may not read.
  */
 export async function chooseModel(
-  { run, pretrained: shipped, runs }: ModelOptions,
+  { run, pretrained: shipped, runs, average }: ModelOptions,
 ): Promise<ChosenDdpm | ChosenEdm> {
   if (run && shipped) throw new UsageError("--run and --pretrained: give one of them");
   if (!shipped) await requireReadable("--runs", runs);
   const name = shipped ? undefined : run ?? await newestTrained(runs);
+  const requireAverages = (has: boolean, title: string) => {
+    if (average === undefined || has) return;
+    throw new UsageError(`--average ${average}: ${title} has kept no averages of its weights`);
+  };
   if (name === undefined) {
+    requireAverages(false, "the shipped model");
     return {
       kind: "ddpm",
       config: PRESETS.lesson,
@@ -117,7 +125,8 @@ export async function chooseModel(
     };
   }
   const config = await readConfig<TrainConfig | EdmConfig>(runs, name, "train"), title = `run ${name}`;
+  requireAverages(isEdm(config), title);
   return isEdm(config)
-    ? { kind: "edm", config, name, title, load: () => loadEdmModel(runs, name) }
+    ? { kind: "edm", config, name, title, load: () => loadEdmModel(runs, name, average) }
     : { kind: "ddpm", config, name, title, load: () => loadModel(runs, name, config) };
 }

@@ -42,6 +42,11 @@ const command = withCommonOptions(
     "the run to draw with (default: the newest, or the shipped model where there is none)",
     runName,
   )
+  .option(
+    "--average <length>",
+    "draw with an average of the weights of this length (edm, ect)",
+    number(0.001, 0.288),
+  )
   .option("--pretrained", "draw with the shipped model, whatever runs there are")
   .option("--n <count>", "images (default: 16 of a DDPM, 64 of classes)", whole(1, 1024))
   .option("--steps <count>", "sampling steps (default: all of the run's)", whole(1, 100_000))

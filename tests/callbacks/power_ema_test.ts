@@ -26,10 +26,11 @@ Deno.test("γ by the length: the paper's two, and its definition", () => {
 /** How much the weights of each step count in the average of so many. */
 function profile({ steps, length }: AveragePlace): number[] {
   const γ = powerOf(length), counts = new Array<number>(steps).fill(0);
-  for (let t = 1; t <= steps; t++) {
+  let left = 1; // of what a step put in, after the steps that followed
+  for (let t = steps; t >= 1; t--) {
     const decay = (1 - 1 / t) ** (γ + 1);
-    for (let i = 0; i < t - 1; i++) counts[i] *= decay;
-    counts[t - 1] = 1 - decay;
+    counts[t - 1] = left * (1 - decay);
+    left *= decay;
   }
   return counts;
 }
@@ -71,6 +72,7 @@ Deno.test("a saved average is itself; another length is near its own profile", (
     const norm = (x: number[]) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0));
     const off = norm(right.map((v, t) => v - mixed[t])) / norm(right);
     const alone = norm(right.map((v, t) => v - profile(SAVED.at(-1)!)[t])) / norm(right);
+    assertAlmostEquals(factors.reduce((a, b) => a + b), 1, 1e-9);
     assert(off < 0.1 && off < alone / 2, `length ${length}: off by ${off}, without mixing ${alone}`);
   }
 });

@@ -164,12 +164,19 @@ cliTest(
 
     const out = `${dir}/classes.png`, draw = ["--run", "whole", "--out", out, "--seed", "1", "--steps", "3"];
     const pictures: string[] = [];
-    for (const more of ["--n 10", "--n 10 --guidance 2 --guidance-interval 0.2,5", "--n 4 --class sneaker"]) {
+    for (
+      const more of [
+        "--n 10",
+        "--n 10 --average 0.05",
+        "--n 10 --guidance 2 --guidance-interval 0.2,5",
+        "--n 4 --class sneaker",
+      ]
+    ) {
       const { code, err } = await run("sample", dir, ...draw, ...more.split(" "));
       assertEquals(code, 0, err);
       pictures.push((await Deno.readFile(out)).join());
     }
-    assertEquals(new Set(pictures).size, 3);
+    assertEquals(new Set(pictures).size, 4);
     assertEquals(decode(await Deno.readFile(out)).width, 2 * (3 * 28 + 2) + 2);
     const wrong = await run("sample", dir, ...draw, "--class", "hat");
     assertEquals([wrong.code, wrong.err.includes("--class hat: there are 0 T-shirt/top, 1 Trouser")], [

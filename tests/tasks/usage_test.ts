@@ -53,9 +53,10 @@ const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
     ["--steps", 1, 1e5],
     ["--seed", 0, Number.MAX_SAFE_INTEGER],
     ["--guidance", 0, 20],
+    ["--average", 0.001, 0.288],
     ["--strength", 0.01, 1],
   ],
-  evaluate: [["--draws", 1, 1000], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
+  evaluate: [["--average", 0.001, 0.288], ["--draws", 1, 1000], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
   browser: [["--port", 0, 65_535]],
   bench: [["--images", 2, 4096], ["--rounds", 1, 99], ["--ms", 1, 60_000]],
 };
@@ -272,6 +273,7 @@ usageTest("options that are each right and wrong together", async () => {
     ["sample", "--pretrained --out .png", "give a name that ends in .png"],
     ["sample", "--pretrained --out tests/", "give a name that ends in .png"],
     ["sample", "--pretrained --out README.md/a.png", "nothing can be written there"],
+    ["sample", "--pretrained --average 0.1", "--average 0.1: the shipped model has kept no averages"],
     ["sample", "--pretrained --class Bag", "--class: the shipped model knows of no classes"],
     ["sample", "--pretrained --guidance 2", "--guidance: the shipped model knows of no classes"],
     [
