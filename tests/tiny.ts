@@ -10,6 +10,7 @@ import {
   DDPMCB,
   DeviceCB,
   type DeviceChoice,
+  diffusion,
   Dropout,
   Dropout2d,
   EMACB,
@@ -20,11 +21,14 @@ import {
   HostArray,
   imageGrid,
   initDdpm,
+  InverseSqrtLR,
   Linear,
   linearSchedule,
   MetricsCB,
   MixedPrecision,
   OneCycleLR,
+  PatchUNet,
+  PowerEMACB,
   pretrained,
   ProgressCB,
   RecorderCB,
@@ -112,6 +116,35 @@ export function tinyClassifier(cbs: Callback[] = [], batches = 4) {
     ],
   });
 }
+
+/** Learners of a tiny network of classes, by EDM and by consistency tuning, with what their presets have. */
+function tinyOfClasses(method: "edm" | "ect") {
+  return (cbs: Callback[] = [], batches = 4) => {
+    setSeed(5);
+    const n = batches * 4, options = { sigmaData: 0.7, conditions: { classes: 10 } };
+    const set = {
+      images: new HostArray(Float32Array.from({ length: n * 64 }, (_, i) => (i % 4) / 3), [n, 8, 8, 1]),
+      labels: new HostArray(Int32Array.from({ length: n }, (_, i) => i % 10), [n]),
+    };
+    const model = new PatchUNet({ ...TINY, patch_size: 2, num_class_embeds: 11 });
+    return new TrainLearner(model, DataLoaders.from(set, set, { batchSize: 4 }), {
+      lossFunc: method === "edm" ? F.mseLoss : diffusion.consistencyLoss(),
+      optFunc: (params, lr) => new Adam(params, { lr }),
+      lr: 1e-3,
+      cbs: [
+        new DeviceCB(),
+        method === "edm"
+          ? new diffusion.EDMCB(options)
+          : new diffusion.ConsistencyCB({ ...options, stageBatches: 100 }),
+        new PowerEMACB(0.1),
+        new GradientClipCB(1),
+        new BatchSchedCB((opt) => new InverseSqrtLR(opt, { maxLr: 1e-3, warmup: 2 })),
+        ...cbs,
+      ],
+    });
+  };
+}
+export const tinyEdm = tinyOfClasses("edm"), tinyEct = tinyOfClasses("ect");
 
 /** Losses of the first batches of both on a device. */
 export async function tinyLosses(device: DeviceChoice): Promise<number[]> {

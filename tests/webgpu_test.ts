@@ -1,7 +1,7 @@
 /** What only WebGPU can promise or break: uploads, waits, small limits, a device that fails. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Callback, currentGpu, type Learner, tf } from "../mod.ts";
-import { TINY, tinyClassifier, tinyDdpm } from "./tiny.ts";
+import { TINY, tinyClassifier, tinyDdpm, tinyEct, tinyEdm } from "./tiny.ts";
 import type { Case } from "../bench/cases.ts";
 import { stepCost, whole } from "../bench/webgpu.ts";
 import { device, numbers } from "./support.ts";
@@ -36,13 +36,14 @@ class Watch extends Callback {
   }
 }
 
+const IMAGES = [4, 8, 8, 1];
 for (
-  const [name, make, batch] of [["DDPM", tinyDdpm, [[4, 8, 8, 1]]], ["classifier", tinyClassifier, [[
-    4,
-    8,
-    8,
-    1,
-  ], [4]]]] as const
+  const [name, make, batch] of [
+    ["DDPM", tinyDdpm, [IMAGES]],
+    ["classifier", tinyClassifier, [IMAGES, [4]]],
+    ["network of classes by EDM", tinyEdm, [IMAGES, [4]]],
+    ["consistency model", tinyEct, [[4], IMAGES]],
+  ] as const
 ) {
   Deno.test(
     `a training step of a ${name} uploads the batch and nothing else, and reads nothing back`,

@@ -188,7 +188,7 @@ export class ConsistencyCB extends Callback {
       const r = pairedSigmas(t, stage, this.options), ε = generator.normal(x0.shape);
       const level = (σ: Tensor) => ({ α: 1, σ: tf.reshape(σ, [-1, 1, 1, 1]) });
       const [more, less] = [level(t), level(r)];
-      const xt = mix(x0, ε, more), xr = mix(x0, ε, less);
+      const [xt, xr] = [more, less].map(({ σ }) => tf.add(x0, tf.mul(ε, σ)) as Tensor); // x₀ is sent to a GPU once
       const estimate = noGrad(() => edm.toSample(xr, predict(...edm.input!(xr, less)), less));
       const { out } = preconditioning(more.σ, sigmaData);
       return [edm.input!(xt, more), edm.fromSample(xt, estimate, more), out, tf.div(fixed(1), tf.sub(t, r))];
