@@ -61,23 +61,28 @@ interface FitRunOptions {
 export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promise<boolean | null> {
   const { name, config, files } = run;
   const { model, dls, lossFunc, optimizer: Optimizer, cbs = [], lossTitle, metadata } = options;
+  const resume = run.resume && await exists(files.checkpoint);
+  const checkpoint = new CheckpointCB({
+    path: files.checkpoint,
+    everyBatches: config.checkpointEvery ?? 200,
+    resume,
+  });
+  // From here on there is a run, which is to have a checkpoint.
+  finishOnStop(() => {
+    console.error("\nStopping after this batch; once more to quit at once");
+    checkpoint.stop();
+  });
   await (run.resume ? writeConfig(files, config) : makeRun(files, config));
   const count = (n: number) => n.toLocaleString("en");
   console.log(
     `Run ${files.dir}: ${count(model.parameterCount())} parameters, ${count(dls.train.size)} images, ` +
       `${config.epochs} epochs of ${dls.train.length} batches`,
   );
-  const resume = run.resume && await exists(files.checkpoint);
   if (run.resume && !resume) console.error("There is no checkpoint yet: the run begins at its start");
   const metrics = new MetricsCB(options.metrics);
   const recorder = new RecorderCB({
     loss: (learn) => learn.loss,
     lr: (learn) => learn.opt!.paramGroups[0].lr,
-  });
-  const checkpoint = new CheckpointCB({
-    path: files.checkpoint,
-    everyBatches: config.checkpointEvery ?? 200,
-    resume,
   });
   const { eps, weightDecay, beta2 = 0.999 } = config;
   const { pctStart, divFactor, finalDivFactor, baseMomentum, maxMomentum } = config;
@@ -114,10 +119,6 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
     }
   };
   const progress = new RunProgress(checkpoint, report);
-  finishOnStop(() => {
-    console.error("\nStopping after this batch; once more to quit at once");
-    checkpoint.stop();
-  });
   await learn.fit(config.epochs, { cbs: [progress] });
   if (!checkpoint.stopped) {
     finishOnStop(() => console.error("\nStopping when the files are written; once more to quit at once"));

@@ -60,6 +60,19 @@ terminalTest("Ctrl-C before a run has begun leaves no directory", async (dir) =>
   assertEquals(await list(dir), []);
 });
 
+terminalTest("Ctrl-C while a run is being made leaves one that goes on", async (dir) => {
+  const watcher = Deno.watchFs(dir);
+  const terminal = new Terminal(`deno task --quiet ${TRAIN} --runs ${dir} --name a`, {
+    cwd: ROOT,
+    limitMs: LIMIT_MS,
+  });
+  for await (const { paths } of watcher) if (paths.some((path) => path.includes("/a/config.json"))) break;
+  await terminal.press();
+  assertEquals(await terminal.ended, 130, terminal.shown);
+  assertMatch(terminal.shown, /Stopped\. Go on with: deno task train --resume a/);
+  assert((await list(`${dir}/a`)).includes("checkpoint.safetensors"));
+});
+
 terminalTest("Ctrl-C while sample draws and evaluate measures says what was written", async (dir) => {
   for (
     const [command, seen, said] of [
