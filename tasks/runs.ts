@@ -71,17 +71,21 @@ async function parsed<T>(path: string, parse: (text: string, path: string) => T)
 const configAt = (path: string): Promise<RunConfig> => parsed(path, parseConfig);
 
 /**
- * @throws UserError if a run has metrics that are damaged, which going on would replace by the checkpoint's.
+ * @throws UserError if going on with a run would replace what it came to: its metrics are damaged, or it has weights or
+ * metrics and no checkpoint.
  */
-export async function requireMetrics({ metrics }: RunFiles): Promise<void> {
-  try {
-    await parsed(metrics, parseMetrics);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw new UserError(
-      `${(error as Error).message}. The checkpoint has these rows: remove the file to go on`,
-    );
-  }
+export async function requireResumable({ dir, checkpoint, weights, metrics }: RunFiles): Promise<void> {
+  const rows = await parsed(metrics, parseMetrics).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw new UserError(`${error.message}. The checkpoint has these rows: remove the file to go on`);
+  });
+  if (await exists(checkpoint)) return;
+  const trained = await exists(weights) ? weights : rows.length ? metrics : null;
+  if (trained === null) return;
+  throw new UserError(
+    `${checkpoint} is not there, and without it ${dir} would be trained from the start, over ${trained}: ` +
+      `put it back, or train anew with another --name`,
+  );
 }
 
 /**

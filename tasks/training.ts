@@ -20,7 +20,7 @@ import {
   listRuns,
   lockRun,
   readConfig,
-  requireMetrics,
+  requireResumable,
   requireUnused,
   type RunFiles,
   runFiles,
@@ -131,7 +131,7 @@ function requireOwn(command: Command, name: string, config: RunConfig): void {
 /**
  * The run that the command line means; `make` gives a new one its config.
  * @throws UsageError for a name that is taken, no run to resume, an option that would change the one resumed, or a place
- * that cannot be written to.
+ * that cannot be written to; UserError for a run whose files are not as they should be to go on.
  */
 export async function chooseRun<C extends RunConfig>(
   command: Command,
@@ -149,7 +149,7 @@ export async function chooseRun<C extends RunConfig>(
     const files = runFiles(runs, name);
     await requireFolder("--resume", files.dir);
     await lockRun(files);
-    await requireMetrics(files);
+    await requireResumable(files);
     return { name, config: overlay(command, config), resume: true, files };
   }
   const config = make(preset);

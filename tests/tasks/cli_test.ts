@@ -348,11 +348,23 @@ cliTest("a run is never overwritten, nor changed by going on with it", async (di
   assertEquals(code, 2);
   assert(err.includes("once exists: give another --name, or --resume once"), err);
   const weights = await Deno.readFile(`${dir}/once/model.safetensors`);
-  await Deno.remove(`${dir}/once/checkpoint.safetensors`);
+  const results = ["model.safetensors", "metrics.jsonl"], path = (name: string) => `${dir}/once/${name}`;
+  await Deno.rename(path("checkpoint.safetensors"), `${dir}/kept`);
+  for (const result of results) {
+    const without = await run("train", dir, "--resume", "once");
+    assertEquals(without.code, 1, without.err);
+    assert(
+      without.err.includes(`would be trained from the start, over ${path(result)}: put it back, or`),
+      without.err,
+    );
+    await Deno.rename(path(result), `${dir}/${result}`);
+  }
   const again = await run("train", dir, "--resume", "once");
   assertEquals(again.code, 0, again.err);
   assert(again.err.includes("There is no checkpoint yet: the run begins at its start"), again.err);
-  assertEquals(await Deno.readFile(`${dir}/once/model.safetensors`), weights);
+  assertEquals(await Deno.readFile(path("model.safetensors")), weights);
+  for (const result of results) await Deno.rename(`${dir}/${result}`, path(result));
+  await Deno.rename(`${dir}/kept`, path("checkpoint.safetensors"));
   assertEquals(await Deno.stat(`${dir}/once/samples.png`).catch(() => null), null); // --samples 0 is kept
   const changed = async () =>
     await Promise.all(
@@ -383,8 +395,8 @@ cliTest("a run is never overwritten, nor changed by going on with it", async (di
     assertEquals(code, 2);
     assert(err.includes(message), err);
   }
-  const path = `${dir}/once/config.json`, config = JSON.parse(await Deno.readTextFile(path));
-  await Deno.writeTextFile(path, JSON.stringify({ ...config, dataHash: "0123" }));
+  const config = JSON.parse(await Deno.readTextFile(path("config.json")));
+  await Deno.writeTextFile(path("config.json"), JSON.stringify({ ...config, dataHash: "0123" }));
   const other = await run("train", dir, "--resume", "once");
   assertEquals(other.code, 1);
   assert(

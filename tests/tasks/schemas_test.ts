@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UserError } from "../../tasks/cli.ts";
 import { CLASSIFY_PRESETS, EDM_PRESETS, PRESETS, type RunConfig } from "../../tasks/presets.ts";
-import { listRuns, readConfig, requireMetrics, runFiles } from "../../tasks/runs.ts";
+import { listRuns, readConfig, requireResumable, runFiles } from "../../tasks/runs.ts";
 import { formatMetrics, parseConfig, parseMetrics } from "../../tasks/schemas.ts";
 import { wasmOnly } from "../support.ts";
 
@@ -95,10 +95,10 @@ Deno.test(
         await Deno.writeTextFile(`${runs}/${name}/config.json`, text(PRESETS.quick));
       }
       assertEquals(await readConfig(runs, "damaged", "train"), PRESETS.quick);
-      await requireMetrics(files); // there are none
+      await requireResumable(files); // there are none
       await Deno.writeTextFile(files.metrics, "{}\n");
       const metrics = await assertRejects(
-        () => requireMetrics(files),
+        () => requireResumable(files),
         UserError,
         `${files.metrics}, line 1: "epoch" is`,
       );
