@@ -4,7 +4,7 @@ import { Hono } from "npm:hono@4.13.19";
 import { secureHeaders } from "npm:hono@4.13.19/secure-headers";
 import { writeFile } from "../core/mod.ts";
 import type { DeviceChoice } from "../mod.ts";
-import { command as makeCommand, main, parse, path, UserError, whole } from "./cli.ts";
+import { command as makeCommand, main, parse, path, UsageError, UserError, whole } from "./cli.ts";
 import { deviceOption } from "./device.ts";
 import { requireFolder } from "./paths.ts";
 import { endOnStop } from "./stop.ts";
@@ -48,7 +48,7 @@ interface Options {
 
 /**
  * The page's worker in one file. The module left out is for Deno alone; a page fetches the binary beside the bundle.
- * @throws Error that says why, where it cannot be bundled.
+ * @throws Error that says why, where it cannot be bundled; UserError where Deno has not its bundler.
  */
 async function bundle(): Promise<Uint8Array> {
   const { success, errors, outputFiles } = await Deno.bundle({
@@ -57,18 +57,25 @@ async function bundle(): Promise<Uint8Array> {
     minify: true,
     external: ["*/tfjs_binary.js"],
     write: false,
+  }).catch((cause: Error) => {
+    if (!cause.message.includes("esbuild")) throw cause;
+    throw new UserError(
+      "Deno has not its bundler, esbuild, which it fetches from npm the first time that it bundles: " +
+        `call \`deno task browser\` once with a network, then it needs none (${cause.message})`,
+      { cause },
+    );
   });
   if (success) return outputFiles![0].contents!;
   throw new Error(`The page could not be bundled: ${errors.map(({ text }) => text).join("; ")}`);
 }
 
-/** @throws UserError if nothing can listen at a port. */
+/** @throws UsageError if nothing can listen at a port. */
 function requirePort(port: number): void {
   try {
     Deno.listen({ hostname: "localhost", port }).close();
   } catch (error) {
     const why = error instanceof Deno.errors.AddrInUse ? "it is in use" : (error as Error).message;
-    throw new UserError(`--port ${port}: ${why}; give another, or 0 for any that is free`);
+    throw new UsageError(`--port ${port}: ${why}; give another, or 0 for any that is free`);
   }
 }
 

@@ -302,3 +302,34 @@ usageTest("options that are each right and wrong together", async () => {
   ];
   for (const [task, args, ...said] of cases) await assertWrong(task, args.split(" "), said);
 });
+
+usageTest("browser without Deno's bundler says that Deno fetches it once, and what to do", async () => {
+  const dir = await Deno.makeTempDir(), { bundle } = Deno;
+  // What Deno 2.9.6 says with an empty DENO_DIR and no network.
+  const said =
+    'Failed loading https://registry.npmjs.org/@esbuild%2flinux-x64 for package "@esbuild/linux-x64"';
+  try {
+    Object.assign(Deno, { bundle: () => Promise.reject(new Error(said)) });
+    const without = await call("browser", ["--no-serve", "--out", dir]);
+    assertEquals(without.code, 1, without.said);
+    for (const part of ["call `deno task browser` once with a network", said]) {
+      assert(without.said.includes(part), without.said);
+    }
+  } finally {
+    Object.assign(Deno, { bundle });
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+usageTest("browser refuses a port that is in use as wrong use", async () => {
+  const dir = await Deno.makeTempDir(), taken = Deno.listen({ hostname: "localhost", port: 0 });
+  const { port } = taken.addr as Deno.NetAddr;
+  try {
+    await assertWrong("browser", ["--port", `${port}`, "--out", dir], [
+      `--port ${port}: it is in use; give another`,
+    ]);
+  } finally {
+    taken.close();
+    await Deno.remove(dir, { recursive: true });
+  }
+});
