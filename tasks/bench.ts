@@ -32,7 +32,7 @@ import { command as makeCommand, main, number, parse, path, UsageError, whole } 
 import { deviceOption, startDevice, threadsOption } from "./device.ts";
 import { ROOT } from "./caller.ts";
 import { requireFile } from "./paths.ts";
-import { endOnStop } from "./stop.ts";
+import { endOnStop, finishOnStop } from "./stop.ts";
 
 const BENCH = `${ROOT}bench/`;
 const GOLDEN = `${ROOT}tests/golden/unet-tiny.safetensors`;
@@ -126,10 +126,11 @@ async function write(
   text: string,
   merge: (old: string, text: string) => string,
 ): Promise<void> {
+  finishOnStop(() => console.error("\nStopping when the figures are written"));
   await writeFile(json, JSON.stringify(figures, null, 1) + "\n");
   console.log(`Wrote ${json}`);
   if (!options.readme) return;
-  const path = `${BENCH}README.md`, old = await Deno.readTextFile(path);
+  const path = await requireFile("--readme", `${BENCH}README.md`), old = await Deno.readTextFile(path);
   const place = new RegExp(`(<!-- ${marks} -->\n)([^]*)(<!-- end ${marks} -->)`);
   const put = (before: string) => options.only === undefined ? text : merge(before, text);
   await writeFile(path, old.replace(place, (_, begin, before, end) => begin + put(before) + end));

@@ -12,6 +12,7 @@ import {
   resnet,
   TrainLearner,
 } from "../mod.ts";
+import { allIsWritten } from "./stop.ts";
 
 /** What the report is to hold. */
 interface ReportOptions {
@@ -103,6 +104,7 @@ export async function reportOn(
     "report.md": markdown(figures, byClass, passes),
   };
   for (const [name, text] of Object.entries(files)) await writeFile(`${dir}/${name}`, text);
+  allIsWritten();
 }
 
 /** The report as a page. */

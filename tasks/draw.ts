@@ -1,5 +1,5 @@
 /** Pictures that a trained DDPM draws. */
-import { progressBar, sweepTemporaryFiles, writeFile } from "../core/mod.ts";
+import { progressBar, writeFile } from "../core/mod.ts";
 import {
   encodeGif,
   encodePng,
@@ -14,7 +14,7 @@ import {
 } from "../mod.ts";
 import { makeSchedule } from "./models.ts";
 import type { TrainConfig } from "./presets.ts";
-import { endOnStop } from "./stop.ts";
+import { allIsWritten, endOnStop } from "./stop.ts";
 
 /** What {@link drawSamples} draws, and where it puts it. */
 export interface Drawing {
@@ -45,7 +45,6 @@ function isAnimated(t: number, nSteps: number): boolean {
 /** Draws images with a bar, and writes them as a grid (dark on light, as the lesson shows them) and an animation. */
 export async function drawSamples(model: UNet, config: TrainConfig, drawing: Drawing): Promise<void> {
   const { n, steps = config.steps, variance, generator, png, gif, advice } = drawing;
-  await sweepTemporaryFiles(png);
   let written = "";
   await endOnStop(() => `Stopped: ${written || "nothing"} was written${advice ? `. ${advice}` : ""}`);
   const bar = progressBar(`sampling ${n} images`, steps);
@@ -59,7 +58,8 @@ export async function drawSamples(model: UNet, config: TrainConfig, drawing: Dra
   const grid = (x: HostArray, scale: number): Picture => imageGrid(x, { scale, invert: true });
   await writeFile(png, encodePng(grid(last, 3)));
   written = png;
-  if (gif === undefined) return;
+  if (gif === undefined) return allIsWritten();
   const delays = images.map((x) => x === last ? LAST_FRAME_MS : FRAME_MS);
   await writeFile(gif, await encodeGif(images.map((x) => grid(x, 2)), delays));
+  allIsWritten();
 }

@@ -15,7 +15,7 @@ import {
 import { DATA_SIZE } from "./data.ts";
 import { makeSchedule } from "./models.ts";
 import type { TrainConfig } from "./presets.ts";
-import { endOnStop } from "./stop.ts";
+import { allIsWritten, endOnStop } from "./stop.ts";
 
 /** The samplers that `--sampler` knows. */
 export const SAMPLERS = {
@@ -206,10 +206,11 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
     });
   await writeFile(png, encodePng(grid(images, 3)));
   written = png;
-  if (gif === undefined) return;
+  if (gif === undefined) return allIsWritten();
   frames.push(images);
   const delays = frames.map((x) => x === images ? LAST_FRAME_MS : FRAME_MS);
   await writeFile(gif, await encodeGif(frames.map((x) => grid(x, 2)), delays));
+  allIsWritten();
 }
 
 /** Images with empty ones at the ends of rows that are not full, so that each class has its row. */

@@ -1,5 +1,6 @@
 /** Whether a task can read and write where the command line says; it is asked before the work begins. */
 import { basename, dirname, join, relative, resolve } from "node:path";
+import { sweepTemporaryFiles } from "../core/mod.ts";
 import { callerDirectory, ROOT } from "./caller.ts";
 import { UsageError } from "./cli.ts";
 
@@ -41,7 +42,7 @@ async function requirePermission(
 }
 
 /**
- * Makes sure that a folder can be written to, and makes it where it is not there.
+ * Makes sure that a folder can be written to, and makes it where it is not there; what killed processes left in it goes.
  * @param option what names it in errors
  * @param given its value, for errors
  * @returns its path, without symbolic links
@@ -52,7 +53,10 @@ export async function requireFolder(option: string, folder: string, given = fold
   await requirePermission("write", `${option} ${given}:`, real, folder);
   try {
     await Deno.mkdir(real, { recursive: true });
-    await Deno.remove(await Deno.makeTempFile({ dir: real, prefix: ".denoise-" }));
+    const probe = `${real}/.denoise.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+    (await Deno.open(probe, { write: true, createNew: true })).close();
+    await Deno.remove(probe).catch(() => {}); // another process may have swept it
+    await sweepTemporaryFiles(`${real}/`);
   } catch (error) {
     throw new UsageError(`${option} ${given}: nothing can be written there (${(error as Error).message})`);
   }

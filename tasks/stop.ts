@@ -54,6 +54,11 @@ export function finishOnStop(stop: () => void): void {
   if (pressed) stop();
 }
 
+/** From here on nothing is left to stop: what has been written is told, and the task ends by itself. */
+export function allIsWritten(): void {
+  respond = () => {};
+}
+
 async function end(say: () => string): Promise<never> {
   await finishWriting();
   console.error(`\n${say()}`);

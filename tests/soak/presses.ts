@@ -68,7 +68,10 @@ async function pressTraining(soak: Presses, task: Training, presses: number, run
       continue;
     }
     if (code !== 0) {
-      assertMatch(shown, new RegExp(`deno task ${task} --resume ${name}|when the files are written`));
+      assertMatch(
+        shown,
+        new RegExp(`deno task ${task} --resume ${name}|when the files are written|^Wrote`, "m"),
+      );
       assert(files.includes("checkpoint.safetensors") && files.includes("model.safetensors"), `${files}`);
     }
     await runTask(task, `${options} --resume ${name}`);
@@ -92,7 +95,7 @@ export async function soakPresses(presses: number): Promise<Presses> {
         "sample",
         `${run} --pretrained --n 4 --out ${runs}/drawn-${i}/a.png`,
       );
-      if (code !== 0) assertMatch(shown, /Stopped: (nothing|.*a\.png) was written|^\^C\s*$/m);
+      if (code !== 0) assertMatch(shown, /Stopped: (nothing|.*a\.png) was written|^Wrote|^\^C\s*$/m);
       await checkWhole(`${runs}/drawn-${i}`);
       assertEquals(strays(await list(`${runs}/drawn-${i}`)), []);
     }
@@ -108,8 +111,8 @@ export async function soakPresses(presses: number): Promise<Presses> {
         "bench",
         `--no-peers --only softmax --json ${runs}/timed.json`,
       );
-      if (code !== 0) assertMatch(shown, /Stopped: nothing was written|^\^C\s*$/m);
-      assertEquals((await list(runs)).includes("timed.json"), code === 0);
+      if (code !== 0) assertMatch(shown, /Stopped: nothing was written|are written|Wrote|^\^C\s*$/m);
+      assertEquals((await list(runs)).includes("timed.json"), shown.includes("Wrote"), shown);
     }
   });
   return soak;
