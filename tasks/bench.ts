@@ -30,7 +30,7 @@ import { markdown, mergeRows, type Report, type Row, table } from "../bench/repo
 import { gpuMarkdown, type GpuRow, gpuTable, mergeSections, stepCost } from "../bench/webgpu.ts";
 import { command as makeCommand, main, number, parse, path, UsageError, whole } from "./cli.ts";
 import { deviceOption, startDevice, threadsOption } from "./device.ts";
-import { ROOT } from "./caller.ts";
+import { inProject, ROOT } from "./caller.ts";
 import { requireFile } from "./paths.ts";
 import { endOnStop, finishOnStop } from "./stop.ts";
 
@@ -114,7 +114,7 @@ async function exportModel(c: Case, path: string): Promise<ReturnType<typeof mak
 
 /** Where the figures go, which can be written there. */
 async function chooseJson({ json }: Options, name: string): Promise<string> {
-  return await requireFile("--json", json ?? `bench/${name}.json`);
+  return await requireFile("--json", json ?? inProject(`bench/${name}.json`));
 }
 
 /** Writes the figures, and with `--readme` the table between two comments of bench/README.md. */

@@ -11,6 +11,11 @@ export function callerDirectory(): string {
   return state === "granted" && Deno.env.get("INIT_CWD") || Deno.cwd();
 }
 
+/** A path in the project, as the caller can name it: absolute where the caller stands elsewhere. */
+export function inProject(path: string): string {
+  return callerDirectory() === Deno.cwd() ? path : resolve(path);
+}
+
 /** A path as it is meant from where the caller stands. */
 export function fromCaller(path: string): string {
   const caller = callerDirectory();

@@ -1,6 +1,6 @@
 /** What the tasks share: options, errors, exit codes. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@15.1.0";
-import { fromCaller } from "./caller.ts";
+import { fromCaller, inProject } from "./caller.ts";
 import { exitCode, listenForStop } from "./stop.ts";
 
 export { Command, InvalidArgumentError, Option };
@@ -98,8 +98,8 @@ export function command(task: string, description: string): Command {
 const SIGNAL_MS = 50;
 
 /**
- * The options that a task is called with; a path in `paths` is meant from where the caller stands. An environment
- * variable that is empty counts as one that is not there.
+ * The options that a task is called with; a path in `paths` is meant from where the caller stands, its default in the project.
+ * An environment variable that is empty counts as one that is not there.
  */
 export function parse<O extends object>(
   command: Command,
@@ -112,10 +112,9 @@ export function parse<O extends object>(
   }
   command.parse(args, { from: "user" });
   for (const name of paths) {
-    const source = command.getOptionValueSource(name);
-    if (source === "cli") {
-      command.setOptionValueWithSource(name, fromCaller(command.getOptionValue(name)), source);
-    }
+    const source = command.getOptionValueSource(name), value = command.getOptionValue(name);
+    if (value === undefined) continue;
+    command.setOptionValueWithSource(name, (source === "cli" ? fromCaller : inProject)(value), source);
   }
   return command.opts() as O;
 }

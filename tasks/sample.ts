@@ -1,5 +1,6 @@
 /** `deno task sample`: draws images with a trained run. */
 import { FASHION_MNIST_CLASSES, Generator, HostArray, type Variance } from "../mod.ts";
+import { inProject } from "./caller.ts";
 import {
   command as makeCommand,
   main,
@@ -103,8 +104,8 @@ async function chooseFiles({ out, runs }: Options, name?: string): Promise<{ png
   if (out === undefined) {
     const { samples, animation } = name === undefined ? SHIPPED : runFiles(runs, name);
     return {
-      png: await requireFile("The picture", samples),
-      gif: await requireFile("The animation", animation),
+      png: await requireFile("The picture", inProject(samples)),
+      gif: await requireFile("The animation", inProject(animation)),
     };
   }
   if (!/[^/\\]\.png$/i.test(out)) {
