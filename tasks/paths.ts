@@ -13,10 +13,18 @@ async function existing(path: string): Promise<string> {
   }
 }
 
-/** A path without the symbolic links on its way, as far as it is there and may be read. */
-async function withoutLinks(path: string): Promise<string> {
+/**
+ * A path without the symbolic links on its way, as far as it is there and may be read.
+ * @param option what names it in errors, with its value
+ * @throws UsageError for a link on its way that leads nowhere.
+ */
+async function withoutLinks(option: string, path: string): Promise<string> {
   const there = await existing(path);
-  const real = await Deno.realPath(there).catch(() => there);
+  const real = await Deno.realPath(there).catch(async (error) => {
+    const target = isRefused(error) ? null : await Deno.readLink(there).catch(() => null);
+    if (target === null) return there;
+    throw new UsageError(`${option} ${there} is a link to ${target}, which is not there`);
+  });
   return join(real, relative(there, resolve(path)));
 }
 
@@ -49,7 +57,7 @@ async function requirePermission(
  * @throws UsageError that says what would do.
  */
 export async function requireFolder(option: string, folder: string, given = folder): Promise<string> {
-  const real = await withoutLinks(folder);
+  const real = await withoutLinks(`${option} ${given}:`, folder);
   await requirePermission("write", `${option} ${given}:`, real, folder);
   try {
     await Deno.mkdir(real, { recursive: true });
@@ -82,5 +90,6 @@ export async function requireFile(option: string, file: string): Promise<string>
  * @throws UsageError that says what would do.
  */
 export async function requireReadable(option: string, folder: string): Promise<void> {
-  await requirePermission("read", `${option} ${folder}:`, await withoutLinks(folder), folder);
+  const named = `${option} ${folder}:`;
+  await requirePermission("read", named, await withoutLinks(named, folder), folder);
 }

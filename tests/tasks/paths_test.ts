@@ -55,6 +55,24 @@ pathsTest("paths are meant from where the caller stands, outside the project too
 });
 
 pathsTest(
+  "what lies in the project is named so that a caller elsewhere finds it",
+  async (outside, inside) => {
+    const dir = `${inside}-run`, name = dir.split("/").at(-1)!;
+    try {
+      const trained = await call(outside, [...TRAIN, "--name", name]);
+      assertEquals(trained.code, 0, trained.err);
+      assert(trained.out.includes(`Run ${dir}: `) && trained.out.includes(`Wrote ${dir}: `), trained.out);
+      const taken = await call(outside, [...TRAIN, "--name", name]);
+      assert(taken.err.includes(`${dir} exists: give another --name, or --resume ${name}`), taken.err);
+      const drawn = await call(outside, ["sample", "--run", name, "--n", "1", "--device", "wasm"]);
+      assert(drawn.out.includes(`Wrote ${dir}/samples.png and ${dir}/samples.gif`), drawn.out);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+);
+
+pathsTest(
   "a run goes on with its own data and samples, from wherever it is resumed",
   async (outside, inside) => {
     await Deno.mkdir(`${outside}/data`);
@@ -150,6 +168,30 @@ pathsTest("a symbolic link leads no writing out, nor reading of runs", async (ou
   await Deno.symlink(`${outside}/kept`, `${inside}/a.png`);
   assertEquals((await call(inside, [...SAMPLE, "--out", "a.png"])).code, 0);
   assertEquals(await Deno.readTextFile(`${outside}/kept`), "kept");
+});
+
+pathsTest("a link that leads nowhere is named with what it leads to", async (_, inside) => {
+  await Deno.symlink("/missing", `${inside}/gone`);
+  for (
+    const args of [
+      [...SAMPLE, "--out", "gone/a.png"],
+      [...TRAIN, "--runs", "gone"],
+      [...TRAIN, "--runs", "gone/deeper"],
+      ["sample", "--runs", "gone"],
+      ["evaluate", "--data", "gone"],
+      ["browser", "--no-serve", "--out", "gone"],
+    ]
+  ) {
+    const { code, err } = await call(inside, args);
+    assertEquals(code, 2, err);
+    assert(err.startsWith(`error: ${args.at(-2)} ${inside}/${args.at(-1)}: `), err);
+    assert(err.includes(`: ${inside}/gone is a link to /missing, which is not there`), err);
+  }
+  await Deno.mkdir(`${inside}/runs`);
+  await Deno.symlink("/etc", `${inside}/runs/etc`);
+  const named = await call(inside, [...TRAIN, "--runs", "runs", "--name", "etc"]);
+  assertEquals(named.code, 2, named.err);
+  assert(named.err.trimEnd().endsWith("runs/etc exists: give another --name"), named.err);
 });
 
 pathsTest(
