@@ -301,7 +301,8 @@ export class Fit {
 }
 
 /**
- * A state of one fit, made anew when a fit first asks for it.
+ * A state of one fit, made anew when a fit first asks for it. Where no fit has run, as with a callback's method that is
+ * called by hand, it is the learner's.
  *
  * @example
  * ```ts
@@ -315,10 +316,10 @@ export class Fit {
  * ```
  */
 export function perFit<S>(make: (learn: Learner) => S): (learn: Learner) => S {
-  const states = new WeakMap<Fit, S>();
+  const states = new WeakMap<Fit | Learner, S>();
   return (learn) => {
-    const { current } = learn;
-    if (!states.has(current)) states.set(current, make(learn));
-    return states.get(current)!;
+    const owner = learn.current ?? learn;
+    if (!states.has(owner)) states.set(owner, make(learn));
+    return states.get(owner)!;
   };
 }

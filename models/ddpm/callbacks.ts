@@ -60,6 +60,7 @@ export class DDPMCB extends Callback {
     // A stream of its own, so that the fit is the same whatever else draws from the generator meanwhile.
     this.#training = perFit(({ current }) => {
       if (!generator) return {};
+      if (!current) return { own: generator }; // a learner made by hand, outside a fit
       if (current.trial) return { own: copyOfGenerator(generator) };
       const [own, giveBack] = branch(generator);
       return { own, giveBack };

@@ -8,10 +8,12 @@ import {
   DDPMTrainCB,
   DeviceCB,
   F,
+  Generator,
   HostArray,
   Learner,
   linearSchedule,
   MetricsCB,
+  noisify,
   RecorderCB,
   respace,
   setSeed,
@@ -110,6 +112,32 @@ Deno.test("a model that is trained on a respaced schedule is told its timesteps"
   await new TrainLearner(new UNet(TINY), stripes(), { lr: 1e-3, cbs }).fit(1);
   await told.flush();
   assertEquals(new Set(told.values.t), new Set([999]));
+});
+
+Deno.test("outside a fit it noises the batch of a learner made by hand", async () => {
+  const schedule = respace(linearSchedule(), 5);
+  for (const cb of [new DDPMCB({ schedule }), new DDPMTrainCB({ schedule })]) {
+    for (const training of [true, false]) {
+      const learn = { training, batch: [tf.zeros([16, 2, 2, 1])] } as unknown as Learner;
+      cb.beforeBatch(learn);
+      const [[x, t], ε] = learn.batch;
+      const told = await numbers(t);
+      assert(told.every((step) => schedule.timesteps.includes(step)), `${told}`);
+      assertEquals([x.shape, ε.shape], [[16, 2, 2, 1], [16, 2, 2, 1]]);
+    }
+  }
+});
+
+Deno.test("outside a fit its draws come of the generator that it was given", async () => {
+  const generator = new Generator(5), schedule = linearSchedule(), x0 = tf.zeros([4, 2, 2, 1]);
+  const cb = new DDPMCB({ schedule, generator }), same = new Generator(5);
+  for (let batch = 0; batch < 2; batch++) {
+    const learn = { training: true, batch: [x0] } as unknown as Learner;
+    cb.beforeBatch(learn);
+    const [[, t], ε] = noisify(x0, schedule, { generator: same });
+    await assertClose(learn.batch[0][1], t, 0);
+    await assertClose(learn.batch[1], ε, 0);
+  }
 });
 
 Deno.test("without DeviceCB the error says so", async () => {

@@ -10,12 +10,14 @@ import {
   F,
   Generator,
   HostArray,
+  type Learner,
   linearSchedule,
   type LossFunc,
   MetricsCB,
   noisify,
   setSeed,
   SingleBatchCB,
+  type Tensor,
   tf,
   TrainLearner,
   UNet,
@@ -181,4 +183,22 @@ Deno.test({
       }
     }
   },
+});
+
+Deno.test("outside a fit the callbacks noise the batch of a learner made by hand", () => {
+  const cbs = [
+    new DiffusionCB({ process: diffusion.vp(linearSchedule()) }),
+    new diffusion.EDMCB({ sigmaData: 0.5 }),
+    new diffusion.ConsistencyCB({ stageBatches: 1 }),
+  ];
+  const model = { call: ([x]: Tensor[]) => tf.zerosLike(x) };
+  for (const cb of cbs) {
+    for (const training of [true, false]) {
+      const learn = { training, model, batch: [random([4, 2, 2, 1], 1)] } as unknown as Learner;
+      cb.beforeEpoch(learn);
+      cb.beforeBatch(learn);
+      const [[x, t], target] = learn.batch;
+      assertEquals([x.shape, t.shape, target.shape], [[4, 2, 2, 1], [4], [4, 2, 2, 1]]);
+    }
+  }
 });
