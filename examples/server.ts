@@ -1,5 +1,7 @@
 // Draws clothes on request while the network that draws them trains: after
 // `deno run -A examples/server.ts`, http://localhost:8000/?seed=7&n=4 is a PNG. Ctrl-C ends the server, then the fit.
+// All share one thread: a request waits for the batch that is being trained on, each of a picture's 20 steps for another at
+// most. Hence batches of few images: one takes about a second on two busy cores, a picture then up to half a minute.
 import * as d from "../mod.ts";
 
 /** What a server draws with. */
@@ -48,7 +50,7 @@ if (import.meta.main) {
   Deno.addSignalListener("SIGINT", () => ctrlC.abort());
   const few = d.respace(schedule, 20); // of 1000 steps, so that a picture takes a moment
   const server = Deno.serve({ signal: ctrlC.signal }, drawOnRequest({ model, schedule: few, size }));
-  const learn = new d.TrainLearner(model, d.DataLoaders.from(train, test, { batchSize: 32, transform }), {
+  const learn = new d.TrainLearner(model, d.DataLoaders.from(train, test, { batchSize: 4, transform }), {
     lr: 1e-4,
     optFunc: (params, lr) => new d.Adam(params, { lr }),
     cbs: [new d.DeviceCB(), new d.DDPMCB({ schedule }), new d.MetricsCB(), new StopOnSignalCB(ctrlC.signal)],
