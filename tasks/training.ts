@@ -124,6 +124,7 @@ function requireOwn(command: Command, name: string, config: RunConfig): void {
     if (command.getOptionValueSource(key) !== "cli" || WITH_RESUME.includes(key)) continue;
     if (String(value) === String(own[key]) || option.negate !== (value === false)) continue;
     const given = typeof value === "boolean" ? `${option.long}` : `${option.long} ${value}`;
+    if (key === "name") throw new UsageError(`${given}: a resumed run keeps its name, ${name}`);
     throw new UsageError(`${given}: run ${name} goes on with its own ${own[key] ?? "default"}`);
   }
 }

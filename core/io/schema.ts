@@ -39,13 +39,23 @@ export function recordOf<T>(field: v.GenericSchema<unknown, T>): v.GenericSchema
   );
 }
 
+/** Kinds of values in words, where Valibot names a type. */
+const KINDS: Record<string, string> = {
+  number: "a number",
+  string: "a string",
+  boolean: "true or false",
+  Object: "an object",
+  Array: "an array",
+};
+
 /** What is wrong with a field, and what would be right. */
 function problem(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue), field = path === null ? "it" : `"${path}"`;
   if (issue.expected === "never") return `there is no field ${field}`;
   if (issue.kind === "schema" && issue.input === undefined) return `${field} is missing`;
   // Schemas here say in their message what would be right, where it is more than a type's name.
-  const right = issue.message.startsWith("Invalid ") ? issue.expected : issue.message;
+  const { expected, message } = issue;
+  const right = message.startsWith("Invalid ") ? KINDS[expected!] ?? expected : message;
   return `${field} is ${showJson(issue.input)}, not ${right}`;
 }
 

@@ -369,15 +369,15 @@ Deno.test("every field of a checkpoint that is not as it should be is named, wit
       ["[".repeat(1e5), ": its denoise.checkpoint is no JSON"],
       ["[".repeat(1e5) + "]".repeat(1e5), "nested deeper than 128 levels"],
       ['{"epoch":1,"epoch":2}', 'it has "epoch" twice'],
-      [null, ": denoise.checkpoint: it is null, not Object"],
+      [null, ": denoise.checkpoint: it is null, not an object"],
       [[], '"epoch" is missing'],
       [{ ...record, epoch: -1 }, '"epoch" is -1, not a number of at least 0'],
-      [{ ...record, iter: "2" }, '"iter" is "2", not number'],
+      [{ ...record, iter: "2" }, '"iter" is "2", not a number'],
       [{ ...record, more: 1 }, 'there is no field "more"'],
       [{ ...record, random: { seed: 1 } }, '"random.counter" is missing'],
       [
         { ...record, optimizer: { ...optimizer, groups: [{ lr: "x" }] } },
-        '"optimizer.groups.0.lr" is "x", not number',
+        '"optimizer.groups.0.lr" is "x", not a number',
       ],
       [
         { ...record, optimizer: { ...optimizer, steps: [1.5] } },
@@ -399,13 +399,13 @@ Deno.test("every field of a checkpoint that is not as it should be is named, wit
       [{ ...record, callbacks: 3 }, '"callbacks" is 3'],
       [
         state({ "AccumulateGradCB(4)": "x" }),
-        `does not fit this fit: AccumulateGradCB's state: it is "x", not number`,
+        `does not fit this fit: AccumulateGradCB's state: it is "x", not a number`,
       ],
       [state({ BatchSchedCB: -3 }), "does not fit this fit: BatchSchedCB's state: it is -3"],
       [state({ "EMACB(0.9)": {} }), "does not fit this fit: EMACB's state: it is {}"],
       [
         state({ RecorderCB: { loss: 3 } }),
-        `does not fit this fit: RecorderCB's state: "loss" is 3, not Array`,
+        `does not fit this fit: RecorderCB's state: "loss" is 3, not an array`,
       ],
       [state({ MetricsCB: [] }), `does not fit this fit: MetricsCB's state: "rows" is missing`],
       [

@@ -380,7 +380,7 @@ cliTest("a run is never overwritten, nor changed by going on with it", async (di
     const [args, message] of [
       [["--epochs", "3"], "--epochs 3: run once goes on with its own 1"],
       [["--channels", "8,16"], "--channels 8,16: run once goes on with its own 8,8"],
-      [["--name", "other"], "--name other: run once goes on with its own once"],
+      [["--name", "other"], "--name other: a resumed run keeps its name, once"],
       [["--preset", "lesson"], "--preset lesson: run once goes on with its own quick"],
       [["--weight-decay", "0.1"], "--weight-decay 0.1: run once goes on with its own 0"],
       [["--init-ddpm"], null],

@@ -26,16 +26,16 @@ Deno.test("a config's wrong, missing and unknown fields are named with the file"
       ["{", " is no JSON"],
       ['{"task":"train","task":"train"}', ' is no JSON: it has "task" twice'],
       ["[".repeat(1e5) + "]".repeat(1e5), " is no JSON: it is nested deeper than 128 levels"],
-      [null, ": it is null, not Object"],
+      [null, ": it is null, not an object"],
       [[train], ': "task" is missing'],
       [{ ...train, task: "draw" }, ': "task" is "draw", not ("train" | "classify")'],
-      [{ ...train, lr: "x" }, ': "lr" is "x", not number'],
+      [{ ...train, lr: "x" }, ': "lr" is "x", not a number'],
       [{ ...train, lr: -1 }, ': "lr" is -1, not a number of at least 0'],
-      [{ ...train, lr: null }, ': "lr" is null, not number'],
+      [{ ...train, lr: null }, ': "lr" is null, not a number'],
       [{ ...train, batch: 0 }, ': "batch" is 0, not a number of at least 1'],
       [{ ...train, epochs: 1.5 }, ': "epochs" is 1.5, not a whole number'],
-      [{ ...train, channels: [16, "32"] }, ': "channels.1" is "32", not number'],
-      [{ ...train, attention: [1] }, ': "attention.0" is 1, not boolean'],
+      [{ ...train, channels: [16, "32"] }, ': "channels.1" is "32", not a number'],
+      [{ ...train, attention: [1] }, ': "attention.0" is 1, not true or false'],
       [{ ...train, fit: "crop" }, ': "fit" is "crop", not ("resize" | "pad")'],
       [{ ...train, dropout: 0.1 }, ': there is no field "dropout"'],
       [{ ...train, model: "getModel" }, ': there is no field "model"'],
@@ -45,7 +45,7 @@ Deno.test("a config's wrong, missing and unknown fields are named with the file"
       [{ ...edm, steps: 4 }, ': there is no field "steps"'],
       [{ ...classify, model: "getModel9" }, ': "model" is "getModel9", not ("getModel" | '],
       [{ ...classify, augment: ["turn"] }, ': "augment.0" is "turn", not ("crop" | "flip"'],
-      [{ ...classify, tta: "yes" }, ': "tta" is "yes", not boolean'],
+      [{ ...classify, tta: "yes" }, ': "tta" is "yes", not true or false'],
     ] as const
   ) {
     const written = typeof config === "string" ? config : text(config);
@@ -75,7 +75,7 @@ Deno.test("metrics are read as they were written; what is wrong is named with th
       [written.replace('"eval"', '"test"'), 'm.jsonl, line 2: "train" is "test", not ("train" | "eval")'],
       [written.replace('"epoch":0,"train":"eval"', '"epoch":-1,"train":"eval"'), 'line 2: "epoch" is -1'],
       [written.replace('"epoch":0,', '"epoch":0,"epoch":1,'), 'line 1 is no JSON: it has "epoch" twice'],
-      ["null\n", "m.jsonl, line 1: it is null, not Object"],
+      ["null\n", "m.jsonl, line 1: it is null, not an object"],
     ]
   ) {
     assertThrows(() => parseMetrics(damaged, "m.jsonl"), Error, message);
@@ -104,7 +104,7 @@ Deno.test(
       );
       assert(metrics.message.endsWith("remove the file to go on"), metrics.message);
       await Deno.writeTextFile(files.config, text({ ...PRESETS.quick, lr: "fast" }));
-      const message = `${files.config}: "lr" is "fast", not number`;
+      const message = `${files.config}: "lr" is "fast", not a number`;
       await assertRejects(() => readConfig(runs, "damaged", "train"), UserError, message);
       assertEquals([await listRuns(runs, "train"), lines], [["whole"], [`Left out: ${message}`]]);
     } finally {

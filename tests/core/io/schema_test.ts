@@ -20,11 +20,11 @@ Deno.test("requireSchema names each field that is not as it should be, and what 
   const right = { epoch: 1, place: { seed: 3, loss: 1 }, half: "train", rows: [] };
   for (
     const [value, message] of [
-      [null, "x.json: it is null, not Object"],
-      [3, "x.json: it is 3, not Object"],
+      [null, "x.json: it is null, not an object"],
+      [3, "x.json: it is 3, not an object"],
       [{ ...right, epoch: 1.5 }, 'x.json: "epoch" is 1.5, not a whole number'],
       [{ ...right, epoch: -1 }, 'x.json: "epoch" is -1, not a number of at least 0'],
-      [{ ...right, epoch: "1" }, 'x.json: "epoch" is "1", not number'],
+      [{ ...right, epoch: "1" }, 'x.json: "epoch" is "1", not a number'],
       [{ ...right, place: { seed: 3 } }, 'x.json: "place.loss" is missing'],
       [{ ...right, place: { seed: 3, loss: null } }, 'x.json: "place.loss" is null, not a number'],
       [{ ...right, half: "test" }, 'x.json: "half" is "test", not ("train" | "eval")'],
