@@ -1,7 +1,7 @@
 /** `deno task bench`: our kernels and models against stock tfjs and PyTorch, alternating in one run. */
 import { existsSync } from "node:fs";
 import os from "node:os";
-import { writeFile } from "../core/mod.ts";
+import { sweepTemporaryFiles, writeFile } from "../core/mod.ts";
 import {
   type DeviceChoice,
   encodeSafetensors,
@@ -191,9 +191,14 @@ async function benchWasm(options: Options): Promise<void> {
     memory: [],
   };
   const weights = `${BENCH}.weights.tmp`;
+  const removeWeights = () => {
+    if (existsSync(weights)) Deno.removeSync(weights);
+  };
+  removeWeights(); // of a bench that was killed
+  await sweepTemporaryFiles(weights);
   await endOnStop(() => {
     for (const peer of [torch, passive, stock]) peer?.stop();
-    if (existsSync(weights)) Deno.removeSync(weights);
+    removeWeights();
     return "Stopped: nothing was written";
   });
   try {
@@ -251,7 +256,7 @@ async function benchWasm(options: Options): Promise<void> {
       `${row.title}: peak resident memory ${row.ours} MiB, PyTorch's ${row.torch ?? "not measured"}`,
     );
   }
-  if (existsSync(weights)) await Deno.remove(weights);
+  removeWeights();
   await write(options, json, report, "table", markdown(report), mergeRows);
 }
 

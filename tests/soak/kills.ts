@@ -7,6 +7,7 @@ import {
   checkSame,
   checkWhole,
   list,
+  ROOT,
   runTask,
   startTask,
   strays,
@@ -135,7 +136,9 @@ export async function soakKills(kills: number): Promise<Kills> {
     const drawing = `--runs ${runs} --run whole-train --device wasm --n 2 --seed 1`;
     await killWriter(soak, "sample", `${drawing} --out ${runs}/drawn/a.png`, share(0.15), `${runs}/drawn`);
     const timing = `--no-peers --only softmax --rounds 1 --ms 1 --json ${runs}/timed/a.json`;
+    await Deno.writeTextFile(`${ROOT}bench/.weights.tmp`, "of a bench that was killed");
     await killWriter(soak, "bench", timing, share(0.1), `${runs}/timed`);
+    assertEquals((await list(`${ROOT}bench`)).filter((name) => name.endsWith(".tmp")), []);
   });
   return soak;
 }
