@@ -86,9 +86,10 @@ export async function evaluate(args: string[]): Promise<void> {
   const options = parse<Options>(command, args, ["runs", "data"]);
   if (options.data !== undefined) await requireReadable("--data", options.data);
   const chosen = await chooseModel(options), { title } = chosen;
+  const given = options.data === undefined ? null : await loadData(options.data);
   await startDevice(command);
   const { transform, loss: lossOf } = await measure(chosen);
-  const { test } = await loadData(options.data);
+  const { test } = given ?? await loadData(undefined);
   const generator = new Generator(options.seed);
   const losses: number[] = [];
   const shown = () => losses.map((l) => l.toFixed(5)).join(", ");

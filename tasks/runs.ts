@@ -111,37 +111,47 @@ export async function readConfig<C extends RunConfig>(
 /** The lock of this process's run, held until the process ends, however it does. */
 let held: Deno.FsFile | undefined;
 
+/** Tries to lock a run's directory until this process ends. */
+async function tryLock({ lock }: RunFiles): Promise<boolean> {
+  held = await Deno.open(lock, { create: true, write: true });
+  return await held.tryLock(true);
+}
+
 /**
  * Keeps other processes from training in a run's directory until this one ends.
  * @throws UserError where another has it.
  */
-export async function lockRun({ dir, lock }: RunFiles): Promise<void> {
-  held = await Deno.open(lock, { create: true, write: true });
-  if (await held.tryLock(true)) return;
-  throw new UserError(`${dir} is being trained by another process: wait for its end, or stop it`);
+export async function lockRun(files: RunFiles): Promise<void> {
+  if (await tryLock(files)) return;
+  throw new UserError(`${files.dir} is being trained by another process: wait for its end, or stop it`);
 }
 
 /** What a process that was killed before its run began may leave in the directory. */
 const isLeftOver = (name: string) => name === ".lock" || name.endsWith(".tmp");
 
+/** The error of a name that is taken, by a run or by something else. */
+function takenError(dir: string, isRun: boolean): UsageError {
+  const advice = isRun ? `, or --resume ${dir.split("/").at(-1)}` : "";
+  return new UsageError(`${dir} exists: give another --name${advice}`);
+}
+
 /** @throws UsageError unless a run can be made: its directory is not there, or a run that never began left it. */
 export async function requireUnused({ dir, config }: RunFiles): Promise<void> {
   const stat = await Deno.lstat(dir).catch(() => null);
   if (!stat) return;
-  const advice = await exists(config) ? `, or --resume ${dir.split("/").at(-1)}` : "";
-  const taken = new UsageError(`${dir} exists: give another --name${advice}`);
+  const taken = takenError(dir, await exists(config));
   if (!stat.isDirectory) throw taken;
   for await (const { name } of Deno.readDir(dir)) if (!isLeftOver(name)) throw taken;
 }
 
 /**
  * Makes and locks the directory of a new run, and writes its config.
- * @throws UserError where the directory exists, or another process is making it.
+ * @throws UsageError where the directory exists, or another process is making it.
  */
 export async function makeRun(files: RunFiles, config: RunConfig): Promise<void> {
   await requireUnused(files);
   await Deno.mkdir(files.dir, { recursive: true });
-  await lockRun(files);
+  if (!await tryLock(files)) throw takenError(files.dir, true);
   await requireUnused(files); // another process may have begun the run before it was locked
   await writeConfig(files, config);
 }

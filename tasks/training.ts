@@ -163,7 +163,7 @@ export async function chooseRun<C extends RunConfig>(
 
 /**
  * Starts the device, fixes the random numbers and loads the data, whose source and hash the run's config keeps.
- * @throws UserError if a run goes on with other data.
+ * @throws UsageError for a `--data` that does not hold the data, before the device starts; UserError if a run goes on with other data.
  */
 export async function prepare(
   command: Command,
@@ -171,10 +171,10 @@ export async function prepare(
   { transform, augment }: Pick<DataLoaderOptions, "transform" | "augment">,
 ): Promise<DataLoaders<DataLoader>> {
   const { data: dir } = command.opts<TrainingOptions>();
+  const given = dir === undefined ? null : await loadData(resolve(dir));
   await startDevice(command);
-  const data = dir === undefined && config.dataSource !== undefined
-    ? await loadAgain(config.dataSource)
-    : await loadData(dir && resolve(dir));
+  const data = given ??
+    await (config.dataSource === undefined ? loadData(undefined) : loadAgain(config.dataSource));
   const hash = await hashOf(data);
   if (config.dataHash !== undefined && config.dataHash !== hash) {
     throw new UserError(

@@ -219,8 +219,8 @@ stopTest(
       `${LOCKS} await makeRun(runFiles("${dir}", "a"), {}); console.log("made"); await sleep(3000);`;
     const all = await Promise.all(Array.from({ length: 3 }, () => signalled(make)));
     assertEquals(all.filter(({ code }) => code === 0).length, 1, JSON.stringify(all));
-    for (const { code, err } of all) {
-      if (code) assertMatch(err, /a (exists: give another --name|is being trained by another process)/);
+    for (const { code, err } of all.filter(({ code }) => code !== 0)) {
+      assertEquals([code, err], [2, `error: ${dir}/a exists: give another --name, or --resume a`]);
     }
     await Deno.mkdir(`${dir}/mine`);
     await Deno.writeTextFile(`${dir}/mine/notes.txt`, "mine");

@@ -140,6 +140,7 @@ async function assertWrong(task: string, args: string[], said: string[], env?: R
   const what = `${task} ${args.join(" ")} ${JSON.stringify(env ?? {})}: ${result.said}`;
   assertEquals(result.code, 2, what);
   for (const text of said) assert(result.said.includes(text), `${what} lacks: ${text}`);
+  assert(!result.said.includes("Device: "), `${what}: the device started before the mistake was seen`);
 }
 
 /** A test in the suite's run on one device, in which no file of the project changes. */
