@@ -55,6 +55,18 @@ export const TINY: Partial<UNet2DConfig> = {
   norm_num_groups: 4,
 };
 
+/** A U-Net that is told one of two classes or none, without attention. */
+export const TINY_OF_CLASSES: Partial<UNet2DConfig> = {
+  in_channels: 1,
+  out_channels: 1,
+  block_out_channels: [8, 8],
+  layers_per_block: 1,
+  down_block_types: ["DownBlock2D", "DownBlock2D"],
+  up_block_types: ["UpBlock2D", "UpBlock2D"],
+  norm_num_groups: 4,
+  num_class_embeds: 3,
+};
+
 /** A learner of a tiny DDPM, with everything that `deno task train` uses. */
 export function tinyDdpm(cbs: Callback[] = [], batches = 4) {
   setSeed(5);

@@ -19,6 +19,7 @@ import {
   unet,
 } from "../../../mod.ts";
 import { assertClose, checkGradients, device, numbers, random } from "../../support.ts";
+import { TINY_OF_CLASSES } from "../../tiny.ts";
 
 const { ConsistencyCB, consistency, consistencyLoss, pairedSigmas, preconditioning } = diffusion;
 const SIGMA_DATA = 0.7;
@@ -94,16 +95,7 @@ function greys(): DataLoaders {
 }
 
 const network = (classes: number | null = 3) =>
-  new unet.PatchUNet({
-    in_channels: 1,
-    out_channels: 1,
-    block_out_channels: [8, 8],
-    layers_per_block: 1,
-    down_block_types: ["DownBlock2D", "DownBlock2D"],
-    up_block_types: ["UpBlock2D", "UpBlock2D"],
-    norm_num_groups: 4,
-    num_class_embeds: classes,
-  });
+  new unet.PatchUNet({ ...TINY_OF_CLASSES, num_class_embeds: classes });
 
 Deno.test("a network learns to give the image of a class in one evaluation", async () => {
   setSeed(3);

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { decodeSafetensors, diffusion, encodeSafetensors, tf, toTorch, unet } from "../../../mod.ts";
 import { assertClose, random } from "../../support.ts";
+import { TINY_OF_CLASSES } from "../../tiny.ts";
 
 const { decodeEDMModel, encodeEDMModel } = diffusion;
 const FACTS: diffusion.EDMFacts = {
@@ -11,17 +12,7 @@ const FACTS: diffusion.EDMFacts = {
   averageLength: 0.1,
 };
 
-const network = () =>
-  new unet.PatchUNet({
-    in_channels: 1,
-    out_channels: 1,
-    block_out_channels: [8, 8],
-    layers_per_block: 1,
-    down_block_types: ["DownBlock2D", "DownBlock2D"],
-    up_block_types: ["UpBlock2D", "UpBlock2D"],
-    norm_num_groups: 4,
-    num_class_embeds: 3,
-  });
+const network = () => new unet.PatchUNet(TINY_OF_CLASSES);
 
 Deno.test("a file brings the network, what is known of it, and a denoiser back", async () => {
   const model = network(), bytes = await encodeEDMModel(model, FACTS);

@@ -17,6 +17,7 @@ import {
   unet,
 } from "../../../mod.ts";
 import { assertClose, checkGradients, numbers, random } from "../../support.ts";
+import { TINY_OF_CLASSES } from "../../tiny.ts";
 
 const { EDMCB, logNormalSigmas, preconditioning } = diffusion;
 
@@ -75,20 +76,9 @@ function greys(): DataLoaders {
   return DataLoaders.from(set(32), set(8), { batchSize: 8 });
 }
 
-const SMALL = {
-  in_channels: 1,
-  out_channels: 1,
-  block_out_channels: [8, 8],
-  layers_per_block: 1,
-  down_block_types: ["DownBlock2D", "DownBlock2D"],
-  up_block_types: ["UpBlock2D", "UpBlock2D"],
-  norm_num_groups: 4,
-  num_class_embeds: 3,
-} as const;
-
 Deno.test("a network learns what each class looks like, and evaluation repeats to the bit", async () => {
   setSeed(3);
-  const model = new unet.PatchUNet(structuredClone(SMALL) as never), sigmaData = 0.8;
+  const model = new unet.PatchUNet(TINY_OF_CLASSES), sigmaData = 0.8;
   const metrics = Object.assign(new MetricsCB(), { log: () => {} });
   const learn = new TrainLearner(model, greys(), {
     lr: 1e-2,
@@ -111,8 +101,8 @@ Deno.test("a network learns what each class looks like, and evaluation repeats t
 
 Deno.test("evaluation drops no class; a network without classes gets none", async () => {
   for (const conditions of [{ classes: 2, dropout: 1 }, undefined]) {
-    const fields = { ...structuredClone(SMALL), num_class_embeds: conditions ? 3 : null };
-    const learn = new TrainLearner(new unet.PatchUNet(fields as never), greys(), {
+    const fields = { ...TINY_OF_CLASSES, num_class_embeds: conditions ? 3 : null };
+    const learn = new TrainLearner(new unet.PatchUNet(fields), greys(), {
       cbs: [new DeviceCB(), new EDMCB({ conditions }), new SingleBatchCB()],
     });
     await learn.fit(1, { train: false });
@@ -128,7 +118,7 @@ Deno.test("what does not fit is refused", async () => {
   }
   assertThrows(() => new EDMCB({ conditions: { classes: 0 } }), RangeError, "classes");
   assertThrows(() => new EDMCB({ conditions: { classes: 2, dropout: 2 } }), RangeError, "dropout lies in");
-  const model = new unet.PatchUNet(structuredClone(SMALL) as never);
+  const model = new unet.PatchUNet(TINY_OF_CLASSES);
   const host = new TrainLearner(model, greys(), { cbs: [new EDMCB()] });
   await assertRejects(() => host.fit(1), Error, "add DeviceCB");
   const images = new ArrayDataset(new HostArray(new Float32Array(64), [1, 8, 8, 1]));
