@@ -80,11 +80,11 @@ async function pressTraining(soak: Presses, task: Training, presses: number, run
   }
 }
 
-/** Presses as often as asked, over all tasks. */
+/** Presses as often as asked, over all tasks; at least once in each. */
 export async function soakPresses(presses: number): Promise<Presses> {
   const soak: Presses = { pressed: {}, late: 0, slowestMs: 0, resumed: 0 };
   await withRuns(async (runs) => {
-    const share = (part: number) => Math.round(presses * part);
+    const share = (part: number) => Math.max(1, Math.round(presses * part));
     await pressTraining(soak, "train", share(0.4), runs);
     await pressTraining(soak, "classify", share(0.2), runs);
     const run = `--runs ${runs} --device wasm`;

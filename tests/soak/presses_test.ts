@@ -1,4 +1,4 @@
-/** A part of the soak of presses. */
+/** A part of the soak of presses: one in each task. */
 import { assertEquals } from "@std/assert";
 import { wasmOnly } from "../support.ts";
 import { hasTerminal } from "../tasks/terminal.ts";
@@ -9,6 +9,6 @@ Deno.test({
   ignore: wasmOnly.ignore || !hasTerminal,
   async fn() {
     const { pressed } = await soakPresses(3);
-    assertEquals(pressed, { train: 1, classify: 1, sample: 1 });
+    assertEquals(pressed, { train: 1, classify: 1, sample: 1, evaluate: 1, bench: 1 });
   },
 });
