@@ -66,7 +66,7 @@ const command = withTrainingOptions(
   .option("--stage-batches <n>", "batches until the levels of a pair are nearer (ect)", whole(1, 1e9))
   .option("--begin <file>", "the network whose weights to begin with (edm, ect)", path)
   .addHelpText("after", describePresets(PRESETS))
-  .addHelpText("after", describePresets(EDM_PRESETS));
+  .addHelpText("after", describePresets(EDM_PRESETS, "Presets of classes"));
 
 /** The config that the command line asks for. */
 function makeConfig(preset: string): TrainConfig | EdmConfig {

@@ -72,19 +72,22 @@ function toFlag([key, value]: [string, unknown]): string {
   return `--${name} ${words.join(",") || '""'}`;
 }
 
+/** Fields of a config that no option sets. */
+const WITHOUT_OPTION = ["task", "preset", "method"];
+
 /** What presets set, as the end of a task's help: the first whole, of the others how they differ from it. */
-export function describePresets<C extends RunConfig>(presets: Record<string, C>): string {
+export function describePresets<C extends RunConfig>(presets: Record<string, C>, title = "Presets"): string {
   const first = Object.values(presets)[0];
   const parts = Object.entries(presets).map(([name, config]) => {
     const fields = Object.entries(config).filter(([key, value]) =>
-      !["task", "preset"].includes(key) &&
+      !WITHOUT_OPTION.includes(key) && value !== "" &&
       (config === first || String(value) !== String(first[key as keyof C]))
     );
     const flags = fields.map(toFlag).map((flag) => flag.replace(" ", "\u00a0")).join(" ");
     const lines = flags.replace(/(.{1,76})( |$)/g, "    $1\n").replaceAll("\u00a0", " ").trimEnd();
     return `  ${name}${config === first ? "" : `: as ${first.preset}, but`}\n${lines}`;
   });
-  return ["", "Presets:", ...parts].join("\n");
+  return ["", `${title}:`, ...parts].join("\n");
 }
 
 /** A preset with the options given on the command line laid over it. */

@@ -230,6 +230,10 @@ usageTest("--help tells every option and runs nothing, whatever the environment 
       [o].flat()[0]
     );
     for (const option of options) assert(said.includes(`${option} `), `${said} lacks ${option}`);
+    const known = new Set([...said.matchAll(/^  (?:-h, )?(--[\w-]+)/gm)].map(([, option]) => option));
+    for (const [, option] of said.matchAll(/(--[a-z][\w-]*)/g)) {
+      assert(known.has(option), `the help of ${task} names ${option}, which is no option`);
+    }
     assertEquals((await call(task, ["-h"])).said, said);
     for (const preset of PRESETS_TOLD[task] ?? []) assert(said.includes(preset), `${said} lacks ${preset}`);
   }
