@@ -230,7 +230,7 @@ usageTest("--help tells every option and runs nothing, whatever the environment 
       [o].flat()[0]
     );
     for (const option of options) assert(said.includes(`${option} `), `${said} lacks ${option}`);
-    const known = new Set([...said.matchAll(/^  (?:-h, )?(--[\w-]+)/gm)].map(([, option]) => option));
+    const known = new Set([...said.matchAll(/^ {2}(?:-h, )?(--[\w-]+)/gm)].map(([, option]) => option));
     for (const [, option] of said.matchAll(/(--[a-z][\w-]*)/g)) {
       assert(known.has(option), `the help of ${task} names ${option}, which is no option`);
     }
