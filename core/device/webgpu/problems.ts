@@ -10,6 +10,8 @@ type Any = any;
 const REPORT_WAIT_MS = 20;
 /** A tensor of no elements has a buffer too: an empty one cannot be bound. */
 const MIN_BUFFER_BYTES = 4;
+/** Smaller buffers are not put on trial: where there is no memory for one, there is none for a larger one of the same step. */
+const MIN_TRIAL_BYTES = 2 ** 20;
 
 /** The problems of a device. */
 export class Problems {
@@ -92,7 +94,7 @@ export class Problems {
 }
 
 /**
- * Makes tfjs's backend refuse buffers that the device cannot bind, and puts new ones on trial: the device may be out of
+ * Makes tfjs's backend refuse buffers that the device cannot bind, and puts new large ones on trial: the device may be out of
  * memory, which ends nothing but the tensor. Memory that is kept for later tensors is then given back.
  * @param user the kernel that runs
  */
@@ -118,9 +120,8 @@ export function guardBuffers(
       );
     }
     const bytes = Math.max(asked, MIN_BUFFER_BYTES);
-    if (reuse && freeBuffers.get(`${bytes}_${usage}`)?.length > 0) {
-      return acquire(bytes, usage, mapped, reuse);
-    }
+    const kept = reuse && freeBuffers.get(`${bytes}_${usage}`)?.length > 0;
+    if (kept || bytes < MIN_TRIAL_BYTES) return acquire(bytes, usage, mapped, reuse);
     const trial = trials.begin(noMemory(bytes));
     const buffer: GPUBuffer = trial.watch(device, () => acquire(bytes, usage, mapped, reuse));
     ofBuffer.set(buffer, trial);

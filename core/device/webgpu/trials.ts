@@ -51,6 +51,8 @@ export class Trial {
 /** Which tensors depend on what is on trial, or was refused. */
 export class Trials {
   readonly #ofTensor = new WeakMap<object, Set<Trial>>();
+  /** The trial of a tensor's own buffer. */
+  readonly #ofBuffer = new WeakMap<object, Trial>();
   /** How many are not known to be good. */
   #open = 0;
 
@@ -65,8 +67,9 @@ export class Trials {
     return trial;
   }
 
-  /** Notes that a tensor depends on what is on trial. */
+  /** Notes that a tensor's buffer is on trial. */
   add({ dataId }: Pick<TensorInfo, "dataId">, trial: Trial): void {
+    this.#ofBuffer.set(dataId, trial);
     const trials = this.#ofTensor.get(dataId);
     if (trials) trials.add(trial);
     else this.#ofTensor.set(dataId, new Set([trial]));
@@ -74,7 +77,7 @@ export class Trials {
 
   /**
    * Notes that some tensors are computed from others, and does so: not at all from what was refused, and apart from what
-   * else is submitted where the device has not answered.
+   * else is submitted where the device has not answered for the kernel or for a buffer of theirs.
    * @param record called for what the device takes
    * @param alone called in its place for what it may refuse
    */
@@ -94,8 +97,10 @@ export class Trials {
     }
     if (kernel) all.add(kernel);
     for (const { dataId } of outputs) this.#ofTensor.set(dataId, all);
-    const trials = [...all], unsettled = trials.findLast((trial) => !trial.settled);
+    const trials = [...all];
     if (trials.some((trial) => trial.error)) return;
+    const buffers = [...inputs, ...outputs].map((x) => x && this.#ofBuffer.get(x.dataId));
+    const unsettled = [kernel, ...buffers].find((trial) => trial && !trial.settled);
     if (unsettled) alone(unsettled, trials);
     else record();
   }
