@@ -100,7 +100,7 @@ Deno.test({
             args: ["task", "--quiet", "browser", "--port", port],
             cwd: ROOT,
           }).output();
-          assertEquals(again.code, 1);
+          assertEquals(again.code, 2);
           assertMatch(
             new TextDecoder().decode(again.stderr),
             new RegExp(`--port ${port}: it is in use; give another, or 0`),
