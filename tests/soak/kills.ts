@@ -80,6 +80,7 @@ async function runAndKill(soak: Kills, task: string, args: string, dir: string):
 /** Kills a task that trains until it has been killed often enough; every run ends with the unbroken one's numbers. */
 async function killTraining(soak: Kills, task: Training, kills: number, runs: string): Promise<void> {
   const options = `--runs ${runs}`, whole = `${runs}/whole-${task}`;
+  await Deno.mkdir(runs);
   await runTask(task, `${options} ${TRAINING[task]} --name whole-${task}`);
   let done = 0;
   for (let run = 0; done < kills; run++) {
@@ -131,13 +132,17 @@ export async function soakKills(kills: number): Promise<Kills> {
   const soak: Kills = { killed: {}, atEvents: 0, beforeRun: 0, strays: 0, ended: 0 };
   await withRuns(async (runs) => {
     const share = (part: number) => Math.round(kills * part);
-    await killTraining(soak, "train", share(0.5), runs);
-    await killTraining(soak, "classify", share(0.25), runs);
-    const drawing = `--runs ${runs} --run whole-train --device wasm --n 2 --seed 1`;
-    await killWriter(soak, "sample", `${drawing} --out ${runs}/drawn/a.png`, share(0.15), `${runs}/drawn`);
-    const timing = `--no-peers --only softmax --rounds 1 --ms 1 --json ${runs}/timed/a.json`;
+    const [ddpms, classifiers, drawn, timed] = ["ddpms", "classifiers", "drawn", "timed"]
+      .map((name) => `${runs}/${name}`);
+    const drawing = `--runs ${ddpms} --run whole-train --device wasm --n 2 --seed 1 --out ${drawn}/a.png`;
+    const timing = `--no-peers --only softmax --rounds 1 --ms 1 --json ${timed}/a.json`;
     await Deno.writeTextFile(`${ROOT}bench/.weights.tmp`, "of a bench that was killed");
-    await killWriter(soak, "bench", timing, share(0.1), `${runs}/timed`);
+    await Promise.all([
+      killTraining(soak, "train", share(0.5), ddpms)
+        .then(() => killWriter(soak, "sample", drawing, share(0.15), drawn)),
+      killTraining(soak, "classify", share(0.25), classifiers)
+        .then(() => killWriter(soak, "bench", timing, share(0.1), timed)),
+    ]);
     assertEquals((await list(`${ROOT}bench`)).filter((name) => name.endsWith(".tmp")), []);
   });
   return soak;
