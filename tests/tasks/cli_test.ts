@@ -409,8 +409,7 @@ cliTest("a run is never overwritten, nor changed by going on with it", async (di
 /** The loss of every step, from a checkpoint. */
 async function stepLosses(path: string): Promise<number[]> {
   const { metadata } = decodeSafetensors(await Deno.readFile(path));
-  const { callbacks } = Object.values(metadata).map((text) => JSON.parse(text)).find((r) => r.callbacks);
-  return callbacks.RecorderCB.loss;
+  return JSON.parse(metadata["denoise.checkpoint"]).callbacks.RecorderCB.loss;
 }
 
 cliTest(
