@@ -23,7 +23,7 @@ import {
 import { UserError } from "./cli.ts";
 import { DATA_SIZE } from "./data.ts";
 import { fitRun } from "./fit.ts";
-import type { EdmConfig } from "./presets.ts";
+import { type EdmConfig, unetOptions } from "./presets.ts";
 import type { Run } from "./training.ts";
 
 /** From bytes to the images of [−1, 1] that EDM's networks are trained on. */
@@ -31,19 +31,10 @@ export const prepareEdm: transforms.ImageTransform = transforms.toFloat(-1, 1);
 
 /** The network of a config, as the lesson initialises it. */
 function makeNetwork(config: EdmConfig): unet.PatchUNet {
-  const down = config.attention.map((a): unet.DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
-  const up = config.attention.map((a): unet.UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
   const model = new unet.PatchUNet({
+    ...unetOptions(config),
     patch_size: config.patch,
     sample_size: DATA_SIZE,
-    in_channels: 1,
-    out_channels: 1,
-    block_out_channels: config.channels,
-    layers_per_block: config.layers,
-    down_block_types: down,
-    up_block_types: up,
-    norm_num_groups: config.groups,
-    attention_head_dim: config.headDim,
     num_class_embeds: FASHION_MNIST_CLASSES.length + 1,
   });
   initDdpm(model);

@@ -7,29 +7,16 @@ import {
   pretrained,
   type Schedule,
   UNet,
-  type unet,
 } from "../mod.ts";
 import { UsageError, UserError } from "./cli.ts";
 import { readEdmModel, readMixedAverage } from "./edm.ts";
 import { requireReadable } from "./paths.ts";
-import { type EdmConfig, isEdm, PRESETS, type TrainConfig } from "./presets.ts";
+import { type EdmConfig, isEdm, PRESETS, type TrainConfig, unetOptions } from "./presets.ts";
 import { exists, listRuns, readConfig, runFiles } from "./runs.ts";
 
 /** The network of a config, as PyTorch initialises it. */
 function makeUnet(config: TrainConfig): UNet {
-  const down = config.attention.map((a): unet.DownBlockType => a ? "AttnDownBlock2D" : "DownBlock2D");
-  const up = config.attention.map((a): unet.UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed();
-  return new UNet({
-    sample_size: config.size,
-    in_channels: 1,
-    out_channels: 1,
-    block_out_channels: config.channels,
-    layers_per_block: config.layers,
-    down_block_types: down,
-    up_block_types: up,
-    norm_num_groups: config.groups,
-    attention_head_dim: config.headDim,
-  });
+  return new UNet({ ...unetOptions(config), sample_size: config.size });
 }
 
 /** The network of a config, initialised as the config says. */

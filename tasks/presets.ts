@@ -1,5 +1,5 @@
 /** The ways to train that `--preset` of `deno task train` and `deno task classify` knows. */
-import { resnet, transforms, type Variance } from "../mod.ts";
+import { resnet, transforms, type unet, type Variance } from "../mod.ts";
 
 /** What every run has; a run's whole config is kept in its `config.json`. */
 export interface RunConfig {
@@ -269,3 +269,19 @@ export const CLASSIFY_PRESETS: Record<string, ClassifyConfig> = {
   twenty: TWENTY,
   fifty: { ...TWENTY, preset: "fifty", augment: ["crop", "flip", "erase"], epochs: 50, lr: 2e-2 },
 };
+
+/** What the U-Nets of both kinds of run take from a config. */
+export function unetOptions(
+  { attention, channels, layers, groups, headDim }: TrainConfig | EdmConfig,
+): Partial<unet.UNet2DConfig> {
+  return {
+    in_channels: 1,
+    out_channels: 1,
+    block_out_channels: channels,
+    layers_per_block: layers,
+    down_block_types: attention.map((a) => a ? "AttnDownBlock2D" : "DownBlock2D"),
+    up_block_types: attention.map((a): unet.UpBlockType => a ? "AttnUpBlock2D" : "UpBlock2D").toReversed(),
+    norm_num_groups: groups,
+    attention_head_dim: headDim,
+  };
+}

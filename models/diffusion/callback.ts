@@ -3,7 +3,6 @@ import {
   Callback,
   defaultGenerator,
   Generator,
-  HostArray,
   type Learner,
   type LossFunc,
   perFit,
@@ -11,7 +10,7 @@ import {
   tf,
 } from "../../core/mod.ts";
 import { ORDER } from "../../callbacks/mod.ts";
-import { type ClassOptions, dropClasses, requireConditions } from "./classes.ts";
+import { type ClassOptions, dropClasses, imagesAndClasses, requireConditions } from "./classes.ts";
 import { parametrisation, type Prediction } from "./parametrisation.ts";
 import type { Process } from "./process.ts";
 import { minSnrWeights, trainingBatch, uniformTimes } from "./training.ts";
@@ -89,13 +88,8 @@ export class DiffusionCB extends Callback {
    * @throws Error if it is still on the host, or has no classes where the network is told them.
    */
   override beforeBatch(learn: Learner): void {
-    const [x0, labels] = learn.batch, { conditions } = this.options;
-    if (x0 instanceof HostArray) {
-      throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
-    }
-    if (conditions && !labels) {
-      throw new Error(`${this.constructor.name}: the batch has no classes behind its images`);
-    }
+    const { conditions } = this.options;
+    const [x0, labels] = imagesAndClasses(this.constructor.name, learn.batch, !!conditions);
     const generator = learn.training ? this.options.generator ?? defaultGenerator : this.#evaluation(learn);
     const [inputs, ...rest] = this.noisify(x0, generator);
     const told = conditions && (learn.training ? dropClasses(labels, conditions, generator) : labels);

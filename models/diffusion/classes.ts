@@ -1,5 +1,5 @@
 /** Classes that a network is told in training. */
-import { defaultGenerator, type Generator, type Tensor, tf } from "../../core/mod.ts";
+import { type Batch, defaultGenerator, type Generator, HostArray, type Tensor, tf } from "../../core/mod.ts";
 import { fixed } from "./parametrisation.ts";
 
 /** What a network of classes is told, beside the numbers of the classes themselves. */
@@ -35,4 +35,17 @@ export function requireConditions(who: string, { classes, dropout = 0.1 }: Class
   if (!(dropout >= 0 && dropout <= 1)) {
     throw new RangeError(`${who}: dropout lies in [0, 1], not ${dropout}`);
   }
+}
+
+/**
+ * A batch's images, and its classes where the network is told them.
+ * @throws Error if it is still on the host, or has no classes where the network is told them.
+ */
+export function imagesAndClasses(who: string, batch: Batch, told: boolean): [images: Tensor, labels: Tensor] {
+  const [x0, labels] = batch;
+  if (x0 instanceof HostArray) {
+    throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
+  }
+  if (told && !labels) throw new Error(`${who}: the batch has no classes behind its images`);
+  return [x0, labels];
 }

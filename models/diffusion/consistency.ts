@@ -7,7 +7,6 @@ import {
   callModel,
   defaultGenerator,
   Generator,
-  HostArray,
   type Json,
   type Learner,
   type LossFunc,
@@ -17,7 +16,7 @@ import {
   tf,
 } from "../../core/mod.ts";
 import { ORDER } from "../../callbacks/mod.ts";
-import { type ClassOptions, dropClasses, requireConditions } from "./classes.ts";
+import { type ClassOptions, dropClasses, imagesAndClasses, requireConditions } from "./classes.ts";
 import { type LogNormalOptions, logNormalSigmas } from "./edm.ts";
 import {
   fixed,
@@ -157,11 +156,8 @@ export class ConsistencyCB extends Callback {
    * @throws Error if it is still on the host, or has no classes where the network is told them.
    */
   override beforeBatch(learn: Learner): void {
-    const [x0, labels] = learn.batch, { conditions } = this.options;
-    if (x0 instanceof HostArray) {
-      throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
-    }
-    if (conditions && !labels) throw new Error("ConsistencyCB: the batch has no classes behind its images");
+    const { conditions } = this.options;
+    const [x0, labels] = imagesAndClasses("ConsistencyCB", learn.batch, !!conditions);
     const generator = learn.training ? this.options.generator ?? defaultGenerator : this.#evaluation(learn);
     const told = conditions && [learn.training ? dropClasses(labels, conditions, generator) : labels];
     const predict = (x: Tensor, t: Tensor) => callModel(learn.model, [[x, t, ...told ?? []]]);

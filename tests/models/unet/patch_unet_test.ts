@@ -2,17 +2,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { F, type PatchUNetConfig, Tape, tf, unet } from "../../../mod.ts";
 import { assertClose, assertTensor, checkGradients, numbers, random } from "../../support.ts";
+import { TINY } from "../../tiny.ts";
 
-const SMALL: Partial<PatchUNetConfig> = {
-  in_channels: 1,
-  out_channels: 1,
-  block_out_channels: [8, 16],
-  layers_per_block: 1,
-  down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
-  up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
-  attention_head_dim: 8,
-  norm_num_groups: 4,
-};
+const SMALL: Partial<PatchUNetConfig> = { ...TINY, attention_head_dim: 8 };
 
 Deno.test("patches lie side by side in the channels, and give the images back", async () => {
   const x = tf.tensor4d(Array.from({ length: 32 }, (_, i) => i), [1, 4, 4, 2]);
