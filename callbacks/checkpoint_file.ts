@@ -14,6 +14,7 @@ import {
   recordOf,
   requireSchema,
   type SafeTensors,
+  sha256,
   showJson,
   type Tensor,
   toTorch,
@@ -86,7 +87,7 @@ async function checksumOf(tensors: Record<string, HostArray>, record: string): P
     bytes.set(part, at);
     at += part.length;
   }
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  return await sha256(bytes);
 }
 
 /** The callbacks that have a state, by its name; a second of a name is called "Name 2". */

@@ -1,5 +1,5 @@
 /** What sources of data share: finding files, gzip, downloads that are checked. */
-import { progressBar } from "../core/mod.ts";
+import { progressBar, sha256 } from "../core/mod.ts";
 import { isGranted } from "./cache.ts";
 
 const DOWNLOAD_MS = 300_000;
@@ -54,11 +54,6 @@ export async function gunzip(bytes: Uint8Array, name: string, limit: number): Pr
     throw new Error(`${name}: the gzip data is damaged or truncated (${inflate.msg || "it has no end"})`);
   }
   return join(parts, length);
-}
-
-/** The SHA-256 of some bytes, in hexadecimal. */
-export async function sha256(bytes: Uint8Array): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)).toHex();
 }
 
 /** What gzip adds to data that does not get smaller, at most. */

@@ -1,5 +1,5 @@
 /** The networks of `--preset edm` and `ect`, and their training. */
-import { writeFile } from "../core/mod.ts";
+import { sha256, writeFile } from "../core/mod.ts";
 import {
   Adam,
   type AveragePlace,
@@ -46,7 +46,7 @@ export async function readEdmModel(path: string): Promise<{ model: diffusion.EDM
   const bytes = await Deno.readFile(path).catch((cause) => {
     throw new UserError(`${path} cannot be read: ${cause.message}`, { cause });
   });
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const hash = await sha256(bytes);
   const model = await diffusion.decodeEDMModel(bytes, path).catch((cause) => {
     throw new UserError(`${path} is no network of EDM: ${cause.message}`, { cause });
   });

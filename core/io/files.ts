@@ -105,3 +105,8 @@ export async function sweepTemporaryFiles(path: string): Promise<string[]> {
   }
   return swept;
 }
+
+/** The SHA-256 of some bytes, in hexadecimal. */
+export async function sha256(bytes: Uint8Array): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)).toHex();
+}

@@ -1,6 +1,7 @@
 /** What sources of data share. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { download, findFile, gunzip, sha256 } from "../../datasets/files.ts";
+import { sha256 } from "../../core/mod.ts";
+import { download, findFile, gunzip } from "../../datasets/files.ts";
 import { wasmOnly } from "../support.ts";
 import { gzip } from "./files.ts";
 
