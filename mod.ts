@@ -138,6 +138,10 @@ export {
 export * as transforms from "./core/data/transforms/mod.ts";
 export {
   embeddedFashionMnist,
+  type Emoji,
+  emoji,
+  EMOJI_CLASSES,
+  type EmojiOptions,
   FASHION_MNIST_CLASSES,
   type FashionMnist,
   fashionMnist,

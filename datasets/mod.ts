@@ -1,4 +1,5 @@
 /** Data to train on: one file a source. */
+export { type Emoji, emoji, EMOJI_CLASSES, type EmojiOptions } from "./emoji.ts";
 export {
   embeddedFashionMnist,
   FASHION_MNIST_CLASSES,
