@@ -23,6 +23,16 @@ const MEAN_STATE: v.GenericSchema<unknown, [sum: number | null, weight: number, 
     v.strictTuple([SUM, NUMBER, SUM]),
   ], "a sum, a weight, and what rounding took");
 
+/** The value of a scalar that the next batch disposes of. */
+export async function valueOf(x: Tensor): Promise<number> {
+  const kept = tf.keep(tf.clone(x));
+  try {
+    return (await kept.data())[0];
+  } finally {
+    kept.dispose();
+  }
+}
+
 /**
  * A weighted mean whose sums stay on the device, so that a batch waits for no read. The total keeps what rounding took
  * from it (Neumaier 1974), so that many batches lose nothing.
@@ -66,10 +76,9 @@ export class Mean {
 
   /** Sum and weight so far, and what rounding took from the sum. */
   async state(): Promise<[sum: number, weight: number, rest: number]> {
-    const [sum, rest] = await Promise.all(
-      [this.#total, this.#rest].map(async (x) => x ? (await x.data())[0] : 0),
-    );
-    return [sum, this.#weight, rest];
+    const read = (x: Tensor | null) => x ? valueOf(x) : 0;
+    const weight = this.#weight, [sum, rest] = await Promise.all([read(this.#total), read(this.#rest)]);
+    return [sum, weight, rest];
   }
 
   /**

@@ -1,13 +1,6 @@
 /** ProgressCB. */
-import {
-  Callback,
-  type Learner,
-  perFit,
-  type ProgressBar,
-  progressBar,
-  type Tensor,
-  tf,
-} from "../core/mod.ts";
+import { Callback, type Learner, perFit, type ProgressBar, progressBar } from "../core/mod.ts";
+import { Mean, valueOf } from "./metric.ts";
 import { batchSize, formatRow, MetricsCB, type MetricsRow } from "./metrics.ts";
 import { ORDER } from "./order.ts";
 
@@ -15,8 +8,9 @@ import { ORDER } from "./order.ts";
 const MS_BETWEEN_READS = 500;
 
 /**
- * A terminal bar for each pass with loss, time left and items a second; and with a {@link MetricsCB} in the fit, whose
- * `log` it stands in for, a table row for each. Bars of two fits at once share the terminal's line. Source: miniai 09_learner.
+ * A terminal bar for each pass with time left, items a second and the loss: of the batch in training, the mean so far in
+ * evaluation; and with a {@link MetricsCB} in the fit, whose `log` it stands in for, a table row for each. Epochs count
+ * from 1. Bars of two fits at once share the terminal's line. Source: miniai 09_learner.
  *
  * @example
  * ```ts
@@ -47,8 +41,11 @@ export class ProgressCB extends Callback {
   readonly #print: (line: string) => void;
   readonly #fit = perFit(() => ({
     bar: undefined as ProgressBar | undefined,
-    /** The loss as the bar shows it. */
+    /** The loss as the bar shows it, and its mean in an evaluation. */
     loss: "",
+    mean: new Mean(),
+    /** Batches in it. */
+    measured: 0,
     reading: null as Promise<void> | null,
     /** Of the last read of the loss, and of the batch's beginning, in ms. */
     readAt: 0,
@@ -86,6 +83,7 @@ export class ProgressCB extends Callback {
     fit.bar = progressBar(`epoch ${learn.epoch + 1}/${learn.nEpochs} ${half}`, learn.dl.length);
     fit.bar.update(learn.training ? learn.current.batchesDone : 0);
     fit.loss = "";
+    fit.measured = 0;
     fit.readAt = 0;
   }
 
@@ -97,8 +95,12 @@ export class ProgressCB extends Callback {
   /** Moves the bar. */
   override afterBatch(learn: Learner): void {
     const fit = this.#fit(learn), now = performance.now();
+    if (!learn.training) {
+      fit.mean.add(learn.loss, batchSize(learn.batch));
+      fit.measured++;
+    }
     if (now - fit.readAt > MS_BETWEEN_READS && !fit.reading) {
-      fit.reading = this.#read(learn.loss, learn);
+      fit.reading = this.#read(learn);
       fit.readAt = now;
     }
     if (learn.training) {
@@ -110,23 +112,27 @@ export class ProgressCB extends Callback {
     fit.bar?.update(learn.iter + 1, [loss, rate].filter(Boolean).join(", "));
   }
 
-  /** Reads a loss while training goes on: the bar shows it when it is there. */
-  async #read(loss: Tensor, learn: Learner): Promise<void> {
-    const fit = this.#fit(learn), kept = tf.keep(tf.clone(loss));
+  /** Reads the loss of the batch in training, the mean in evaluation, while the fit goes on: the bar shows it next. */
+  async #read(learn: Learner): Promise<void> {
+    const fit = this.#fit(learn);
     try {
-      fit.loss = (await kept.data())[0].toFixed(4);
+      fit.loss = (await (learn.training ? valueOf(learn.loss) : fit.mean.compute())).toFixed(4);
     } catch {
       // A device that fails says so itself, to whoever computes on it.
     } finally {
-      kept.dispose();
       fit.reading = null;
     }
   }
 
-  /** Takes the bar off. */
+  /** Says the mean of an evaluation, and takes the bar off. */
   override async cleanupEpoch(learn: Learner): Promise<void> {
     const fit = this.#fit(learn);
     await fit.reading;
+    if (!learn.training && fit.measured) {
+      await this.#read(learn);
+      fit.bar?.update(fit.measured, `loss ${fit.loss}`);
+    }
+    fit.mean.reset();
     fit.bar?.stop();
   }
 
@@ -141,6 +147,10 @@ export class ProgressCB extends Callback {
     const line = (cells: string[]) => this.#print(cells.map((c) => c.padStart(9)).join(""));
     if (!fit.headed) line(Object.keys(row).concat("items/s"));
     fit.headed = true;
-    line(formatRow(row).concat(learn.training ? this.itemsPerSecond.toFixed(1) : ""));
+    line(
+      formatRow({ ...row, epoch: row.epoch + 1 }).concat(
+        learn.training ? this.itemsPerSecond.toFixed(1) : "",
+      ),
+    );
   }
 }

@@ -101,7 +101,7 @@ export async function evaluate(args: string[]): Promise<void> {
   for (let draw = 1; draw <= options.draws; draw++) {
     const loader = new DataLoader(test, { batchSize: 250, transform });
     const bar = progressBar(`draw ${draw} of ${options.draws}`, loader.length);
-    let sum = 0, done = 0;
+    let sum = 0, measured = 0, done = 0;
     for await (const [images, labels] of loader) {
       const loss = noGrad(() =>
         tf.tidy(() => {
@@ -111,7 +111,8 @@ export async function evaluate(args: string[]): Promise<void> {
       );
       sum += (await loss.data())[0];
       loss.dispose();
-      bar.update(++done);
+      measured += images.shape[0];
+      bar.update(++done, `mean so far ${(sum / measured).toFixed(5)}`);
       await breathe();
     }
     bar.stop();

@@ -154,13 +154,22 @@ class RunProgress extends Callback {
 /** Weight of a new loss in the smoothed line. */
 const SMOOTHING = 0.05;
 
+/** Exponential moving average whose first values are not drawn towards a beginning at 0 (Kingma & Ba 2015, section 3). */
+function smoothed(values: number[]): number[] {
+  let average = 0;
+  return values.map((value, i) => {
+    average += SMOOTHING * (value - average);
+    return average / (1 - (1 - SMOOTHING) ** (i + 1));
+  });
+}
+
 /** Training losses a batch and evaluation losses an epoch, on one plot. */
 function plotLosses(losses: number[], rows: MetricsRow[], batches: number, y: string): Promise<string> {
-  let average = losses[0];
+  const points = (values: number[]) => values.map((y, x) => ({ x, y }));
   return linePlot({
     series: {
-      "train, each batch": losses.map((y, x) => ({ x, y })),
-      "train, smoothed": losses.map((y, x) => ({ x, y: average += SMOOTHING * (y - average) })),
+      "train, each batch": points(losses),
+      "train, smoothed": points(smoothed(losses)),
       "eval, each epoch": rows.filter((r) => r.train === "eval")
         .map((r) => ({ x: (r.epoch + 1) * batches, y: r.loss })),
     },

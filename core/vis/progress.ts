@@ -12,11 +12,11 @@ export interface ProgressBar {
 }
 
 /** On a pipe or a file, a line this often. */
-const LINE_EVERY_MS = 20_000;
+const LINE_EVERY_MS = 30_000;
 
 /**
- * Starts a bar with the time left. On a terminal it is one line that goes away; on a pipe a plain line now and
- * then; in a browser nothing.
+ * Starts a bar with the time left. On a terminal it is one line that goes away; on a pipe or in a file it is a line of
+ * text each half minute; in a browser nothing.
  * @param title what is counted
  * @param total how many there will be; where that is unknown, they are counted alone
  *
@@ -30,10 +30,11 @@ const LINE_EVERY_MS = 20_000;
  */
 export function progressBar(title: string, total?: number): ProgressBar {
   if (!cliProgress) return { update() {}, stop() {} };
+  const drawn = Deno.stderr.isTerminal() ? "{bar} " : "";
   const bar = new cliProgress.SingleBar({
     format: total === undefined
       ? `${title} {value}  {note}`
-      : `${title} {bar} {value}/{total}, {eta_formatted} left  {note}`,
+      : `${title} ${drawn}{value}/{total}, {eta_formatted} left  {note}`,
     clearOnComplete: true,
     hideCursor: null,
     noTTYOutput: true,
