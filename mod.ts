@@ -146,7 +146,17 @@ export {
   type FashionMnist,
   fashionMnist,
   type FashionMnistOptions,
+  folderSource,
+  type ImageCache,
+  type ImageDataset,
+  imageDataset,
+  type ImageEntry,
+  imageFolder,
+  type ImageOptions,
+  type ImageSource,
+  type Pixels,
   readIdx,
+  type SkippedImage,
 } from "./datasets/mod.ts";
 
 // Training

@@ -8,3 +8,12 @@ export {
   type FashionMnistOptions,
 } from "./fashion_mnist.ts";
 export { readIdx } from "./idx.ts";
+export { folderSource, imageFolder } from "./image_folder.ts";
+export {
+  type ImageCache,
+  type ImageDataset,
+  imageDataset,
+  type ImageOptions,
+  type SkippedImage,
+} from "./images/dataset.ts";
+export type { ImageEntry, ImageSource, Pixels } from "./images/source.ts";

@@ -283,6 +283,9 @@ const TESTED_IN: Record<string, string> = {
   "models/diffusion/samplers/pndm": "models/diffusion/samplers/golden_test",
   "models/diffusion/samplers/unipc": "models/diffusion/samplers/golden_test",
   "datasets/fashion_mnist_subset.gen": "datasets/fashion_mnist_test",
+  "datasets/images/source": "datasets/images/dataset_test", // types alone
+  "datasets/images/worker": "datasets/images/threads_test",
+  "datasets/images/worker.gen": "build_test",
 };
 
 rule("each module is tested in a file of its name, or listed with the test that it shares", async () => {

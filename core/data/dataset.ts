@@ -1,4 +1,5 @@
 /** What can be trained on: anything that gives items by their index. */
+import type { Generator } from "../random.ts";
 import type { TypedArray } from "../tf.ts";
 import { HostArray } from "./array.ts";
 
@@ -26,8 +27,11 @@ export interface Dataset {
    * The items at these indices, joined: each array of the tuple has them along its first axis, in the order of the
    * indices.
    * @param indices whole numbers from 0 to length − 1
+   * @param generator of the batch, for a dataset that is `random`; without it nothing is random
    */
-  items(indices: Int32Array): HostArray[] | Promise<HostArray[]>;
+  items(indices: Int32Array, generator?: Generator): HostArray[] | Promise<HostArray[]>;
+  /** Whether items are drawn by the generator where there is one, as random crops are; default false. */
+  readonly random?: boolean;
 }
 
 /** The rows of an array at these indices. */
@@ -101,10 +105,11 @@ export function subset(dataset: Dataset, indices: Int32Array): Dataset {
   if (wrong !== undefined) throw outside("subset", wrong, dataset.length);
   return {
     length: indices.length,
-    items(which) {
+    random: dataset.random,
+    items(which, generator) {
       const wrong = which.find((i) => !(i >= 0 && i < indices.length));
       if (wrong !== undefined) throw outside("items", wrong, indices.length);
-      return dataset.items(which.map((i) => indices[i]));
+      return dataset.items(which.map((i) => indices[i]), generator);
     },
   };
 }
@@ -116,4 +121,9 @@ export function subset(dataset: Dataset, indices: Int32Array): Dataset {
 export function take(dataset: Dataset, n: number): Dataset {
   if (!Number.isInteger(n) || n < 0) throw new RangeError(`take: n is a whole number from 0 on, not ${n}`);
   return subset(dataset, Int32Array.from({ length: Math.min(n, dataset.length) }, (_, i) => i));
+}
+
+/** A dataset without its random changes, itself where it has none. */
+export function withoutRandom(dataset: Dataset): Dataset {
+  return dataset.random ? { length: dataset.length, items: (indices) => dataset.items(indices) } : dataset;
 }

@@ -5,7 +5,7 @@ import { COUNT, requireSchema } from "../io/schema.ts";
 import { Generator } from "../random.ts";
 import type { HostArray } from "./array.ts";
 import type { Augment } from "./transforms/augment.ts";
-import { ArrayDataset, type Dataset } from "./dataset.ts";
+import { ArrayDataset, type Dataset, withoutRandom } from "./dataset.ts";
 import type { ImageTransform } from "./transforms/image.ts";
 
 /** A batch: arrays from the loader, tensors once a callback has moved them; nested as the loss wants it. */
@@ -51,7 +51,7 @@ export interface DataLoaderOptions {
   batchSize: number;
   /** Whether each pass has a new order; default false. */
   shuffle?: boolean;
-  /** Fixes the orders and the random numbers of `augment` and `collate`: a whole number from 0 to 2⁵³ − 1; default 0. */
+  /** Fixes the orders and the random numbers of the dataset, `augment` and `collate`: a whole number from 0 to 2⁵³ − 1; default 0. */
   seed?: number;
   /** Whether a last, smaller batch is left out; default false. */
   dropLast?: boolean;
@@ -164,7 +164,8 @@ export class DataLoader implements Loader {
     const order = this.shuffle
       ? this.generator.permutation(this.size)
       : Int32Array.from({ length: this.size }, (_, i) => i);
-    const seed = this.#augment || this.#collate ? this.generator.fork().seed : 0;
+    const draws = this.dataset.random || this.#augment || this.#collate;
+    const seed = draws ? this.generator.fork().seed : 0;
     const ahead: Promise<Batch>[] = [];
     let next = skip;
     while (true) {
@@ -186,14 +187,15 @@ export class DataLoader implements Loader {
 
   async #batch(order: Int32Array, i: number, seed: number): Promise<Batch> {
     const indices = order.subarray(i * this.batchSize, (i + 1) * this.batchSize);
-    const arrays = await this.dataset.items(indices);
+    // A stream for each batch, so that a resumed pass draws what an unbroken one does.
+    const generator = new Generator(seed);
+    generator.state = { seed, counter: i * 2 ** 32 };
+    const arrays =
+      await (this.dataset.random ? this.dataset.items(indices, generator) : this.dataset.items(indices));
     if (arrays.length === 0 || arrays.some(({ shape }) => shape[0] !== indices.length)) {
       const shapes = arrays.map(({ shape }) => `[${shape}]`).join(", ");
       throw new Error(`DataLoader: the dataset gives ${shapes || "no array"} for ${indices.length} items`);
     }
-    // A stream for each batch, so that a resumed pass draws what an unbroken one does.
-    const generator = new Generator(seed);
-    generator.state = { seed, counter: i * 2 ** 32 };
     let [first, ...rest] = arrays;
     if (this.#transform) first = this.#transform(first);
     if (this.#augment) first = this.#augment(first, generator);
@@ -278,8 +280,8 @@ export class DataLoaders<L extends Loader = Loader> {
   constructor(readonly train: L, readonly valid: L) {}
 
   /**
-   * Loaders of two datasets: the first shuffled unless the options say not to, and augmented; the second in order, not
-   * augmented, no item left out.
+   * Loaders of two datasets: the first shuffled unless the options say not to, and augmented; the second in order, with
+   * nothing random, no item left out.
    * @param train to be trained on, or its arrays by name
    * @param valid to be evaluated on, or its arrays by name
    * @param options of both, `shuffle`, `dropLast` and `augment` of the first alone; `shuffle` is true where it is left out
@@ -293,7 +295,12 @@ export class DataLoaders<L extends Loader = Loader> {
     const { shuffle = true } = options;
     return new DataLoaders(
       new DataLoader(train, { ...options, shuffle }),
-      new DataLoader(valid, { ...options, shuffle: false, dropLast: false, augment: undefined }),
+      new DataLoader(isDataset(valid) ? withoutRandom(valid) : valid, {
+        ...options,
+        shuffle: false,
+        dropLast: false,
+        augment: undefined,
+      }),
     );
   }
 }
