@@ -93,11 +93,12 @@ export async function folderSource(dir: string | URL): Promise<ImageSource> {
  * ```ts
  * import { assert } from "@std/assert";
  * import { encodePng, imageFolder } from "../mod.ts";
+ * import { writeFile } from "../core/mod.ts";
  * const dir = await Deno.makeTempDir();
  * const grey = encodePng({ width: 2, height: 2, channels: 1, data: new Uint8Array(4) });
  * for (const name of ["cats", "dogs"]) {
  *   await Deno.mkdir(`${dir}/${name}`);
- *   await Deno.writeFile(`${dir}/${name}/1.png`, grey);
+ *   await writeFile(`${dir}/${name}/1.png`, grey);
  * }
  * using pictures = await imageFolder(dir, { size: 32, log: () => {} });
  * const [images, labels] = await pictures.items(Int32Array.of(1));
