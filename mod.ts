@@ -194,6 +194,7 @@ export {
   AverageCB,
   averageFactors,
   type AveragePlace,
+  BatchDraws,
   BatchSchedCB,
   BatchTransformCB,
   type BatchTransformOptions,

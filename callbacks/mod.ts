@@ -7,6 +7,7 @@ export { BatchTransformCB, type BatchTransformOptions } from "./batch_transform.
 export { CapturePreds, capturePreds } from "./capture.ts";
 export { CheckpointCB, type CheckpointOptions } from "./checkpoint.ts";
 export { DeviceCB } from "./device.ts";
+export { BatchDraws } from "./draws.ts";
 export { EarlyStoppingCB, type EarlyStoppingOptions } from "./early_stopping.ts";
 export { AverageCB, EMACB } from "./ema.ts";
 export { GradientClipCB } from "./gradient_clip.ts";

@@ -1,16 +1,6 @@
 /** Training a model of noise: both of the lesson's forms. */
-import {
-  branch,
-  Callback,
-  copyOfGenerator,
-  Generator,
-  type GeneratorState,
-  HostArray,
-  type Json,
-  type Learner,
-  perFit,
-} from "../../core/mod.ts";
-import { ORDER, TrainCB } from "../../callbacks/mod.ts";
+import { Callback, type Generator, HostArray, type Json, type Learner } from "../../core/mod.ts";
+import { BatchDraws, ORDER, TrainCB } from "../../callbacks/mod.ts";
 import { noisify } from "./noisify.ts";
 import { linearSchedule, type Schedule } from "./schedule.ts";
 
@@ -24,9 +14,6 @@ export interface DDPMOptions {
    */
   generator?: Generator;
 }
-
-/** Seed of the draws in evaluation. */
-const EVALUATION_SEED = 0;
 
 /**
  * Turns a batch of images into `[[xₜ, t], ε]` for any learner that trains by itself (paper, algorithm 1); the model
@@ -49,27 +36,16 @@ export class DDPMCB extends Callback {
   override readonly shareable: boolean = true;
   /** The schedule that batches are noised by. */
   readonly schedule: Schedule;
-  readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));
-  /** What draws training's steps and noise. */
-  readonly #training: (learn: Learner) => { own?: Generator; giveBack?: () => void };
+  readonly #draws: BatchDraws;
 
   /** Noises by a schedule. */
   constructor({ schedule = linearSchedule(), generator }: DDPMOptions = {}) {
     super();
     this.schedule = schedule;
-    // A stream of its own, so that the fit is the same whatever else draws from the generator meanwhile.
-    this.#training = perFit(({ current }) => {
-      if (!generator) return {};
-      if (!current) return { own: generator }; // a learner made by hand, outside a fit
-      if (current.trial) return { own: copyOfGenerator(generator) };
-      const [own, giveBack] = branch(generator);
-      return { own, giveBack };
-    });
+    this.#draws = new BatchDraws(generator);
     if (!generator) return;
-    this.state = (learn) => ({ ...this.#training(learn).own!.state });
-    this.loadState = (state, learn) => {
-      this.#training(learn).own!.state = state as unknown as GeneratorState;
-    };
+    this.state = (learn) => this.#draws.state(learn);
+    this.loadState = (state, learn) => this.#draws.loadState(state, learn);
   }
 
   /** Where the generator stands, if it was given one; a checkpoint has the shared one's. */
@@ -79,12 +55,12 @@ export class DDPMCB extends Callback {
 
   /** Begins the draws of evaluation again. */
   override beforeEpoch(learn: Learner): void {
-    this.#evaluation(learn).seed = EVALUATION_SEED;
+    this.#draws.beginEpoch(learn);
   }
 
   /** The generator that it was given goes on where the fit's draws end. */
   override cleanupFit(learn: Learner): void {
-    this.#training(learn).giveBack?.();
+    this.#draws.endFit(learn);
   }
 
   /**
@@ -95,8 +71,7 @@ export class DDPMCB extends Callback {
     if (learn.batch[0] instanceof HostArray) {
       throw new Error("The batch is still on the host: add DeviceCB to the callbacks");
     }
-    const generator = learn.training ? this.#training(learn).own : this.#evaluation(learn);
-    learn.batch = noisify(learn.batch[0], this.schedule, { generator });
+    learn.batch = noisify(learn.batch[0], this.schedule, { generator: this.#draws.of(learn) });
   }
 }
 

@@ -2,14 +2,14 @@
 import {
   Callback,
   defaultGenerator,
-  Generator,
+  type Generator,
+  type Json,
   type Learner,
   type LossFunc,
-  perFit,
   type Tensor,
   tf,
 } from "../../core/mod.ts";
-import { ORDER } from "../../callbacks/mod.ts";
+import { BatchDraws, ORDER } from "../../callbacks/mod.ts";
 import { type ClassOptions, dropClasses, imagesAndClasses, requireConditions } from "./classes.ts";
 import { parametrisation, type Prediction } from "./parametrisation.ts";
 import type { Process } from "./process.ts";
@@ -29,12 +29,12 @@ export interface DiffusionOptions {
   minSnr?: number;
   /** Where the network is told classes, which the batch's second element has; default it is not. */
   conditions?: ClassOptions;
-  /** Draws times, noise and dropped classes of training; default the shared generator. */
+  /**
+   * Draws times, noise and dropped classes of training; default the shared generator. A fit has a stream of its own from
+   * where it stands, and it goes on where the fit's draws end, unless something else drew from it meanwhile.
+   */
   generator?: Generator;
 }
-
-/** Seed of the draws in evaluation. */
-const EVALUATION_SEED = 0;
 
 /**
  * Turns a batch of images, and classes where the network is told them, into `[[input, t, classes], target, weights]`: what
@@ -61,7 +61,7 @@ export class DiffusionCB extends Callback {
   override readonly once: readonly string[] = ["noises the batch"];
   /** The options as given. */
   readonly options: DiffusionOptions;
-  readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));
+  readonly #draws: BatchDraws;
 
   /**
    * Noises by a process.
@@ -76,11 +76,25 @@ export class DiffusionCB extends Callback {
     }
     if (conditions) requireConditions(this.constructor.name, conditions);
     this.options = options;
+    this.#draws = new BatchDraws(options.generator);
+    if (!options.generator) return;
+    this.state = (learn) => this.#draws.state(learn);
+    this.loadState = (state, learn) => this.#draws.loadState(state, learn);
   }
+
+  /** Where the generator stands, if it was given one; a checkpoint has the shared one's. */
+  override state?: (learn: Learner) => Json;
+  /** Goes on from there. */
+  override loadState?: (state: Json, learn: Learner) => void;
 
   /** Begins the draws of evaluation again. */
   override beforeEpoch(learn: Learner): void {
-    this.#evaluation(learn).seed = EVALUATION_SEED;
+    this.#draws.beginEpoch(learn);
+  }
+
+  /** The generator that it was given goes on where the fit's draws end. */
+  override cleanupFit(learn: Learner): void {
+    this.#draws.endFit(learn);
   }
 
   /**
@@ -90,7 +104,7 @@ export class DiffusionCB extends Callback {
   override beforeBatch(learn: Learner): void {
     const { conditions } = this.options;
     const [x0, labels] = imagesAndClasses(this.constructor.name, learn.batch, !!conditions);
-    const generator = learn.training ? this.options.generator ?? defaultGenerator : this.#evaluation(learn);
+    const generator = this.#draws.of(learn);
     const [inputs, ...rest] = this.noisify(x0, generator);
     const told = conditions && (learn.training ? dropClasses(labels, conditions, generator) : labels);
     learn.batch = [told ? [...inputs, told] : inputs, ...rest];

@@ -2,20 +2,23 @@
  * Consistency tuning (ECT; Geng et al. 2024, "Consistency Models Made Easy"): a network that was trained as EDM's learns to
  * go from any level of noise to the image at once. It begins with its own weights and has no teacher.
  */
+import * as v from "npm:valibot@1.5.0";
 import {
   Callback,
   callModel,
+  COUNT,
   defaultGenerator,
-  Generator,
+  type Generator,
   type Json,
   type Learner,
   type LossFunc,
   noGrad,
   perFit,
+  requireSchema,
   type Tensor,
   tf,
 } from "../../core/mod.ts";
-import { ORDER } from "../../callbacks/mod.ts";
+import { BatchDraws, ORDER } from "../../callbacks/mod.ts";
 import { type ClassOptions, dropClasses, imagesAndClasses, requireConditions } from "./classes.ts";
 import { type LogNormalOptions, logNormalSigmas } from "./edm.ts";
 import {
@@ -46,12 +49,15 @@ export interface ConsistencyOptions extends LogNormalOptions, PairSchedule {
   sigmaData?: number;
   /** Where the network is told classes, which the batch's second element has; default it is not. */
   conditions?: ClassOptions;
-  /** Draws levels, noise and dropped classes of training; default the shared generator. */
+  /** Draws levels, noise and dropped classes of training, as {@link DiffusionOptions}' does; default the shared generator. */
   generator?: Generator;
 }
 
-/** Seed of the draws in evaluation. */
-const EVALUATION_SEED = 0;
+/** What a checkpoint holds; of before, the first number alone. */
+const STATE = v.union([
+  v.strictObject({ batches: COUNT, generator: v.custom<Json>((value) => value !== undefined, "a state") }),
+  v.pipe(COUNT, v.transform((batches) => ({ batches, generator: null as Json }))),
+]);
 
 /** The least σ of a pair, where the estimate of the image is the image. */
 const LEAST_SIGMA = 1e-4;
@@ -115,7 +121,7 @@ export class ConsistencyCB extends Callback {
   override readonly once: readonly string[] = ["noises the batch"];
   /** The options as given. */
   readonly options: ConsistencyOptions;
-  readonly #evaluation = perFit(() => new Generator(EVALUATION_SEED));
+  readonly #draws: BatchDraws;
   readonly #fit = perFit(() => ({ batches: 0 }));
 
   /**
@@ -139,6 +145,7 @@ export class ConsistencyCB extends Callback {
     requireOption("k", k, k >= 0 && Number.isFinite(k), "a number of at least 0");
     if (conditions) requireConditions("ConsistencyCB", conditions);
     this.options = { ...options, meanLogSigma, stdLogSigma, sigmaData };
+    this.#draws = new BatchDraws(options.generator);
   }
 
   /** The stage of a fit that is running, from 0. */
@@ -148,7 +155,12 @@ export class ConsistencyCB extends Callback {
 
   /** Begins the draws of evaluation again. */
   override beforeEpoch(learn: Learner): void {
-    this.#evaluation(learn).seed = EVALUATION_SEED;
+    this.#draws.beginEpoch(learn);
+  }
+
+  /** The generator that it was given goes on where the fit's draws end. */
+  override cleanupFit(learn: Learner): void {
+    this.#draws.endFit(learn);
   }
 
   /**
@@ -158,7 +170,7 @@ export class ConsistencyCB extends Callback {
   override beforeBatch(learn: Learner): void {
     const { conditions } = this.options;
     const [x0, labels] = imagesAndClasses("ConsistencyCB", learn.batch, !!conditions);
-    const generator = learn.training ? this.options.generator ?? defaultGenerator : this.#evaluation(learn);
+    const generator = this.#draws.of(learn);
     const told = conditions && [learn.training ? dropClasses(labels, conditions, generator) : labels];
     const predict = (x: Tensor, t: Tensor) => callModel(learn.model, [[x, t, ...told ?? []]]);
     const [inputs, ...rest] = this.pair(x0, this.stageOf(learn), predict, generator);
@@ -196,14 +208,16 @@ export class ConsistencyCB extends Callback {
     if (learn.training) this.#fit(learn).batches++;
   }
 
-  /** The batches of the fit. */
+  /** The batches of the fit, and where the generator stands, if it was given one; a checkpoint has the shared one's. */
   override state(learn: Learner): Json {
-    return this.#fit(learn).batches;
+    return { batches: this.#fit(learn).batches, generator: this.#draws.state(learn) };
   }
 
-  /** Goes on in its stage. */
+  /** Goes on in its stage; checkpoints of before have the batches alone. */
   override loadState(state: Json, learn: Learner): void {
-    this.#fit(learn).batches = state as number;
+    const { batches, generator } = requireSchema(STATE, state, "ConsistencyCB's state");
+    this.#fit(learn).batches = batches;
+    this.#draws.loadState(generator, learn);
   }
 }
 

@@ -19,7 +19,7 @@ export interface EDMOptions extends LogNormalOptions {
   sigmaData?: number;
   /** Where the network is told classes, which the batch's second element has; default it is not. */
   conditions?: ClassOptions;
-  /** Draws levels, noise and dropped classes of training; default the shared generator. */
+  /** Draws levels, noise and dropped classes of training, as {@link DiffusionOptions}' does; default the shared generator. */
   generator?: Generator;
 }
 

@@ -14,6 +14,7 @@ import {
   decodeSafetensors,
   defaultGenerator,
   DeviceCB,
+  diffusion,
   Dropout,
   EarlyStoppingCB,
   EMACB,
@@ -23,6 +24,7 @@ import {
   type Learner,
   Linear,
   loaderOf,
+  type LossFunc,
   Mean,
   Module,
   MomentumLearner,
@@ -455,7 +457,7 @@ Deno.test("every field of a checkpoint that is not as it should be is named, wit
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("a schedule of other options is refused with both; DDPMCB's own generator goes on where it was", async () => {
+Deno.test("a schedule of other options is refused with both", async () => {
   const dir = await Deno.makeTempDir(), { path } = await stoppedFit(dir);
   const { learn } = await make(new CheckpointCB({ path, resume: true }), [new AccumulateGradCB(4)]);
   await assertRejects(
@@ -463,22 +465,48 @@ Deno.test("a schedule of other options is refused with both; DDPMCB's own genera
     Error,
     "BatchSchedCB: the schedule that is resumed has totalSteps 18, that of this fit 24",
   );
-  const noised = async (resume: boolean, stop: boolean) => {
-    setSeed(2);
-    const generator = new Generator(5), model = new Noiser(), cb = new CheckpointCB({ path, resume });
-    const x = new HostArray(new Generator(1).normalArray(64), [4, 4, 4, 1]), data = new ArrayDataset(x, x);
-    const stops = stop ? [new StopAt(cb, 0, 0, true)] : [];
-    const loaders = DataLoaders.from(data, data, { batchSize: 2 });
-    await new TrainLearner(model, loaders, {
-      cbs: [new DeviceCB(), new DDPMCB({ generator }), cb, ...stops],
-    }).fit(2);
-    return [await numbers(model.inner.weight), generator.state];
-  };
-  const expected = await noised(false, false);
-  await noised(false, true);
-  assertEquals(await noised(true, false), expected);
   await Deno.remove(dir, { recursive: true });
 });
+
+const NOISING: Record<string, { make(generator: Generator): Callback; lossFunc?: LossFunc }> = {
+  DDPMCB: { make: (generator) => new DDPMCB({ generator }) },
+  EDMCB: { make: (generator) => new diffusion.EDMCB({ generator }) },
+  ConsistencyCB: {
+    make: (generator) => new diffusion.ConsistencyCB({ stageBatches: 2, generator }),
+    lossFunc: diffusion.consistencyLoss(),
+  },
+};
+
+for (const [name, { make, lossFunc }] of Object.entries(NOISING)) {
+  Deno.test(`${name}'s own generator goes on where it was, and draws the same whatever else draws from it`, async () => {
+    const dir = await Deno.makeTempDir(), path = `${dir}/checkpoint.safetensors`;
+    const fit = async (resume: boolean, more: (cb: CheckpointCB, generator: Generator) => Callback[]) => {
+      setSeed(2);
+      const generator = new Generator(5), model = new Noiser(), cb = new CheckpointCB({ path, resume });
+      const x = new HostArray(new Generator(1).normalArray(64), [4, 4, 4, 1]), data = new ArrayDataset(x, x);
+      const loaders = DataLoaders.from(data, data, { batchSize: 2 });
+      await new TrainLearner(model, loaders, {
+        lossFunc,
+        cbs: [new DeviceCB(), make(generator), cb, ...more(cb, generator)],
+      }).fit(2);
+      return [await numbers(model.inner.weight), generator.state];
+    };
+    const expected = await fit(false, () => []);
+    await fit(false, (cb) => [new StopAt(cb, 0, 0, true)]);
+    assertEquals(await fit(true, () => []), expected);
+    class Draws extends Callback {
+      constructor(readonly generator: Generator) {
+        super();
+      }
+      override afterBatch(): void {
+        this.generator.uniformArray(3);
+      }
+    }
+    const [weights] = await fit(false, (_, generator) => [new Draws(generator)]);
+    assertEquals(weights, expected[0]);
+    await Deno.remove(dir, { recursive: true });
+  });
+}
 
 /** A model of noise of one number. */
 class Noiser extends Module<[[Tensor, Tensor]], Tensor> {
