@@ -175,6 +175,16 @@ export function gelu(x: Tensor): Tensor {
 }
 
 /**
+ * x·tanh(log(1 + eˣ)) (Misra 2020), as PyTorch's `mish`.
+ * @param x of any shape
+ */
+export function mish(x: Tensor): Tensor {
+  // tanh(log(1 + u)) is n / (n + 2) with n = u(u + 2), and 1 in float32 from 20 on, where u² would grow too large.
+  const u = tf.exp(tf.minimum(x, 20)), n = tf.mul(u, tf.add(u, 2));
+  return tf.mul(x, tf.div(n, tf.add(n, 2)));
+}
+
+/**
  * max(x, 0); its gradient at 0 is 0.
  * @param x of any shape; whole numbers stay whole
  */

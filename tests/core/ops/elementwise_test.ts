@@ -88,6 +88,13 @@ Deno.test("gelu: PyTorch's values, far ends", async () => {
   await assertTensor(F.gelu(x), [11], [...torch, 4.9999986, 100], 1e-8);
 });
 
+Deno.test("mish: PyTorch's values, far ends, and its gradient", async () => {
+  const x = tf.tensor1d([-100, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 19, 21, 100]);
+  const torch = [0, -0.033576237, -0.25250148, -0.30340146, -0.22074387, 0, 0.37524521, 0.86509839];
+  await assertTensor(F.mish(x), [13], [...torch, 1.9439589, 4.999552, 19, 21, 100], 1e-8);
+  await checkGradients(F.mish, [tf.mul(random([40], 6), 3)]);
+});
+
 /** Numbers at which an exponential, a square or a product of two leaves the range of float32, and their neighbours. */
 const FAR = [1, 1e-30, 6.5, 88.5, 103, 200, 1e18, 1e20, 1e38, 3.4e38, Infinity].flatMap((v) => [v, -v])
   .concat(0, NaN).map(Math.fround);
@@ -109,6 +116,7 @@ const ALPHA = 1.6732632423543772, SCALE = 1.0507009873554805;
 /** Activations, and what tfjs's CPU backend computes. */
 const FORMULAS: Record<string, [activation: (x: Tensor) => Tensor, formula: (v: number) => number]> = {
   "F.silu": [F.silu, (v) => v * logistic(v)],
+  "F.mish": [F.mish, (v) => v * Math.tanh(softplus(v))],
   "F.relu": [F.relu, (v) => Math.max(v, 0)],
   "F.generalRelu": [(x) => F.generalRelu(x, 0.2, 0.5), (v) => (v > 0 ? v : Math.fround(0.2) * v) - 0.5],
   relu: [tf.relu, (v) => Math.max(v, 0)],
