@@ -32,7 +32,7 @@ export {
   BatchNorm1d,
   BatchNorm2d,
   type BatchNormOptions,
-  type Buffer,
+  Buffer,
   Conv2d,
   type Conv2dLayerOptions,
   type Conv2dOptions,

@@ -109,6 +109,16 @@ const doubled = ({ data, shape }: HostArray) => new HostArray(data.map((v) => 2 
 /** What a model gives that is made anew with the same random numbers. */
 const fresh = (make: () => Module<[Tensor], Tensor>, x: Tensor) => make().call(x);
 const block = { groups: 2, eps: 1e-5 };
+const levels = { ...block, tembChannels: 4, layers: 1, addAttention: false, headDim: null };
+const square = { ...levels, inChannels: 2, outChannels: 2 };
+/** An option of a residual block, which changes its output. */
+const residual = (name: string, other: unknown, value?: unknown): Default =>
+  option(
+    name,
+    (o) => new unet.ResnetBlock2D({ ...square, ...o }).call(image, random([1, 4], 5)),
+    other,
+    value,
+  );
 const sizes = (model: Module) => Object.values(model.stateDict()).map(({ shape }) => shape);
 /** The attention heads of each module of a U-Net that has some. */
 const heads = (options: object) =>
@@ -250,10 +260,30 @@ const DEFAULTS: Record<string, Default> = {
     (o) => new unet.AttentionBlock({ ...block, channels: 2, headDim: null, ...o }).call(image),
     2,
   ),
-  "ResnetBlockOptions.outputScaleFactor": option("outputScaleFactor", (o) => {
-    const resnet = new unet.ResnetBlock2D({ ...block, inChannels: 2, outChannels: 2, tembChannels: 4, ...o });
-    return resnet.call(image, random([1, 4], 5));
-  }, 2),
+  "ResnetBlockOptions.outputScaleFactor": residual("outputScaleFactor", 2),
+  "ResnetBlockOptions.groupsOut": residual("groupsOut", 1, 2),
+  "ResnetBlockOptions.resize": residual("resize", unet.firUp),
+  "ResnetBlockOptions.convShortcut": residual("convShortcut", true, false),
+  "StyleOptions.act": residual("act", "gelu"),
+  "StyleOptions.timeScaleShift": residual("timeScaleShift", "scale_shift"),
+  "StyleOptions.dropout": residual("dropout", 1),
+  "DownBlockOptions.downsampleType": option("downsampleType", (o) =>
+    sizes(
+      new unet.DownBlock({ ...square, addDownsample: true, downsamplePadding: 1, ...o }),
+    ), "resnet"),
+  "UpBlockOptions.upsampleType": option("upsampleType", (o) =>
+    sizes(
+      new unet.UpBlock({ ...square, prevOutputChannel: 2, addUpsample: true, ...o }),
+    ), "resnet"),
+  "MidBlockOptions.attentionGroups": option(
+    "attentionGroups",
+    (o) =>
+      sizes(
+        new unet.UNetMidBlock2D({ ...levels, channels: 2, scaleFactor: 1, addAttention: true, ...o }),
+      ),
+    null,
+    2,
+  ),
   "PreConvOptions.kernelSize": option("kernelSize", (o) => unet.preConv(2, 2, o).call(image), 1),
   "PreConvOptions.stride": option("stride", (o) => unet.preConv(2, 2, o).call(image), 2),
   "PreConvOptions.bias": option("bias", (o) => unet.preConv(2, 2, o).call(image), false),

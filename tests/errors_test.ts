@@ -75,10 +75,21 @@ const norms = { groups: 2, eps: 1e-5 }, temb = tf.ones([1, 3]);
 const block = { ...norms, inChannels: 2, outChannels: 4, tembChannels: 3, addAttention: true, headDim: 2 };
 const down = { ...block, layers: 1, addDownsample: false, downsamplePadding: 1 };
 const up = { ...block, layers: 1, prevOutputChannel: 4, addUpsample: false };
+const skip = {
+  eps: 1e-5,
+  inChannels: 4,
+  outChannels: 8,
+  tembChannels: 3,
+  layers: 1,
+  headDim: null,
+  addAttention: false,
+};
+const skipUp = { ...skip, prevOutputChannel: 4, addUpsample: true };
 const level = { embChannels: 3, inChannels: 2, outChannels: 4, layers: 1, attnChannels: 0 };
 const middle = { ...norms, channels: 4, tembChannels: 3, addAttention: true, headDim: 2, scaleFactor: 1 };
 const attention = { ...norms, channels: 4, headDim: 2 };
 const network = (fields: Partial<UNet2DConfig> = {}) => new UNet2DModel({ ...TINY, ...fields });
+const ofNoiseLevels = () => new UNet2DModel({ ...TINY, time_embedding_type: "fourier" });
 const prediction = {
   predicted: Int32Array.of(0),
   confidence: Float32Array.of(1),
@@ -308,6 +319,38 @@ const ERRORS: Record<string, Failing[]> = {
     [() => new unet.DownBlock({ ...down, groups: 3 }), Error, "3 groups"],
     [() => new unet.DownBlock({ ...down, layers: 0 }), RangeError, "layers"],
   ],
+  "new SkipDownBlock": [
+    [() => new unet.SkipDownBlock({ ...skip, addDownsample: true, addAttention: true }), Error, "32 groups"],
+    [() => new unet.SkipDownBlock({ ...skip, addDownsample: true, layers: 0 }), RangeError, "layers"],
+  ],
+  "SkipDownBlock.forward": [[
+    () => new unet.SkipDownBlock({ ...skip, addDownsample: true }).call(image, temb, tf.ones([1, 4, 4, 3])),
+    Error,
+    "[1,4,4,2]",
+  ]],
+  "new SkipUpBlock": [
+    [() => new unet.SkipUpBlock({ ...skipUp, addAttention: true }), Error, "8 channels do not divide"],
+    [() => new unet.SkipUpBlock({ ...skipUp, layers: 0 }), RangeError, "layers"],
+  ],
+  "SkipUpBlock.forward": [[
+    () => new unet.SkipUpBlock(skipUp).call(image, [], temb, null),
+    Error,
+    "takes 1 skip connections",
+  ]],
+  "firDown": [[() => unet.firDown(tf.ones([1, 3, 4, 1])), Error, "not [1,3,4,1]"]],
+  "firUp": [[() => unet.firUp(line), Error, "[N,H,W,C]"]],
+  "toDiffusersConfig": [
+    [() => unet.toDiffusersConfig({ norm_eps: -1 }), Error, "norm_eps"],
+    [() => unet.toDiffusersConfig({ _class_name: "VQModel" } as never), Error, "VQModel"],
+  ],
+  "new GaussianFourierProjection": [
+    ...positive((n) => new unet.GaussianFourierProjection(n, 1)),
+    [() => new unet.GaussianFourierProjection(1, 0), RangeError, "scale is a number above 0, not 0"],
+  ],
+  "GaussianFourierProjection.forward": [
+    [() => new unet.GaussianFourierProjection(2, 1).call(line), RangeError, "[2,3]"],
+    [() => new unet.GaussianFourierProjection(2, 1).call(tf.zeros([2])), RangeError, "above 0"],
+  ],
   "DownBlock.forward": [
     [() => new unet.DownBlock(down).call(image, tf.ones([1, 2])), Error, "x has shape [1,2]"],
   ],
@@ -383,8 +426,12 @@ const ERRORS: Record<string, Failing[]> = {
   "toPatches": [0, 0.5, 3].map((p) => [() => unet.toPatches(image, p), RangeError, `${p}`]),
   "fromPatches": [0, 0.5, 2].map((p) => [() => unet.fromPatches(image, p), RangeError, `${p}`]),
   "new UNet2D": [[() => network({ norm_num_groups: 3 }), Error, "3 groups"]],
-  "UNet2D.predict": [[() => network().call(tf.ones([1, 7, 8, 1]), 0), Error, "does not halve 1 times"]],
+  "UNet2D.predict": [
+    [() => network().call(tf.ones([1, 7, 8, 1]), 0), Error, "does not halve 1 times"],
+    [() => ofNoiseLevels().call(tf.ones([1, 8, 8, 1]), -1), RangeError, "above 0"],
+  ],
   "UNet2DModel.forward": [
+    [() => ofNoiseLevels().call(tf.ones([1, 8, 8, 1]), 0), RangeError, "above 0"],
     [() => network().call(image, 0), Error, "takes images [N,H,W,1]"],
     [() => network().call(tf.ones([1, 8, 8, 1]), three), Error, "t"],
     [() => network().call(tf.ones([1, 8, 8, 1]), 0, 3), Error, "classes are given"],

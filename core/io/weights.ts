@@ -10,8 +10,12 @@ import { writeFile } from "./files.ts";
 const TO_TORCH = [3, 2, 0, 1];
 const FROM_TORCH = [2, 3, 1, 0];
 
-/** Attention's parameters as Diffusers names them since 0.18, and as our models do. */
-const NEWER_NAMES: readonly [RegExp, string][] = [
+/**
+ * Attention's parameters as Diffusers names them since 0.18, and the frequencies of a Fourier embedding as it named them
+ * up to 0.29 beside `weight`; and as our models do.
+ */
+const OTHER_NAMES: readonly [RegExp, string][] = [
+  [/^time_proj\.W$/, "time_proj.weight"],
   [/\.to_q\./, ".query."],
   [/\.to_k\./, ".key."],
   [/\.to_v\./, ".value."],
@@ -24,7 +28,7 @@ const UNUSED = /(^|\.)num_batches_tracked$/;
 function withOurNames(arrays: Record<string, HostArray>, own: StateDict): Record<string, HostArray> {
   const named: Record<string, HostArray> = Object.create(null);
   for (const [name, array] of Object.entries(arrays)) {
-    const ours = NEWER_NAMES.reduce((text, [newer, older]) => text.replace(newer, older), name);
+    const ours = OTHER_NAMES.reduce((text, [other, our]) => text.replace(other, our), name);
     if (Object.hasOwn(own, name) || !UNUSED.test(name)) named[Object.hasOwn(own, ours) ? ours : name] = array;
   }
   return named;
@@ -79,7 +83,7 @@ export async function saveWeights(
 
 /**
  * Loads a safetensors file in PyTorch's layout into a model. Diffusers' newer names of attention's parameters (`to_q`, …)
- * are read as ours; `num_batches_tracked` is left out.
+ * and its older one of Fourier frequencies (`time_proj.W`) are read as ours; `num_batches_tracked` is left out.
  * @param source the path, or the bytes
  * @param strict whether missing and unknown tensors are errors; default true
  * @returns what was missing, unknown or of another shape

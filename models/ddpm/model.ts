@@ -1,6 +1,6 @@
 /** The lesson's U-Net for DDPM, and its initialisation. */
 import { init, type Parameter, type Tensor } from "../../core/mod.ts";
-import { type ClassLabels, UNet2D } from "../unet/mod.ts";
+import { type ClassLabels, Downsample2D, ResnetBlock2D, UNet2D } from "../unet/mod.ts";
 
 /** What {@link UNet} takes as one argument: xₜ alone, or with its t, or with t and classes. */
 export type UNetInput = Tensor | [xt: Tensor, t: Tensor | number, classes?: ClassLabels];
@@ -47,10 +47,10 @@ export class UNet extends UNet2D<[UNetInput, (Tensor | number)?, ClassLabels?], 
 export function initDdpm(model: UNet2D<any, any>): void {
   const zero = (p: Parameter) => p.assign(init.constant(p.shape, 0));
   for (const block of [...model.down_blocks, ...model.up_blocks]) {
-    for (const resnet of block.resnets) zero(resnet.conv2.weight);
-  }
-  for (const { downsamplers } of model.down_blocks) {
-    for (const { conv } of downsamplers) conv.weight.assign(init.orthogonal(conv.weight.shape));
+    for (const [, part] of block.namedModules()) {
+      if (part instanceof ResnetBlock2D) zero(part.conv2.weight);
+      if (part instanceof Downsample2D) part.conv.weight.assign(init.orthogonal(part.conv.weight.shape));
+    }
   }
   zero(model.conv_out.weight);
 }

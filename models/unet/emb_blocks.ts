@@ -12,7 +12,7 @@ import {
   tf,
   Upsample,
 } from "../../core/mod.ts";
-import { requireLayers } from "./blocks.ts";
+import { requireLayers } from "./blocks/options.ts";
 
 /** Options of {@link preConv}. */
 export interface PreConvOptions {

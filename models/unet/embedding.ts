@@ -1,5 +1,15 @@
 /** How the network is told the timestep. */
-import { constant, F, Linear, Module, type Tensor, tf } from "../../core/mod.ts";
+import {
+  Buffer,
+  constant,
+  defaultGenerator,
+  F,
+  hostValues,
+  Linear,
+  Module,
+  type Tensor,
+  tf,
+} from "../../core/mod.ts";
 
 /** Options of {@link timestepEmbedding}. */
 export interface TimestepEmbeddingOptions {
@@ -59,6 +69,57 @@ export function timestepEmbedding(
   const [sin, cos] = [tf.sin(angles), tf.cos(angles)];
   const both = tf.concat(flipSinToCos ? [cos, sin] : [sin, cos], 1);
   return dim % 2 ? tf.pad(both, [[0, 0], [0, 1]]) : both;
+}
+
+/**
+ * Sines and cosines of the logarithm of numbers above 0 at random frequencies, which are not trained (Tancik et al. 2020;
+ * Song et al. 2021, appendix H.1; Diffusers' `GaussianFourierProjection`).
+ */
+export class GaussianFourierProjection extends Module<[Tensor], Tensor> {
+  /** The frequencies, [channels]. */
+  weight: Buffer;
+
+  /**
+   * Draws the frequencies by the shared generator.
+   * @param channels how many there are
+   * @param scale their standard deviation
+   * @throws RangeError unless channels is a positive whole number, and scale above 0.
+   */
+  constructor(readonly channels: number, readonly scale: number) {
+    super();
+    if (!Number.isInteger(channels) || channels < 1) {
+      throw new RangeError(
+        `GaussianFourierProjection: channels is a positive whole number, not ${channels}`,
+      );
+    }
+    if (!(scale > 0 && Number.isFinite(scale))) {
+      throw new RangeError(`GaussianFourierProjection: scale is a number above 0, not ${scale}`);
+    }
+    this.weight = new Buffer(tf.tidy(() => tf.mul(defaultGenerator.normal([channels]), scale)));
+  }
+
+  /**
+   * sin(2π·f·log t) for each frequency f, then the cosines.
+   * @param t [N], above 0
+   * @returns [N,2·channels]
+   * @throws RangeError for another shape, and for a number that is not above 0, on WebGPU where the numbers were made on
+   *   the host.
+   */
+  override forward(t: Tensor): Tensor {
+    if (t.shape.length !== 1) {
+      throw new RangeError(`GaussianFourierProjection takes numbers [N], not of shape [${t.shape}]`);
+    }
+    const wrong = hostValues(t)?.find((value) => !(value > 0));
+    if (wrong !== undefined) {
+      throw new RangeError(
+        `GaussianFourierProjection takes noise levels above 0 (time_embedding_type "fourier"), not ${wrong}`,
+      );
+    }
+    const logs = tf.reshape(tf.log(tf.cast(t, "float32")), [-1, 1]);
+    const turns = tf.mul(logs, tf.reshape(this.weight.value, [1, -1]));
+    const angles = tf.mul(tf.sub(turns, tf.floor(tf.add(turns, 0.5))), 2 * Math.PI);
+    return tf.concat([tf.sin(angles), tf.cos(angles)], 1);
+  }
 }
 
 /** What the blocks are told of an embedded timestep: linear, SiLU, linear. Diffusers' names. */

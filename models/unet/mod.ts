@@ -1,23 +1,21 @@
 /** UNet2DModel and its parts, with the names of Diffusers. Images are NHWC. */
-export {
-  AttentionBlock,
-  type AttentionBlockOptions,
-  type BlockOptions,
-  DownBlock,
-  type DownBlockOptions,
-  Downsample2D,
-  type MidBlockOptions,
-  type NormOptions,
-  ResnetBlock2D,
-  type ResnetBlockOptions,
-  UNetMidBlock2D,
-  UpBlock,
-  type UpBlockOptions,
-  Upsample2D,
-} from "./blocks.ts";
+export type { Activation } from "./blocks/activation.ts";
+export { AttentionBlock, type AttentionBlockOptions } from "./blocks/attention.ts";
+export { DownBlock, type DownBlockOptions, type ResizeType } from "./blocks/down.ts";
+export { type MidBlockOptions, UNetMidBlock2D } from "./blocks/mid.ts";
+export type { BlockOptions, NormOptions, StyleOptions, TimeScaleShift } from "./blocks/options.ts";
+export { Downsample2D, firDown, firUp, Upsample2D } from "./blocks/resize.ts";
+export { ResnetBlock2D, type ResnetBlockOptions } from "./blocks/resnet.ts";
+export { SkipDownBlock, type SkipDownBlockOptions } from "./blocks/skip_down.ts";
+export { SkipUpBlock, type SkipUpBlockOptions } from "./blocks/skip_up.ts";
+export { UpBlock, type UpBlockOptions } from "./blocks/up.ts";
 export {
   type ClassEmbedType,
+  type ConfigFieldDescription,
+  describeConfig,
   type DownBlockType,
+  type TimeEmbeddingType,
+  toDiffusersConfig,
   UNET2D_DEFAULTS,
   type UNet2DConfig,
   type UpBlockType,
@@ -43,7 +41,12 @@ export {
   EmbUNetModel,
   type EmbUNetOptions,
 } from "./emb_unet.ts";
-export { TimestepEmbedding, timestepEmbedding, type TimestepEmbeddingOptions } from "./embedding.ts";
+export {
+  GaussianFourierProjection,
+  TimestepEmbedding,
+  timestepEmbedding,
+  type TimestepEmbeddingOptions,
+} from "./embedding.ts";
 export {
   fromPatches,
   PatchUNet,

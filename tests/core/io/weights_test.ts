@@ -59,6 +59,17 @@ Deno.test("weights: files that PyTorch and newer Diffusers write", async () => {
   assertEquals(await toTorch(b.stateDict()), await toTorch(a.stateDict()));
 });
 
+Deno.test("weights: Fourier frequencies under the name that they had in Diffusers v0.11, alone or twice", async () => {
+  const make = () => new UNet2DModel({ ...TINY, time_embedding_type: "fourier" });
+  const a = make(), { "time_proj.weight": frequencies, ...others } = await toTorch(a.stateDict());
+  const old: Record<string, HostArray> = { ...others, "time_proj.W": frequencies };
+  for (const file of [old, { ...old, "time_proj.weight": frequencies }]) {
+    const b = make();
+    await loadWeights(b, encodeSafetensors(file));
+    assertEquals(await toTorch(b.stateDict()), await toTorch(a.stateDict()));
+  }
+});
+
 Deno.test("loadWeights names the path of a file that is missing, broken or of another model", async () => {
   const path = await Deno.makeTempFile(), model = new Linear(2, 3);
   const load = () => loadWeights(model, path);

@@ -1,7 +1,7 @@
 /** Which configs a U-Net takes: unknown or unsupported fields would load strictly and then draw wrongly. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { UNET2D_DEFAULTS, type UNet2DConfig, UNet2DModel } from "../../../mod.ts";
-import "../../support.ts";
+import { unet, UNET2D_DEFAULTS, type UNet2DConfig, UNet2DModel } from "../../../mod.ts";
+import { wasmOnly } from "../../support.ts";
 import { TINY } from "../../tiny.ts";
 
 /** Makes a model of a config as a file may hold it. */
@@ -19,64 +19,174 @@ Deno.test("a field given as undefined is one left out; the config is complete an
   assertEquals(UNET2D_DEFAULTS.down_block_types.length, 4);
 });
 
-Deno.test("a config.json as Diffusers writes it is taken", () => {
-  const { config } = make({
-    _class_name: "UNet2DModel",
-    _diffusers_version: "0.30.0",
-    act_fn: "silu",
-    attn_norm_num_groups: null,
-    center_input_sample: false,
-    class_embed_type: null,
-    downsample_type: "conv",
-    dropout: 0.0,
-    num_class_embeds: null,
-    num_train_timesteps: 1000,
-    resnet_time_scale_shift: "default",
-    sample_size: [32, 28],
-    time_embedding_type: "positional",
-    upsample_type: "conv",
-  });
-  assertEquals(Object.keys(config).sort(), Object.keys(UNET2D_DEFAULTS).sort());
-  assertEquals(config.sample_size, [32, 28]);
+/** A `config.json` as Diffusers writes it: no field is left out, and three are its own. */
+const WRITTEN = {
+  _class_name: "UNet2DModel",
+  _diffusers_version: "0.42.1",
+  _use_default_values: ["num_train_timesteps"],
+  act_fn: "silu",
+  add_attention: true,
+  attention_head_dim: 4,
+  attn_norm_num_groups: null,
+  block_out_channels: [8, 16],
+  center_input_sample: false,
+  class_embed_type: null,
+  down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+  downsample_padding: 1,
+  downsample_type: "conv",
+  dropout: 0.0,
+  flip_sin_to_cos: true,
+  freq_shift: 0,
+  in_channels: 1,
+  layers_per_block: 1,
+  mid_block_scale_factor: 1,
+  mid_block_type: "UNetMidBlock2D",
+  norm_eps: 1e-5,
+  norm_num_groups: 4,
+  num_class_embeds: null,
+  num_train_timesteps: null,
+  out_channels: 1,
+  resnet_time_scale_shift: "default",
+  sample_size: [32, 28],
+  time_embedding_dim: null,
+  time_embedding_type: "positional",
+  up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+  upsample_type: "conv",
+};
+
+Deno.test("a config.json as Diffusers writes it is taken whole, and written back with every field of it", () => {
+  const { config } = new UNet2DModel(WRITTEN as unknown as Partial<UNet2DConfig>);
+  assertEquals(config, { ...UNET2D_DEFAULTS, ...TINY, sample_size: [32, 28] } as UNet2DConfig);
+  const { _use_default_values: _, ...fields } = WRITTEN;
+  const back: Record<string, unknown> = unet.toDiffusersConfig(config);
+  assertEquals(back, fields);
+  assertEquals(new UNet2DModel(back).config, config);
 });
 
-for (
-  const [field, value] of Object.entries({
-    center_input_sample: true,
-    time_embedding_dim: 64,
-    mid_block_type: "UNetMidBlock2DCrossAttn",
-    downsample_type: "resnet",
-    upsample_type: "resnet",
-    dropout: 0.1,
-    attn_norm_num_groups: 8,
-    resnet_time_scale_shift: "scale_shift",
-    class_embed_type: "projection",
-    num_class_embeds: 0,
-    norm_group: 4,
-    toString: 1,
-    in_channels: 0,
-    out_channels: 1.5,
-    layers_per_block: -1,
-    norm_num_groups: "4",
-    sample_size: [32, 0],
-    attention_head_dim: 0,
-    freq_shift: null,
-    norm_eps: -1,
-    mid_block_scale_factor: 0,
-    downsample_padding: 2,
-    flip_sin_to_cos: 1,
-    add_attention: "yes",
-    act_fn: "gelu",
-    time_embedding_type: "fourier",
-    block_out_channels: [8, 8.5],
-    down_block_types: ["DownBlock2D", "AttnUpBlock2D"],
-    up_block_types: ["DownBlock2D", "UpBlock2D"],
-  })
-) {
-  Deno.test(`config: ${field} ${JSON.stringify(value)} is refused by its name`, () => {
-    assertThrows(() => make({ [field]: value }), Error, field);
+Deno.test("what the first versions of Diffusers wrote is read as they meant it", () => {
+  const first = make({
+    _diffusers_version: "0.0.4",
+    down_block_types: ["UNetResDownBlock2D", "UNetResAttnDownBlock2D"],
+    up_block_types: ["UNetResAttnUpBlock2D", "UNetResUpBlock2D"],
   });
+  assertEquals(first.config, { ...UNET2D_DEFAULTS, ...TINY } as UNet2DConfig);
+  const scaled = { resnet_time_scale_shift: "scale_shift" },
+    norm = "mid_block.attentions.0.group_norm.weight";
+  const has = (fields: Record<string, unknown>) => norm in make({ ...scaled, ...fields }).stateDict();
+  assertEquals(["0.11.1", "0.16.0"].map((version) => has({ _diffusers_version: version })), [true, true]);
+  assertEquals(["0.17.0", "0.42.1", "1.0.0"].map((v) => has({ _diffusers_version: v })), [
+    false,
+    false,
+    false,
+  ]);
+  assertEquals(has({}), false);
+});
+
+Deno.test("a network of another class is refused by its name", () => {
+  const other = { _class_name: "UNet2DConditionModel" };
+  assertThrows(() => make(other), Error, '_class_name must be "UNet2DModel", not "UNet2DConditionModel"');
+  assertThrows(() => make({ cross_attention_dim: 8 }), Error, 'no config field "cross_attention_dim" (8)');
+});
+
+/** Values that are refused, each by its field's name. */
+const REFUSED: Record<string, unknown[]> = {
+  norm_group: [4],
+  toString: [1],
+  in_channels: [0],
+  out_channels: [1.5],
+  layers_per_block: [-1],
+  center_input_sample: [1],
+  time_embedding_type: ["rotary"],
+  time_embedding_dim: [0],
+  downsample_type: ["fir", null],
+  upsample_type: ["fir"],
+  dropout: [1.1, -0.1, "0"],
+  attn_norm_num_groups: [0],
+  norm_num_groups: ["4", null],
+  sample_size: [[32, 0]],
+  attention_head_dim: [0],
+  freq_shift: [null],
+  norm_eps: [-1],
+  mid_block_scale_factor: [0],
+  downsample_padding: [2, -1],
+  flip_sin_to_cos: [1],
+  add_attention: ["yes"],
+  act_fn: ["elu", "SiLU"],
+  num_class_embeds: [0],
+  num_train_timesteps: [0],
+  block_out_channels: [[8, 8.5]],
+  down_block_types: [["DownBlock2D", "AttnUpBlock2D"], "DownBlock2D"],
+  up_block_types: [["DownBlock2D", "UpBlock2D"]],
+};
+for (const { field, refused } of unet.describeConfig()) {
+  const values = field.endsWith("_block_types") ? refused.map((type) => [type, type]) : refused;
+  REFUSED[field] = [...REFUSED[field] ?? [], ...values];
 }
+
+Deno.test("every value that is not supported is refused by its field and itself", () => {
+  for (const [field, values] of Object.entries(REFUSED)) {
+    for (const value of values) {
+      const { message } = assertThrows(() => make({ [field]: value }), Error, field);
+      const said = typeof value === "number" ? String(value) : JSON.stringify(value);
+      assert(message.includes(said), `${said}: ${message}`);
+    }
+  }
+  assert(Object.values(REFUSED).flat().length > 50);
+});
+
+/** Configs each of whose fields is right by itself, and the field that is refused beside the others. */
+const TOGETHER: [fields: Record<string, unknown>, message: string][] = [
+  [{ time_embedding_type: "learned" }, "num_train_timesteps must be a positive whole number"],
+  [{ num_class_embeds: 10, class_embed_type: "timestep" }, "num_class_embeds must be null where"],
+  [{ freq_shift: 4 }, "freq_shift must be below"],
+  [{ downsample_padding: 2 }, "downsample_padding must be 0 or 1 where a convolution halves"],
+  [{ norm_num_groups: null }, "norm_num_groups must be a positive whole number where"],
+  [{ down_block_types: ["SkipDownBlock2D", "DownBlock2D"] }, "in_channels must be 3"],
+  [{ up_block_types: ["SkipUpBlock2D", "SkipUpBlock2D"] }, "out_channels must be 3"],
+  [
+    {
+      in_channels: 3,
+      block_out_channels: [8, 8, 8],
+      down_block_types: ["DownBlock2D", "SkipDownBlock2D", "DownBlock2D"],
+      up_block_types: ["UpBlock2D", "UpBlock2D", "UpBlock2D"],
+    },
+    "down_block_types must be such that before",
+  ],
+  [
+    { out_channels: 3, up_block_types: ["SkipUpBlock2D", "UpBlock2D"] },
+    "up_block_types must be such that after",
+  ],
+];
+
+Deno.test("what does not go together is refused by the field that would be ignored or fail", () => {
+  for (const [fields, message] of TOGETHER) assertThrows(() => make(fields), Error, message);
+  const halved = ["ResnetDownsampleBlock2D", "AttnDownBlock2D"];
+  make({ freq_shift: 4, time_embedding_type: "fourier" });
+  make({ downsample_padding: 2, down_block_types: halved });
+  make({ downsample_padding: 2, down_block_types: halved.toReversed(), downsample_type: "resnet" });
+});
+
+Deno.test({
+  name: "docs/unet.md has the table of fields that the code gives",
+  ...wasmOnly,
+  async fn() {
+    const docs = await Deno.readTextFile(new URL("../../../docs/unet.md", import.meta.url));
+    const rows = docs.split("\n").filter((line) => line.startsWith("| `")).map((line) =>
+      line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim())
+    );
+    const code = (value: unknown) => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
+    const expected = unet.describeConfig().map((
+      { field, takes, default: usual, where, together, refused },
+    ) => [
+      code(field),
+      takes,
+      code(JSON.stringify(usual)),
+      [...where ? [where] : [], ...together.map((must) => `must be ${must}`)].join("; "),
+      refused.map(code).join(", "),
+    ]);
+    assertEquals(rows, expected);
+  },
+});
 
 Deno.test("sizes that do not go together are named", () => {
   assertThrows(() => make({ norm_num_groups: 3 }), Error, "8 channels do not divide into 3 groups");
@@ -95,11 +205,6 @@ Deno.test("freq_shift is at least 0 and below the number of frequencies", () => 
 Deno.test("classes come by a table or by an embedding, not both", () => {
   assertEquals(make({ num_class_embeds: 10 }).config.num_class_embeds, 10);
   assertEquals(make({ class_embed_type: "identity" }).config.class_embed_type, "identity");
-  assertThrows(
-    () => make({ num_class_embeds: 10, class_embed_type: "timestep" }),
-    Error,
-    'num_class_embeds must be null where class_embed_type is "timestep", not 10',
-  );
 });
 
 Deno.test("every field is refused by its name for every kind of value that it does not take", () => {
@@ -124,21 +229,30 @@ Deno.test("every field is refused by its name for every kind of value that it do
     sample_size: [null, 3, [1, 2]],
     in_channels: [3],
     out_channels: [3],
+    center_input_sample: [true],
     time_embedding_type: [],
+    time_embedding_dim: [null, 3],
     freq_shift: [0, 0.5, 1e-3, 3],
     flip_sin_to_cos: [true],
     down_block_types: [],
+    mid_block_type: [null],
     up_block_types: [],
     block_out_channels: [],
     layers_per_block: [3],
     mid_block_scale_factor: [0.5, 1e-3, 3],
     downsample_padding: [0],
+    downsample_type: [],
+    upsample_type: [],
+    dropout: [0, 0.5, 1e-3],
     act_fn: [],
     attention_head_dim: [null],
     norm_num_groups: [],
+    attn_norm_num_groups: [null],
     norm_eps: [0.5, 1e-3, 3],
+    resnet_time_scale_shift: [],
     add_attention: [true],
     class_embed_type: [null],
     num_class_embeds: [null, 3],
+    num_train_timesteps: [null, 3],
   });
 });

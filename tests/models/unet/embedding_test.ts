@@ -1,6 +1,6 @@
 /** The sinusoidal embedding of timesteps. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type TensorInfo, tf, timestepEmbedding } from "../../../mod.ts";
+import { type TensorInfo, tf, timestepEmbedding, unet } from "../../../mod.ts";
 import golden from "../../golden/layers.json" with { type: "json" };
 import { assertClose, numbers } from "../../support.ts";
 
@@ -114,4 +114,20 @@ Deno.test("timestepEmbedding is as near for long times as float32's angle is", a
       }
     }
   }
+});
+
+Deno.test("GaussianFourierProjection: sines and cosines of 2π·f·log t, frequencies that are kept and not trained", async () => {
+  const projection = new unet.GaussianFourierProjection(3, 16), t = [0.002, 1, 80];
+  const frequencies = await numbers(projection.weight.value);
+  assertEquals(projection.parameters(), []);
+  assertEquals(Object.keys(projection.stateDict()), ["weight"]);
+  const angles = t.map((v) => frequencies.map((f) => 2 * Math.PI * f * Math.log(v)));
+  const expected = angles.flatMap((row) => [...row.map(Math.sin), ...row.map(Math.cos)]);
+  await assertClose(projection.call(tf.tensor1d(t)), expected, 2e-3); // 100 turns in float32
+  for (const wrong of [0, -1, NaN]) {
+    assertThrows(() => projection.call(tf.tensor1d([1, wrong])), RangeError, `above 0 (time_embedding_type`);
+  }
+  assertThrows(() => projection.call(tf.ones([1, 2])), RangeError, "not of shape [1,2]");
+  assertThrows(() => new unet.GaussianFourierProjection(0, 16), RangeError, "channels");
+  assertThrows(() => new unet.GaussianFourierProjection(4, 0), RangeError, "scale");
 });
