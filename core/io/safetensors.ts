@@ -23,7 +23,7 @@ const METADATA = "__metadata__";
 const READERS: ReadonlyMap<unknown, { bytes: number; read: (buffer: ArrayBuffer) => TypedArray }> = new Map([
   ["F32", { bytes: 4, read: (b: ArrayBuffer) => new Float32Array(b) }],
   ["F64", { bytes: 8, read: (b: ArrayBuffer) => Float32Array.from(new Float64Array(b), narrowFloat) }],
-  ["F16", { bytes: 2, read: (b: ArrayBuffer) => Float32Array.from(new Uint16Array(b), halfToFloat) }],
+  ["F16", { bytes: 2, read: (b: ArrayBuffer) => new Float32Array(new Float16Array(b)) }],
   ["BF16", {
     bytes: 2,
     read: (b: ArrayBuffer) => new Float32Array(Uint32Array.from(new Uint16Array(b), (x) => x << 16).buffer),
@@ -46,13 +46,6 @@ const COUNTS = "whole numbers from 0 to 2^53 - 1";
 /** Whether a value is sizes or places that numbers here hold exactly. */
 function isCounts(x: unknown): x is number[] {
   return Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= 0);
-}
-
-function halfToFloat(h: number): number {
-  const sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, fraction = h & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 function narrow(x: bigint): number {
