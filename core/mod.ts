@@ -125,7 +125,7 @@ export {
   tensorsIn,
   TrainLearner,
 } from "./learner/mod.ts";
-export { finishWriting, sha256, sweepTemporaryFiles, writeFile } from "./io/files.ts";
+export { finishWriting, readBytes, sha256, sweepTemporaryFiles, writeFile } from "./io/files.ts";
 export { parseJson, showJson } from "./io/json.ts";
 export { COUNT, NUMBER, recordOf, requireSchema } from "./io/schema.ts";
 export {

@@ -50,10 +50,7 @@ export interface Drawable {
   steps: number;
 }
 
-/** Noise that EDM's networks are sampled from, and the least that they are asked of: pixels have 256 values. */
-const SIGMAS = { sigmaMin: 0.01, sigmaMax: 40 };
-/** Steps of the default sampler, and evaluations of a consistency model. */
-const STEPS = 18, FEW_STEPS = 2;
+const { steps: STEPS, fewSteps: FEW_STEPS, ...SIGMAS } = diffusion.EDM_DRAWING;
 
 /** A network of EDM to draw with; of consistency tuning where it takes few steps. */
 export function drawableEdm({ denoise, classes }: diffusion.EDMModel, few = false): Drawable {

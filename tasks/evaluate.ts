@@ -25,7 +25,14 @@ import {
 import { loadData, prepareImages } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { prepareEdm } from "./edm.ts";
-import { chooseModel, type ChosenDdpm, type ChosenEdm, makeSchedule, type ModelOptions } from "./models.ts";
+import {
+  chooseModel,
+  type ChosenDdpm,
+  type ChosenEdm,
+  makeSchedule,
+  type ModelOptions,
+  pretrainedOption,
+} from "./models.ts";
 import { requireReadable } from "./paths.ts";
 import { endOnStop } from "./stop.ts";
 
@@ -35,13 +42,13 @@ const command = withCommonOptions(
     "Mean squared error of the predicted noise on Fashion-MNIST's test images, by draws of t and ε",
   ),
 )
-  .option("--run <name>", "the run (default: the newest, or the shipped model where there is none)", runName)
+  .option("--run <name>", "the run (default: the newest, or a model that ships where there is none)", runName)
   .option(
     "--average <length>",
     "measure an average of the weights of this length (edm, ect)",
     number(0.001, 0.288),
   )
-  .option("--pretrained", "the shipped model, whatever runs there are")
+  .addOption(pretrainedOption("measure"))
   .option("--draws <n>", "draws of t and ε for each image", whole(1, 1000), 5)
   .option("--data <dir>", "directory of the four IDX files (default: where they are found)", path)
   .option("--seed <n>", "fixes the draws", whole(0, MAX_SEED), 1);

@@ -1,17 +1,9 @@
 /** The DDPMs of the tasks: a config's network and schedule, and the trained one that the command line means. */
-import {
-  type diffusion,
-  initDdpm,
-  linearSchedule,
-  loadWeights,
-  pretrained,
-  type Schedule,
-  UNet,
-} from "../mod.ts";
-import { UsageError, UserError } from "./cli.ts";
+import { diffusion, initDdpm, linearSchedule, loadWeights, pretrained, type Schedule, UNet } from "../mod.ts";
+import { Option, UsageError, UserError } from "./cli.ts";
 import { readEdmModel, readMixedAverage } from "./edm.ts";
 import { requireReadable } from "./paths.ts";
-import { type EdmConfig, isEdm, PRESETS, type TrainConfig, unetOptions } from "./presets.ts";
+import { EDM_PRESETS, type EdmConfig, isEdm, PRESETS, type TrainConfig, unetOptions } from "./presets.ts";
 import { exists, listRuns, readConfig, runFiles } from "./runs.ts";
 
 /** The network of a config, as PyTorch initialises it. */
@@ -72,10 +64,36 @@ export type ChosenDdpm = Known<TrainConfig, UNet> & { kind: "ddpm" };
 /** A network of EDM's training or of consistency tuning. */
 export type ChosenEdm = Known<EdmConfig, diffusion.EDMModel> & { kind: "edm" };
 
+/** Names of the models that ship: networks of classes, and the lesson's DDPM. */
+type ShippedName = diffusion.PretrainedName | "lesson";
+/** The one that is taken where no run is. */
+const DEFAULT_SHIPPED: ShippedName = "edm";
+
+/**
+ * The option of a model that ships.
+ * @param what is done with it
+ */
+export function pretrainedOption(what: string): Option {
+  const names = [...Object.keys(diffusion.PRETRAINED), "lesson"];
+  return new Option("--pretrained [name]", `${what} a model that ships, whatever runs there are`)
+    .choices(names).preset(DEFAULT_SHIPPED);
+}
+
+/** A model that ships. */
+function shipped(pretrainedName: ShippedName): ChosenDdpm | ChosenEdm {
+  const title = `the shipped model ${pretrainedName}`;
+  if (pretrainedName === "lesson") {
+    return { kind: "ddpm", config: PRESETS.lesson, title, load: async () => (await pretrained()).model };
+  }
+  const { few } = diffusion.PRETRAINED[pretrainedName], load = () => diffusion.pretrained(pretrainedName);
+  return { kind: "edm", config: few ? EDM_PRESETS.ect : EDM_PRESETS.edm, title, load };
+}
+
 /** Which network the command line means. */
 export interface ModelOptions {
   run?: string;
-  pretrained?: boolean;
+  /** Name of a model that ships. */
+  pretrained?: ShippedName;
   /** Length of the average of the weights; default the run's last. */
   average?: number;
   runs: string;
@@ -89,27 +107,23 @@ async function newestTrained(runs: string): Promise<string | undefined> {
 }
 
 /**
- * The run asked for, else the newest that has weights, else the shipped model.
+ * The run or the shipped model asked for, else the newest run that has weights, else a model that ships.
  * @throws UsageError for both, a run that is not there, or runs that the task may not read.
  */
 export async function chooseModel(
-  { run, pretrained: shipped, runs, average }: ModelOptions,
+  { run, pretrained: asked, runs, average }: ModelOptions,
 ): Promise<ChosenDdpm | ChosenEdm> {
-  if (run && shipped) throw new UsageError("--run and --pretrained: give one of them");
-  if (!shipped) await requireReadable("--runs", runs);
-  const name = shipped ? undefined : run ?? await newestTrained(runs);
+  if (run && asked) throw new UsageError("--run and --pretrained: give one of them");
+  if (!asked) await requireReadable("--runs", runs);
+  const name = asked ? undefined : run ?? await newestTrained(runs);
   const requireAverages = (has: boolean, title: string) => {
     if (average === undefined || has) return;
     throw new UsageError(`--average ${average}: ${title} has kept no averages of its weights`);
   };
   if (name === undefined) {
-    requireAverages(false, "the shipped model");
-    return {
-      kind: "ddpm",
-      config: PRESETS.lesson,
-      title: "the shipped model",
-      load: async () => (await pretrained()).model,
-    };
+    const chosen = shipped(asked ?? DEFAULT_SHIPPED);
+    requireAverages(false, chosen.title);
+    return chosen;
   }
   const config = await readConfig<TrainConfig | EdmConfig>(runs, name, "train"), title = `run ${name}`;
   requireAverages(isEdm(config), title);

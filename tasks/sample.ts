@@ -26,7 +26,13 @@ import {
   type SamplerName,
   SAMPLERS,
 } from "./draw_diffusion.ts";
-import { chooseModel, type ChosenDdpm, type ChosenEdm, type ModelOptions } from "./models.ts";
+import {
+  chooseModel,
+  type ChosenDdpm,
+  type ChosenEdm,
+  type ModelOptions,
+  pretrainedOption,
+} from "./models.ts";
 import { requireFile } from "./paths.ts";
 import { readPicture } from "./pictures.ts";
 import { isEdm } from "./presets.ts";
@@ -40,7 +46,7 @@ const command = withCommonOptions(
 )
   .option(
     "--run <name>",
-    "the run to draw with (default: the newest, or the shipped model where there is none)",
+    "the run to draw with (default: the newest, or a model that ships where there is none)",
     runName,
   )
   .option(
@@ -48,9 +54,13 @@ const command = withCommonOptions(
     "draw with an average of the weights of this length (edm, ect)",
     number(0.001, 0.288),
   )
-  .option("--pretrained", "draw with the shipped model, whatever runs there are")
+  .addOption(pretrainedOption("draw with"))
   .option("--n <count>", "images (default: 16 of a DDPM, 64 of classes)", whole(1, 1024))
-  .option("--steps <count>", "sampling steps (default: all of the run's)", whole(1, 100_000))
+  .option(
+    "--steps <count>",
+    "sampling steps (default: all of a DDPM's, 18 of classes, 2 of few-step networks)",
+    whole(1, 100_000),
+  )
   .option(
     "--seed <n>",
     "fixes the images (default: new ones each time)",
@@ -96,7 +106,7 @@ interface Options extends CommonOptions, ModelOptions {
 /** Images where the command line does not say how many: of a network without classes, and of all classes. */
 const N = 16, N_OF_CLASSES = 64;
 
-/** Where pictures of the shipped model go. */
+/** Where pictures of a shipped model go. */
 const SHIPPED = { samples: "samples.png", animation: "samples.gif" };
 
 /** Where the grid and the animation go, which can be written there. */
@@ -141,7 +151,9 @@ function requireTogether(options: Options, chosen: ChosenDdpm | ChosenEdm): void
     for (const name of ["class", "guidance", "guidanceInterval"] as const) {
       if (options[name] === undefined) continue;
       wrong(
-        `${optionOf(name)}: ${title} knows of no classes (a run of \`deno task train --preset edm\` does)`,
+        `${
+          optionOf(name)
+        }: ${title} knows of no classes (the model that ships does, --pretrained, or a run of \`deno task train --preset edm\`)`,
       );
     }
     if (options.steps !== undefined && options.steps > chosen.config.steps) {
@@ -231,7 +243,7 @@ export async function sample(args: string[]): Promise<void> {
   const files = await chooseFiles(options, name);
   const pictures = await readPictures(options, chosen.kind === "edm" ? DATA_SIZE : chosen.config.size);
   await startDevice(command);
-  if (name === undefined) console.error("Drawing with the shipped model (`deno task train` makes your own)");
+  if (name === undefined) console.error(`Drawing with ${title} (\`deno task train\` makes your own)`);
   const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
   const more = { ...files, generator: new Generator(seed) };
   if (chosen.kind === "edm") {

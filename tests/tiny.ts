@@ -37,6 +37,7 @@ import {
   sample,
   Sequential,
   setSeed,
+  tf,
   TrainLearner,
   UNet,
   type UNet2DConfig,
@@ -171,7 +172,7 @@ export async function tinyLosses(device: DeviceChoice): Promise<number[]> {
   return losses;
 }
 
-/** The pixels of n images that the shipped model draws on the device in use, after each step. */
+/** The pixels of n images that the lesson's shipped model draws on the device in use, after each step. */
 export async function drawPretrained(n: number, steps: number, seed: number): Promise<number[][]> {
   const { model, schedule, size } = await pretrained();
   const pictures: number[][] = [];
@@ -184,5 +185,37 @@ export async function drawPretrained(n: number, steps: number, seed: number): Pr
     },
   });
   model.dispose();
+  return pictures;
+}
+
+/** What {@link drawOfClasses} draws. */
+interface OfClasses {
+  n: number;
+  steps: number;
+  seed: number;
+  /** The number of the class; default one a column. */
+  class?: number;
+  guidance?: number;
+}
+
+/** The pixels of images that the shipped model of classes draws, as the page does: what each step expects of them. */
+export async function drawOfClasses(
+  { n, steps, seed, guidance = 1, ...one }: OfClasses,
+): Promise<number[][]> {
+  const { model, denoise, classes, size, range, inSteps } = await diffusion.pretrained();
+  const columns = one.class === undefined ? classes.length : Math.ceil(Math.sqrt(n));
+  const labels = tf.tensor1d(Array.from({ length: n }, (_, i) => one.class ?? i % classes.length), "int32");
+  const told = diffusion.guided(denoise, labels, { scale: guidance, none: classes.length });
+  const pictures: number[][] = [];
+  await diffusion.sample(told, [n, size, size, 1], {
+    ...inSteps(steps),
+    generator: new Generator(seed),
+    async onStep({ x̂0 }) {
+      const images = await HostArray.from(x̂0);
+      pictures.push(Array.from(imageGrid(images, { columns, scale: 2, range, invert: true }).data));
+    },
+  });
+  model.dispose();
+  labels.dispose();
   return pictures;
 }

@@ -110,3 +110,22 @@ export async function sweepTemporaryFiles(path: string): Promise<string[]> {
 export async function sha256(bytes: Uint8Array): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)).toHex();
 }
+
+/**
+ * The bytes at an address; files need read permission, other hosts net permission.
+ * @throws Error that names the address and says what went wrong, which is its cause.
+ */
+export async function readBytes(url: URL): Promise<Uint8Array> {
+  try {
+    return url.protocol === "file:" ? await Deno.readFile(url) : await fetchBytes(url);
+  } catch (cause) {
+    throw new Error(`Could not read ${url}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function fetchBytes(url: URL): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (response.ok) return new Uint8Array(await response.arrayBuffer());
+  await response.body?.cancel();
+  throw new Error(`${response.status} ${response.statusText}`.trim());
+}

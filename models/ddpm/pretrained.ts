@@ -1,5 +1,5 @@
-/** The network that ships with Denoise. */
-import { loadWeights } from "../../core/mod.ts";
+/** The lesson's network, which ships with Denoise. */
+import { loadWeights, readBytes } from "../../core/mod.ts";
 import { UNet } from "./model.ts";
 import { linearSchedule, type Schedule } from "./schedule.ts";
 
@@ -15,19 +15,11 @@ export interface Pretrained {
   size: number;
 }
 
-/** The bytes at a URL; files need read permission, other hosts net permission. */
-async function bytesOf(url: URL): Promise<Uint8Array> {
-  if (url.protocol === "file:") return await Deno.readFile(url);
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`No weights at ${url}: ${response.status} ${response.statusText}`);
-  return new Uint8Array(await response.arrayBuffer());
-}
-
 /**
  * The lesson's U-Net, (16,32,64,64) channels, trained with the preset `lesson` on all of Fashion-MNIST: 1000 steps,
  * images of 32×32 in [0,1].
  * @param weights where they are; default beside this module
- * @throws Error if they are not there.
+ * @throws Error that names the address, if they are not there.
  *
  * @example
  * ```ts
@@ -47,6 +39,6 @@ export async function pretrained(weights: URL = WEIGHTS): Promise<Pretrained> {
     block_out_channels: [16, 32, 64, 64],
     norm_num_groups: 8,
   });
-  await loadWeights(model, await bytesOf(weights));
+  await loadWeights(model, await readBytes(weights));
   return { model, schedule: linearSchedule(), size: 32 };
 }

@@ -12,7 +12,12 @@ import {
   toTorch,
 } from "../../core/mod.ts";
 import { PatchUNet, type PatchUNetConfig } from "../unet/mod.ts";
+import { consistency, consistencyLevels } from "./consistency.ts";
 import { type ClassDenoise, denoiser } from "./denoiser.ts";
+import { levels } from "./levels.ts";
+import { ve } from "./process.ts";
+import { dpmSolver } from "./samplers/dpm_solver.ts";
+import type { Sampler, WalkOptions } from "./sampling.ts";
 
 /** What a file of a network says beside its weights. */
 export interface EDMFacts {
@@ -107,4 +112,43 @@ export async function decodeEDMModel(bytes: Uint8Array, what = "The file"): Prom
   await loadWeights(model, bytes);
   const denoise = denoiser(model, { prediction: "edm", sigmaData: facts.sigmaData });
   return { ...facts, model, denoise };
+}
+
+/**
+ * How networks of the presets `edm` and `ect` are drawn with where nothing else is said: noise of σ 40, which the images
+ * drown in, and the least that they are asked of, as pixels have 256 values; 18 steps, and 2 of consistency tuning.
+ */
+export const EDM_DRAWING: Readonly<Record<"sigmaMin" | "sigmaMax" | "steps" | "fewSteps", number>> = {
+  sigmaMin: 0.01,
+  sigmaMax: 40,
+  steps: 18,
+  fewSteps: 2,
+};
+
+/** What {@link sample} draws by: levels of noise, a sampler, and the range of the images' values. */
+export interface EDMSteps extends Pick<WalkOptions, "levels" | "clip"> {
+  /** The sampler. */
+  sampler: Sampler;
+}
+
+/**
+ * How a network of the presets `edm` and `ect` draws in so many steps, for {@link sample}: by {@link dpmSolver} through
+ * the levels of Karras et al. 2022, or, where it was tuned to draw in few, by {@link consistency}. Images are in [−1, 1].
+ * @param n steps, a whole number of at least 1; default 18, of few 2
+ * @param few whether the network was tuned to draw in few steps; default false
+ * @throws RangeError for another n.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { diffusion } from "../../mod.ts";
+ * assertEquals(diffusion.edmSteps(10).levels.length, 11);
+ * assertEquals(diffusion.edmSteps(1, true).levels.map(({ σ }) => σ), [40, 0]);
+ * ```
+ */
+export function edmSteps(n?: number, few = false): EDMSteps {
+  const { sigmaMin, sigmaMax, steps, fewSteps } = EDM_DRAWING, clip = [-1, 1] as const;
+  if (few) return { levels: consistencyLevels(n ?? fewSteps, sigmaMax), sampler: consistency(), clip };
+  const path = levels(ve({ sigmaMin, sigmaMax }), n ?? steps, { spacing: "karras" });
+  return { levels: path, sampler: dpmSolver(), clip };
 }

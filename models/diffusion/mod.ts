@@ -1,11 +1,22 @@
 /** Diffusion past the lesson: levels of noise, what networks say of them, samplers, and what wraps a denoiser. */
 export {
   decodeEDMModel,
+  EDM_DRAWING,
   type EDMFacts,
   type EDMFileOptions,
   type EDMModel,
+  type EDMSteps,
+  edmSteps,
   encodeEDMModel,
 } from "./edm_model.ts";
+export {
+  PRETRAINED,
+  pretrained,
+  type PretrainedModel,
+  type PretrainedName,
+  type PretrainedOptions,
+  type ShippedFile,
+} from "./pretrained.ts";
 export {
   flowOfSample,
   type Mix,

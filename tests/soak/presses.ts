@@ -93,14 +93,14 @@ export async function soakPresses(presses: number): Promise<Presses> {
       const { code, shown } = await press(
         soak,
         "sample",
-        `${run} --pretrained --n 4 --out ${runs}/drawn-${i}/a.png`,
+        `${run} --pretrained lesson --n 4 --out ${runs}/drawn-${i}/a.png`,
       );
       if (code !== 0) assertMatch(shown, /Stopped: (nothing|.*a\.png) was written|^Wrote|^\^C\s*$/m);
       await checkWhole(`${runs}/drawn-${i}`);
       assertEquals(strays(await list(`${runs}/drawn-${i}`)), []);
     }
     for (let i = 0; i < share(0.1); i++) {
-      const { code, shown } = await press(soak, "evaluate", `${run} --pretrained`);
+      const { code, shown } = await press(soak, "evaluate", `${run} --pretrained lesson`);
       if (code !== 0) {
         assertMatch(shown, /Stopped(: no draw was measured| after \d of 5 draws)|written|^\^C\s*$/m);
       }

@@ -296,27 +296,39 @@ cliTest("a run that diverges ends with exit code 1; so does what is done with su
   assertMatch(evaluated.err, /loss of run gone is NaN/);
 });
 
-cliTest("with no run, sample draws with the shipped model and says so", async (dir) => {
-  const out = `${dir}/clothes.png`;
-  await Deno.mkdir(`${dir}/begun`); // killed before it had weights: not to draw with
-  await Deno.writeTextFile(`${dir}/begun/config.json`, JSON.stringify(PRESETS.quick));
-  const { code, out: said, err } = await run(
-    "sample",
-    dir,
-    "--n",
-    "2",
-    "--steps",
-    "4",
-    "--seed",
-    "1",
-    "--out",
-    out,
-  );
-  assertEquals(code, 0, err);
-  assertMatch(err, /Drawing with the shipped model/);
-  assertMatch(said, /clothes\.png and .*clothes\.gif \(the shipped model, seed 1\)/);
-  assertEquals(await magic(out), [137, 80, 78, 71]);
-});
+cliTest(
+  "with no run, sample draws with the shipped model of classes and says so; the lesson's by name",
+  async (dir) => {
+    const out = `${dir}/clothes.png`;
+    await Deno.mkdir(`${dir}/begun`); // killed before it had weights: not to draw with
+    await Deno.writeTextFile(`${dir}/begun/config.json`, JSON.stringify(PRESETS.quick));
+    const { code, out: said, err } = await run(
+      "sample",
+      dir,
+      "--n",
+      "2",
+      "--steps",
+      "4",
+      "--seed",
+      "1",
+      "--out",
+      out,
+    );
+    assertEquals(code, 0, err);
+    assertMatch(err, /Drawing with the shipped model edm/);
+    assertMatch(said, /clothes\.png and .*clothes\.gif \(the shipped model edm, seed 1\)/);
+    assertEquals(await magic(out), [137, 80, 78, 71]);
+    const lesson = await run(
+      "sample",
+      dir,
+      ..."--pretrained lesson --n 1 --steps 2 --seed 1 --out".split(" "),
+      out,
+    );
+    assertEquals(lesson.code, 0, lesson.err);
+    assertMatch(lesson.out, /\(the shipped model lesson, seed 1\)/);
+    assertEquals(decode(await Deno.readFile(out)).width, 32 * 3 + 4);
+  },
+);
 
 cliTest("evaluate averages draws over the test images, made ready as the run's were", async (dir) => {
   const args = [...TINY, ..."--size 32 --fit pad --epochs 1 --samples 0 --name measured".split(" ")];

@@ -80,7 +80,7 @@ terminalTest("Ctrl-C while sample draws and evaluate measures says what was writ
       ["evaluate", /draw 1 of 5/, /Stopped: no draw was measured/],
     ] as const
   ) {
-    const terminal = new Terminal(`deno task --quiet ${command} --pretrained --device wasm`, {
+    const terminal = new Terminal(`deno task --quiet ${command} --pretrained lesson --device wasm`, {
       cwd: ROOT,
       limitMs: LIMIT_MS,
     });

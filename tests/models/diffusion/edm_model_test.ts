@@ -1,7 +1,7 @@
 /** Networks of EDM as files. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { decodeSafetensors, diffusion, encodeSafetensors, tf, toTorch, unet } from "../../../mod.ts";
-import { assertClose, random } from "../../support.ts";
+import { assertClose, random, wasmOnly } from "../../support.ts";
 import { TINY_OF_CLASSES } from "../../tiny.ts";
 
 const { decodeEDMModel, encodeEDMModel } = diffusion;
@@ -62,3 +62,19 @@ Deno.test("files that are none are refused, naming what is wrong", async () => {
   const plain = encodeSafetensors(weights);
   await assertRejects(() => decodeEDMModel(plain), Error, 'The file: its metadata lacks "edm"');
 });
+
+Deno.test(
+  "edmSteps: as many levels as steps and one, of Karras et al., or a consistency model's",
+  wasmOnly,
+  () => {
+    const { edmSteps, EDM_DRAWING: { sigmaMin, sigmaMax, steps, fewSteps } } = diffusion;
+    for (const [few, n] of [[false, steps], [true, fewSteps]] as const) {
+      const { levels, clip } = edmSteps(undefined, few);
+      assertEquals([levels.length, levels.at(-1)!.σ, clip], [n + 1, 0, [-1, 1]]);
+      assert(Math.abs(levels[0].σ / sigmaMax - 1) < 1e-9);
+    }
+    assert(Math.abs(edmSteps(5).levels[4].σ / sigmaMin - 1) < 1e-9);
+    assertEquals(edmSteps(4, true).levels, diffusion.consistencyLevels(4, sigmaMax));
+    for (const few of [false, true]) assertThrows(() => edmSteps(0, few), RangeError, "not 0");
+  },
+);
