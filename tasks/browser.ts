@@ -1,9 +1,10 @@
 /** `deno task browser`: bundles the page that draws in the browser, and serves it. */
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Hono } from "npm:hono@4.13.19";
 import { secureHeaders } from "npm:hono@4.13.19/secure-headers";
 import { writeFile } from "../core/mod.ts";
-import type { DeviceChoice } from "../mod.ts";
+import { type DeviceChoice, diffusion } from "../mod.ts";
 import { command as makeCommand, main, parse, path, UsageError, UserError, whole } from "./cli.ts";
 import { deviceOption } from "./device.ts";
 import { requireFolder } from "./paths.ts";
@@ -11,11 +12,13 @@ import { endOnStop } from "./stop.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const BUNDLE = "worker.js";
+/** What the page draws with. */
+const { edm: { weights: WEIGHTS } } = diffusion.PRETRAINED;
 /** What the page needs besides the bundle, by its place; the bundle looks for weights and binary relative to itself. */
 const FILES: Record<string, string> = {
   "index.html": new URL("examples/browser/index.html", ROOT).href,
   "main.js": new URL("examples/browser/main.js", ROOT).href,
-  "weights/fashion_mnist.safetensors": new URL("models/ddpm/weights/fashion_mnist.safetensors", ROOT).href,
+  [`weights/${basename(WEIGHTS.href)}`]: WEIGHTS.href,
   "tfjs-backend-wasm-threaded-simd.wasm": import.meta.resolve(
     "npm:@tensorflow/tfjs-backend-wasm@4.22.0/dist/tfjs-backend-wasm-threaded-simd.wasm",
   ),

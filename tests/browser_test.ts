@@ -1,7 +1,8 @@
 /** The page of examples/browser/ in headless Chromium: the bundle of mod.ts draws there what it draws under Deno. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { chromium, inPage, serveFolder, WEBGPU } from "./chromium.ts";
-import { drawPretrained, tinyLosses } from "./tiny.ts";
+import { FASHION_MNIST_CLASSES } from "../mod.ts";
+import { chromium, inPage, type Page, serveFolder, WEBGPU } from "./chromium.ts";
+import { drawOfClasses, tinyLosses } from "./tiny.ts";
 import { wasmOnly } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -17,27 +18,50 @@ async function bundle(path: string, script: string): Promise<void> {
   assert(success, new TextDecoder().decode(stderr));
 }
 
-/** What a browser shows at an address: every picture that was put on the canvas, and the page's texts. */
-function visit(url: string, flags: string[] = []) {
-  return inPage(flags, async (page) => {
-    await page.evaluateOnNewDocument(`
-      globalThis.pictures = [];
-      const { putImageData } = CanvasRenderingContext2D.prototype;
-      CanvasRenderingContext2D.prototype.putImageData = function (image, ...at) {
-        pictures.push(Array.from(image.data.filter((_, i) => i % 4 === 0)));
-        return putImageData.call(this, image, ...at);
-      };`);
-    await page.goto(url);
-    const ended = `["done", "failed"].includes(document.body.dataset.state)`;
-    await page.waitForFunction(ended, { timeout: 180_000 });
-    const result = await page.evaluate(`({
-      pictures, isolated: crossOriginIsolated,
-      device: document.getElementById("device").textContent,
-      status: document.getElementById("status").textContent,
-    })`);
-    return result as { pictures: number[][]; isolated: boolean; device: string; status: string };
-  });
+/** What the page shows once a drawing has ended: the pictures that were put on its canvas since, and its texts. */
+interface Shown {
+  pictures: number[][];
+  isolated: boolean;
+  device: string;
+  status: string;
 }
+
+/** Waits until the drawing that is under way has ended. */
+async function settled(page: Page): Promise<Shown> {
+  const ended = `["done", "failed"].includes(document.body.dataset.state)`;
+  await page.waitForFunction(ended, { timeout: 180_000 });
+  return await page.evaluate(`({
+    pictures: pictures.splice(0),
+    isolated: crossOriginIsolated,
+    device: document.getElementById("device").textContent,
+    status: document.getElementById("status").textContent,
+  })`) as Shown;
+}
+
+/** Opens the page, which draws at once; it keeps what is put on the canvas, and what its workers say. */
+async function open(page: Page, url: string): Promise<Shown> {
+  await page.evaluateOnNewDocument(`
+    globalThis.pictures = [];
+    globalThis.said = [];
+    const { putImageData } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.putImageData = function (image, ...at) {
+      pictures.push(Array.from(image.data.filter((_, i) => i % 4 === 0)));
+      return putImageData.call(this, image, ...at);
+    };
+    globalThis.workers = 0;
+    globalThis.Worker = class extends Worker {
+      constructor(...args) {
+        super(...args);
+        workers++;
+        this.addEventListener("message", ({ data }) => said.push(data));
+      }
+    };`);
+  await page.goto(url);
+  return await settled(page);
+}
+
+/** What a browser shows at an address. */
+const visit = (url: string, flags: string[] = []) => inPage(flags, (page) => open(page, url));
 
 /** Fails unless the pixels are equal but for rounding. */
 function assertSame(shown: number[], expected: number[]): void {
@@ -84,7 +108,7 @@ Deno.test({
             return [response.status, response.headers.get("cross-origin-embedder-policy")];
           };
           assertEquals(await get(""), [200, "require-corp"]);
-          assertEquals(await get("weights/fashion_mnist.safetensors"), [200, "require-corp"]);
+          assertEquals(await get("weights/fashion_mnist_edm.safetensors"), [200, "require-corp"]);
           await Deno.writeTextFile(`${page}/other.txt`, "other");
           await Deno.symlink("/etc/hostname", `${page}/link`);
           for (const path of ["other.txt", "link", "../deno.json", "%2e%2e/deno.json", "x".repeat(5000)]) {
@@ -107,30 +131,77 @@ Deno.test({
           );
         },
       );
-      await t.step("isolated: threads of WASM, pictures of Deno's steps as they go", async () => {
-        const { pictures, isolated, device, status } = await visit(`${url}?n=4&steps=24&seed=3&device=wasm`);
-        assertMatch(status, /^drawn in/);
-        assertMatch(device, /^wasm \([2-9]\d* threads/);
-        assert(isolated);
-        // How many steps pass between two pictures is the machine's affair.
-        const steps = await drawPretrained(4, 24, 3);
-        const shown = pictures.map((p) => nearest(p, steps));
-        pictures.forEach((p, i) => assertSame(p, steps[shown[i]]));
-        assertEquals([shown[0], shown.at(-1)], [0, 23]);
-        assert(shown.length >= 3 && shown.every((s, i) => i === 0 || s > shown[i - 1]), `steps ${shown}`);
-      });
+      await t.step(
+        "isolated: threads of WASM, the steps that Deno takes, and what a person asks for",
+        async () => {
+          const n = 4, steps = 8, seed = 3;
+          await inPage([], async (page) => {
+            const first = await open(page, `${url}?n=${n}&steps=${steps}&seed=${seed}&device=wasm`);
+            assertMatch(first.status, /^Drawn in/);
+            assertMatch(first.device, /^wasm \([2-9]\d* threads/);
+            assert(first.isolated);
+            // How many steps pass between two pictures is the machine's affair.
+            const expected = await drawOfClasses({ n, steps, seed });
+            const shown = first.pictures.map((p) => nearest(p, expected));
+            first.pictures.forEach((p, i) => assertSame(p, expected[shown[i]]));
+            assertEquals([shown[0], shown.at(-1)], [0, steps - 1]);
+            assert(shown.length >= 3 && shown.every((s, i) => i === 0 || s > shown[i - 1]), `steps ${shown}`);
+
+            const names = await page.$$eval(
+              "input[name=class]",
+              (inputs) => inputs.map(({ value }) => value),
+            );
+            assertEquals(names, ["all", ...FASHION_MNIST_CLASSES]);
+            await page.click("input[value=Sneaker]");
+            const sneakers = (await settled(page)).pictures.at(-1)!;
+            assertSame(sneakers, (await drawOfClasses({ n, steps, seed, class: 7 })).at(-1)!);
+
+            await page.keyboard.press("ArrowRight");
+            await page.focus("input[name=guidance]");
+            for (let i = 0; i < 2; i++) await page.keyboard.press("ArrowRight");
+            const bags = await settled(page);
+            const guided = await drawOfClasses({ n, steps, seed, class: 8, guidance: 2 });
+            assertSame(bags.pictures.at(-1)!, guided.at(-1)!);
+            const address = new URLSearchParams(new URL(page.url()).search);
+            assertEquals([address.get("class"), address.get("guidance")], ["Bag", "2"]);
+
+            // Of two that are asked for at once only the second is drawn to its end, by the same worker.
+            await page.evaluate(`said.splice(0); for (const name of ["Coat", "Shirt"]) {
+            document.querySelector("input[value=" + name + "]").click();
+          }`);
+            const shirts = await settled(page);
+            const expectedShirts = await drawOfClasses({ n, steps, seed, class: 6, guidance: 2 });
+            assertSame(shirts.pictures.at(-1)!, expectedShirts.at(-1)!);
+            assertEquals(await page.evaluate(`[workers, said.filter(({ done }) => done).length]`), [1, 1]);
+
+            await page.click("button");
+            const others = await settled(page);
+            assert(
+              String(others.pictures.at(-1)) !== String(guided.at(-1)),
+              "other noise gives other pictures",
+            );
+            await page.$eval("input[name=n]", (input) => {
+              input.value = "0";
+              input.dispatchEvent(new Event("change", { bubbles: true }));
+            });
+            assertMatch((await settled(page)).status, /^n: ./);
+            await page.setViewport({ width: 360, height: 740 });
+            assertEquals(await page.evaluate("document.documentElement.scrollWidth"), 360);
+          });
+        },
+      );
       await t.step("not isolated: one thread, the same picture", async () => {
         const { pictures, isolated, device } = await visit(
           `${plain.url}?n=1&steps=3&seed=5&device=wasm`,
         );
         assertMatch(device, /^wasm \(1 thread,.*cross-origin isolation/);
         assert(!isolated);
-        assertSame(pictures.at(-1)!, (await drawPretrained(1, 3, 5)).at(-1)!);
+        assertSame(pictures.at(-1)!, (await drawOfClasses({ n: 1, steps: 3, seed: 5 })).at(-1)!);
       });
       await t.step("WebGPU: the same picture", async () => {
         const { pictures, device, status } = await visit(`${url}?n=1&steps=3&seed=5&device=webgpu`, WEBGPU);
         assertMatch(device, /^webgpu \(/, status);
-        assertSame(pictures.at(-1)!, (await drawPretrained(1, 3, 5)).at(-1)!);
+        assertSame(pictures.at(-1)!, (await drawOfClasses({ n: 1, steps: 3, seed: 5 })).at(-1)!);
       });
       await t.step("a bundled script trains to Deno's losses, on WASM and on WebGPU", async () => {
         await bundle(`${page}/tiny.js`, "tests/tiny.ts");
@@ -150,9 +221,13 @@ Deno.test({
           );
         }
       });
-      await t.step("a wrong wish is said on the page", async () => {
-        const { status } = await visit(`${url}?n=1&steps=3&device=webgpu`, ["--disable-features=WebGPU"]);
-        assertMatch(status, /Device webgpu was asked for, but there is no WebGPU adapter here/);
+      await t.step("a wrong wish is said on the page, and another one is drawn", async () => {
+        await inPage(["--disable-features=WebGPU"], async (page) => {
+          const { status } = await open(page, `${url}?n=1&steps=3&device=webgpu`);
+          assertMatch(status, /Device webgpu was asked for, but there is no WebGPU adapter here/);
+          await page.select("select", "wasm");
+          assertMatch((await settled(page)).status, /^Drawn in/);
+        });
       });
     } finally {
       await reader.cancel();

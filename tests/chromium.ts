@@ -7,6 +7,8 @@ export const chromium: string | undefined = ["chromium", "chromium-browser", "go
   return new TextDecoder().decode(stdout).trim();
 }).find(Boolean);
 
+export type { Page };
+
 /** Flags that give Chromium WebGPU on a processor. */
 export const WEBGPU: string[] = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { chromium, inPage, serveFolder } from "./chromium.ts";
 import { wasmOnly } from "./support.ts";
-import { drawPretrained, tinyLosses } from "./tiny.ts";
+import { drawOfClasses, drawPretrained, tinyLosses } from "./tiny.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
@@ -40,7 +40,9 @@ Deno.test({
       (await tracked("mod.ts", "core", "datasets", "callbacks", "models", "README.md", "LICENSE"))
         .filter((path) => !/(^|\/)package\.json$/.test(path) && !/\/assembly\/(?!abi\.ts)/.test(path));
     assertEquals(files, [...shipped, "deno.json"].sort());
-    assert(files.includes("models/ddpm/weights/fashion_mnist.safetensors"));
+    for (const weights of ["ddpm/weights/fashion_mnist", "diffusion/weights/fashion_mnist_edm"]) {
+      assert(files.includes(`models/${weights}.safetensors`));
+    }
   },
 });
 
@@ -67,7 +69,7 @@ Deno.test({
         assertEquals(JSON.parse(out), await tinyLosses("wasm"), err);
       });
       await t.step({
-        name: "in Chromium: the losses, and the picture that the shipped model draws",
+        name: "in Chromium: the losses, and the pictures that the shipped models draw",
         ignore: !chromium,
         async fn() {
           const options = ["--platform", "browser", "--external", "*/tfjs_binary.js"];
@@ -75,21 +77,35 @@ Deno.test({
           const modules = `${dir}/node_modules`;
           const binary = "tfjs-backend-wasm-threaded-simd.wasm";
           await Deno.copyFile(`${modules}/@tensorflow/tfjs-backend-wasm/dist/${binary}`, `${dir}/${binary}`);
-          await Deno.symlink(`${modules}/@denoise/denoise/models/ddpm/weights`, `${dir}/weights`);
+          await Deno.mkdir(`${dir}/weights`);
+          for (const file of ["ddpm/weights/fashion_mnist", "diffusion/weights/fashion_mnist_edm"]) {
+            const weights = `${modules}/@denoise/denoise/models/${file}.safetensors`;
+            await Deno.symlink(weights, `${dir}/weights/${weights.split("/").at(-1)}`);
+          }
           await Deno.writeTextFile(`${dir}/index.html`, "<!doctype html>");
-          const [losses, pictures] = await inPage([], async (page) => {
+          const drawing = { n: 2, steps: 3, seed: 5 };
+          const [losses, lesson, ofClasses] = await inPage([], async (page) => {
             await page.goto(server.url);
-            return await page.evaluate(`import("./tiny.js").then(async (tiny) =>
-              [await tiny.tinyLosses("wasm"), await tiny.drawPretrained(1, 3, 5)])`);
-          }) as [number[], number[][]];
+            return await page.evaluate(`import("./tiny.js").then(async (tiny) => [
+              await tiny.tinyLosses("wasm"),
+              await tiny.drawPretrained(1, 3, 5),
+              await tiny.drawOfClasses(${JSON.stringify(drawing)}),
+            ])`);
+          }) as [number[], number[][], number[][]];
           const expected = await tinyLosses("wasm");
           assertEquals(losses.length, expected.length);
           losses.forEach((v, i) =>
             assert(Math.abs(v / expected[i] - 1) < 0.01, `${losses}, not ${expected}`)
           );
-          const drawn = await drawPretrained(1, 3, 5);
-          assertEquals(pictures.map((p) => p.length), drawn.map((p) => p.length));
-          pictures.flat().forEach((v, i) => assert(Math.abs(v - drawn.flat()[i]) <= 2, `pixel ${i}: ${v}`));
+          for (
+            const [pictures, drawn] of [
+              [lesson, await drawPretrained(1, 3, 5)],
+              [ofClasses, await drawOfClasses(drawing)],
+            ]
+          ) {
+            assertEquals(pictures.map((p) => p.length), drawn.map((p) => p.length));
+            pictures.flat().forEach((v, i) => assert(Math.abs(v - drawn.flat()[i]) <= 2, `pixel ${i}: ${v}`));
+          }
         },
       });
     } finally {

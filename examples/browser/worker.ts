@@ -1,31 +1,35 @@
-/** Draws with the shipped model, off the page's own thread, and sends pictures as the noise goes. */
+/** Draws with the shipped model of classes, off the page's own thread, and sends pictures as the noise goes. */
 import {
   type DeviceChoice,
+  diffusion,
   Generator,
   HostArray,
   imageGrid,
   type Picture,
-  pretrained,
-  respace,
-  sample,
+  tf,
   useDevice,
 } from "../../mod.ts";
 
 /** What the page asks for. */
 interface Request {
+  /** Comes back with each reply. */
+  id: number;
+  /** Name of the class; "all" for all, a column each. */
+  class: string;
+  /** How far to go towards the class: 1 as it is, more for more of it. */
+  guidance: number;
   /** Images. */
   n: number;
   steps: number;
   seed: number;
-  choice: DeviceChoice;
+  /** Of a worker's first request; the others are drawn on the same device. */
+  device: DeviceChoice;
 }
 
 /** What the page is told. */
 type Reply =
-  | { device: string }
-  | { picture: Picture; step: number; steps: number }
-  | { done: true }
-  | { error: string };
+  & { id: number }
+  & ({ device: string } | { picture: Picture; step: number } | { done: true } | { error: string });
 
 const page = self as unknown as {
   postMessage(reply: Reply): void;
@@ -35,24 +39,55 @@ const page = self as unknown as {
 /** Milliseconds between pictures, at least: reading one from a GPU makes it wait. */
 const EVERY = 50;
 
-/** Draws n images in so many steps, and tells how it goes. */
-async function draw({ n, steps, seed, choice }: Request): Promise<void> {
+/** Starts the device and loads the model. */
+async function load(choice: DeviceChoice) {
   const { name, detail, reason } = await useDevice(choice, { log: null });
-  page.postMessage({ device: `${name} (${detail}): ${reason}` });
-  const { model, schedule, size } = await pretrained();
-  let last = -Infinity;
-  await sample(model, [n, size, size, 1], {
-    schedule: respace(schedule, steps),
-    generator: new Generator(seed),
-    keep: () => false,
-    async onStep(t, x) {
-      if (t > 0 && performance.now() - last < EVERY) return;
-      const picture = imageGrid(await HostArray.from(x), { scale: 2, invert: true });
-      page.postMessage({ picture, step: steps - t, steps });
-      last = performance.now();
-    },
-  });
-  page.postMessage({ done: true });
+  return { device: `${name} (${detail}): ${reason}`, model: await diffusion.pretrained() };
 }
 
-page.onmessage = ({ data }) => draw(data).catch((error) => page.postMessage({ error: String(error) }));
+let loaded: ReturnType<typeof load> | undefined;
+
+/** Draws images, and tells how it goes; a signal ends it. */
+async function draw(request: Request, signal: AbortSignal): Promise<void> {
+  const { id, n, steps, seed, guidance } = request;
+  const { device, model } = await (loaded ??= load(request.device));
+  const { classes, denoise, size, range, inSteps } = model;
+  page.postMessage({ id, device });
+  const one = request.class === "all" ? undefined : classes.indexOf(request.class);
+  const columns = one === undefined ? classes.length : Math.ceil(Math.sqrt(n));
+  const labels = tf.tensor1d(Array.from({ length: n }, (_, i) => one ?? i % classes.length), "int32");
+  let last = -Infinity;
+  try {
+    await diffusion.sample(
+      diffusion.guided(denoise, labels, { scale: guidance, none: classes.length }),
+      [n, size, size, 1],
+      {
+        ...inSteps(steps),
+        generator: new Generator(seed),
+        signal,
+        async onStep({ i, x̂0 }) {
+          if (i < steps - 1 && performance.now() - last < EVERY) return;
+          const images = await HostArray.from(x̂0);
+          const picture = imageGrid(images, { columns, scale: 2, range, invert: true });
+          page.postMessage({ id, picture, step: i + 1 });
+          last = performance.now();
+        },
+      },
+    );
+  } finally {
+    labels.dispose();
+  }
+  page.postMessage({ id, done: true });
+}
+
+let drawing: AbortController | undefined;
+
+page.onmessage = ({ data }) => {
+  drawing?.abort(); // another picture is wanted
+  const { signal } = drawing = new AbortController();
+  draw(data, signal).catch((error) => {
+    if (signal.aborted) return;
+    loaded = undefined; // so that it can be tried again
+    page.postMessage({ id: data.id, error: String(error) });
+  });
+};
