@@ -1,5 +1,5 @@
 /** Pictures by the samplers of `diffusion`: of classes, guided, from an image, in a part of one, or between noises. */
-import { progressBar, writeFile } from "../core/mod.ts";
+import { type ProgressBar, progressBar, writeFile } from "../core/mod.ts";
 import {
   defaultGenerator,
   diffusion,
@@ -148,8 +148,8 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
     const one = own(image.toTensor());
     return own(tf.tile(one, [n, 1, 1, 1]));
   };
-  const bar = progressBar(`sampling ${n} images`, steps), frames: HostArray[] = [];
-  let images: HostArray;
+  const frames: HostArray[] = [];
+  let images: HostArray, bar: ProgressBar | undefined;
   try {
     let denoise: diffusion.Denoise = drawable.denoise;
     if (classes.length) {
@@ -179,6 +179,8 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
       const noise = own(between(shape, columns, generator));
       xT = own(tf.mul(noise, levels[0].σ));
     }
+    const taken = levels.length - 1; // fewer than asked for where an image is begun with
+    bar = progressBar(`sampling ${n} images`, taken);
     images = await diffusion.sample(denoise, shape, {
       levels,
       sampler: SAMPLERS[sampler](process),
@@ -186,12 +188,12 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
       clip: range,
       xT,
       onStep: async ({ i, x̂0 }) => {
-        bar.update(i + 1);
-        if (gif !== undefined && i < levels.length - 2) frames.push(await HostArray.from(x̂0));
+        bar!.update(i + 1);
+        if (gif !== undefined && i < taken - 1) frames.push(await HostArray.from(x̂0));
       },
     });
   } finally {
-    bar.stop();
+    bar?.stop();
     tf.dispose(owned);
   }
   const grid = (x: HostArray, scale: number) =>

@@ -4,42 +4,83 @@ import { wasmOnly } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
+/**
+ * Runs an example in a folder of its own, some of its text replaced, and looks at what it made.
+ * @param look at the folder, and what it has printed
+ */
+async function runExample(
+  name: string,
+  replaced: [text: string, by: string][],
+  args: string[],
+  look: (dir: string, out: string) => Promise<void>,
+): Promise<void> {
+  let script = await Deno.readTextFile(new URL(`examples/${name}`, ROOT));
+  for (const [text, by] of [["../mod.ts", new URL("mod.ts", ROOT).href], ...replaced]) {
+    assert(script.includes(text), `examples/${name} has no ${text}`);
+    script = script.replace(text, by);
+  }
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/script.ts`, script);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-prompt",
+        "--no-config",
+        "--no-lock",
+        "--allow-env",
+        `--allow-read`,
+        `--allow-write=${dir}`,
+        "script.ts",
+        ...args,
+      ],
+      cwd: dir,
+      env: { DENOISE_DEVICE: "wasm" },
+      signal: AbortSignal.timeout(180_000),
+    }).output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assertEquals(code, 0, err);
+    await look(dir, out);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** Width and height of a PNG. */
+async function sizeOf(png: string): Promise<[number, number]> {
+  const { buffer } = await Deno.readFile(png), view = new DataView(buffer);
+  return [view.getUint32(16), view.getUint32(20)];
+}
+
 Deno.test({
   name: "examples/diffusion.ts: 40 lines from a cosine schedule to guided samples of every class",
   ...wasmOnly,
   async fn() {
     const example = await Deno.readTextFile(new URL("examples/diffusion.ts", ROOT));
     assert(example.split("\n").filter((line) => line !== "").length <= 40);
-    const dir = await Deno.makeTempDir();
-    try {
-      const small = example.replace("../mod.ts", new URL("mod.ts", ROOT).href).replace("6400", "64")
-        .replace("256", "32").replace("fit(4)", "fit(1)").replace("(process, 20)", "(process, 3)");
-      assert(small.length < example.length + ROOT.href.length - 6, "the example's numbers are others");
-      await Deno.writeTextFile(`${dir}/script.ts`, small);
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          "run",
-          "--no-prompt",
-          "--no-config",
-          "--no-lock",
-          "--allow-env",
-          `--allow-read`,
-          `--allow-write=${dir}`,
-          "script.ts",
-        ],
-        cwd: dir,
-        env: { DENOISE_DEVICE: "wasm" },
-        signal: AbortSignal.timeout(180_000),
-      }).output();
-      const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-      assertEquals(code, 0, err);
-      assertMatch(out, /0\s+eval\s+0\.\d+/);
-      const png = await Deno.readFile(`${dir}/classes.png`), view = new DataView(png.buffer);
+    const fewer: [string, string][] = [
+      ["6400", "64"],
+      ["256", "32"],
+      ["fit(4)", "fit(1)"],
+      ["(process, 20)", "(process, 3)"],
+    ];
+    await runExample("diffusion.ts", fewer, [], async (dir, out) => {
+      assertMatch(out, /1\s+eval\s+0\.\d+/);
       const side = 10 * 16 * 3 + 11 * 2; // ten images of 16 pixels, three times as large, and gaps of 2
-      assertEquals([view.getUint32(16), view.getUint32(20)], [side, side]);
+      assertEquals(await sizeOf(`${dir}/classes.png`), [side, side]);
       assert((await Deno.readTextFile(`${dir}/schedule.svg`)).startsWith("<svg"));
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
+    });
+  },
+});
+
+Deno.test({
+  name: "examples/draw.ts draws a row of each class that is named, with the model that ships",
+  ...wasmOnly,
+  async fn() {
+    const fewer: [string, string][] = [["columns = 8", "columns = 3"], ["inSteps()", "inSteps(2)"]];
+    await runExample("draw.ts", fewer, ["Sneaker", "Bag"], async (dir) => {
+      const side = (n: number) => n * 28 * 3 + (n + 1) * 2;
+      assertEquals(await sizeOf(`${dir}/clothes.png`), [side(3), side(2)]);
+    });
   },
 });

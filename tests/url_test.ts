@@ -35,7 +35,7 @@ Deno.test({
       }).output();
       const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b));
       assertEquals(code, 0, err);
-      assertMatch(out, /0\s+eval\s+0\.\d+/);
+      assertMatch(out, /1\s+eval\s+0\.\d+/);
       assertEquals([...(await Deno.readFile(`${dir}/samples.png`)).slice(0, 4)], [137, 80, 78, 71]);
       assertEquals([served.has("/mod.ts"), served.has("/deno.json")], [true, false]);
     } finally {

@@ -109,7 +109,7 @@ cliTest("train writes a run and says so; sample draws from it; the same seed dra
 async function trainAndStop(dir: string, ...args: string[]): Promise<void> {
   const child = start("train", dir, ...args);
   const [seen, rest] = child.stdout.tee();
-  for await (const part of seen.pipeThrough(new TextDecoderStream())) if (/0\s+eval/.test(part)) break;
+  for await (const part of seen.pipeThrough(new TextDecoderStream())) if (/1\s+eval/.test(part)) break;
   // `deno task` hands the signal on to the task.
   child.kill("SIGINT");
   const stdout = await new Response(rest).text();

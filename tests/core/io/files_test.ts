@@ -1,6 +1,6 @@
 /** Files. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { sweepTemporaryFiles, writeFile } from "../../../core/mod.ts";
+import { readBytes, sweepTemporaryFiles, writeFile } from "../../../core/mod.ts";
 import { wasmOnly } from "../../support.ts";
 
 /** Names in a directory. */
@@ -188,5 +188,28 @@ Deno.test(
       writing.close();
       assertEquals(await sweepTemporaryFiles(`${dir}/x`), [other[3]]);
       assertEquals(await sweepTemporaryFiles(`${dir}/nowhere/x`), []);
+    }),
+);
+
+Deno.test(
+  "bytes are read from a file and a server; the error names the address and says why",
+  wasmOnly,
+  () =>
+    inDirectory(async (dir) => {
+      await writeFile(`${dir}/a b`, Uint8Array.of(1, 2));
+      assertEquals(await readBytes(new URL(`file://${dir}/a b`)), Uint8Array.of(1, 2));
+      const missing = new URL(`file://${dir}/none`);
+      const error = await assertRejects(() => readBytes(missing), Error, `Could not read ${missing}: `);
+      assert(error.cause instanceof Deno.errors.NotFound);
+
+      const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ url }) => {
+        return url.endsWith("/a") ? new Response(Uint8Array.of(3)) : new Response("no", { status: 404 });
+      });
+      const at = `http://127.0.0.1:${server.addr.port}`;
+      assertEquals(await readBytes(new URL(`${at}/a`)), Uint8Array.of(3));
+      const absent = `Could not read ${at}/b: 404 Not Found`;
+      await assertRejects(() => readBytes(new URL(`${at}/b`)), Error, absent);
+      await server.shutdown();
+      await assertRejects(() => readBytes(new URL(`${at}/a`)), Error, `Could not read ${at}/a: `);
     }),
 );

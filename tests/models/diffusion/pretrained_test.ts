@@ -10,12 +10,20 @@ Deno.test(
   "every network that ships is of ten classes, trained, and within what may ship",
   wasmOnly,
   async () => {
+    const docs = (await Deno.readTextFile(new URL("../../../docs/training.md", import.meta.url))).replaceAll(
+      "\n",
+      " ",
+    );
     let bytes = 0;
     for (const name of Object.keys(PRETRAINED) as diffusion.PretrainedName[]) {
       const { model, name: own, size, classes, imagesSeen, averageLength, inSteps } = await pretrained(name);
       assertEquals([own, size, classes.length, classes[7]], [name, 28, 10, "Sneaker"]);
       assert(imagesSeen >= 60_000 && averageLength !== null, `${name} has seen ${imagesSeen} images`);
       assertEquals(inSteps(3).levels.length, 4);
+      assert(
+        docs.includes(`has seen ${imagesSeen.toLocaleString("en")} images`),
+        "docs/training.md tells another number",
+      );
       bytes += (await Deno.stat(PRETRAINED[name].weights)).size;
       model.dispose();
     }
