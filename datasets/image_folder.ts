@@ -1,5 +1,4 @@
 /** Folders of pictures: what people bring to train on. */
-import { fileURLToPath } from "node:url";
 import { type ImageDataset, imageDataset, type ImageOptions } from "./images/dataset.ts";
 import { sniff, SNIFF_BYTES } from "./images/format.ts";
 import type { ImageEntry, ImageSource } from "./images/source.ts";
@@ -69,7 +68,9 @@ async function listFolder(root: string): Promise<Listing> {
  * @throws Error that names the folder, where it is none or cannot be read.
  */
 export async function folderSource(dir: string | URL): Promise<ImageSource> {
-  const root = typeof dir === "string" ? dir.replace(/(?<=.)[/\\]+$/, "") : fileURLToPath(dir);
+  const root = typeof dir === "string"
+    ? dir.replace(/(?<=.)[/\\]+$/, "")
+    : (await import("node:url")).fileURLToPath(dir);
   try {
     return { name: root, ...await listFolder(root) };
   } catch (cause) {

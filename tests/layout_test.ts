@@ -173,6 +173,14 @@ rule(
 );
 
 rule(
+  "shipped modules import node: only where it is needed, by import(), so that a page loads their bundle",
+  async () => {
+    const shipped = modules.filter(memberOf), sources = await Promise.all(shipped.map(read));
+    return shipped.filter((_, i) => /^(import|export)\b[^;]*\bfrom "node:|^import "node:/m.test(sources[i]));
+  },
+);
+
+rule(
   "only core/tf.ts names a tfjs package",
   () =>
     imports.filter(({ from, specifier }) => specifier.includes("@tensorflow/") && !TFJS.includes(from))

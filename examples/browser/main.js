@@ -65,7 +65,8 @@ function workerOf(choice) {
   workerDevice = choice;
   worker = new Worker("worker.js", { type: "module" });
   worker.onmessage = receive;
-  worker.onerror = ({ message }) => receive({ data: { id, error: `The worker failed: ${message}` } });
+  worker.onerror = ({ message = "worker.js could not be loaded" }) =>
+    receive({ data: { id, error: `The worker failed: ${message}` } });
   return worker;
 }
 
