@@ -43,3 +43,36 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "pictures are decoded in threads by a script that imports by URL, with no permission but that",
+  ...wasmOnly,
+  async fn() {
+    await using server = serveTree();
+    const dir = await Deno.makeTempDir();
+    try {
+      const script = `import { encodePng, imageDataset } from "http://${server.host}/mod.ts";
+        const png = encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(7) });
+        const entries = ["a", "b"].map((name) => ({ name, read: () => Promise.resolve(png.slice()) }));
+        using set = await imageDataset({ name: "here", entries }, { size: 1, workers: 2, cache: "none" });
+        console.log(set.workers, (await set.items(Int32Array.of(1)))[0].data.join());`;
+      await Deno.writeTextFile(`${dir}/script.ts`, script);
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          "run",
+          "--no-prompt",
+          "--no-config",
+          "--no-lock",
+          `--allow-import=${server.host}`,
+          "script.ts",
+        ],
+        cwd: dir,
+        signal: AbortSignal.timeout(180_000),
+      }).output();
+      const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b).trim());
+      assertEquals([code, out], [0, "2 7,7,7"], err);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});

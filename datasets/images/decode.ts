@@ -6,24 +6,29 @@ import type { Pixels } from "./source.ts";
 /** Rows of a BMP file are of so many bytes, or a multiple. */
 const BMP_ALIGN_BYTES = 4;
 
-/** The pixels of a BMP of 8, 24 or 32 bits, as Deno writes it: rows from the bottom, colours from blue to red. */
+/**
+ * The pixels of a BMP of 8, 24 or 32 bits, as Deno writes it: rows from the bottom, colours from blue to red. They are put
+ * right where they are, without memory for another picture.
+ */
 function readBmp(bytes: Uint8Array): Pixels {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const start = view.getUint32(10, true), width = view.getInt32(18, true), height = view.getInt32(22, true);
+  const width = view.getInt32(18, true), height = view.getInt32(22, true);
   const channels = view.getUint16(28, true) / 8 as 1 | 3 | 4, row = width * channels;
   const stride = Math.ceil(row / BMP_ALIGN_BYTES) * BMP_ALIGN_BYTES;
-  const data = new Uint8Array(height * row);
-  for (let y = 0, to = 0; y < height; y++) {
-    const from = start + (height - 1 - y) * stride;
-    data.set(bytes.subarray(from, from + row), to);
-    if (channels === 1) {
-      to += row;
-      continue;
-    }
-    for (const end = to + row; to < end; to += channels) {
-      const blue = data[to];
-      data[to] = data[to + 2];
-      data[to + 2] = blue;
+  const all = bytes.subarray(view.getUint32(10, true)), data = all.subarray(0, height * row);
+  for (let top = 0, bottom = height - 1; top < bottom; top++, bottom--) {
+    const above = all.slice(top * stride, top * stride + row);
+    all.copyWithin(top * stride, bottom * stride, bottom * stride + row);
+    all.set(above, bottom * stride);
+  }
+  if (stride > row) {
+    for (let y = 1; y < height; y++) all.copyWithin(y * row, y * stride, y * stride + row);
+  }
+  if (channels > 1) {
+    for (let at = 0; at < data.length; at += channels) {
+      const blue = data[at];
+      data[at] = data[at + 2];
+      data[at + 2] = blue;
     }
   }
   return { width, height, channels, data };
@@ -48,6 +53,7 @@ async function decodeNatively(bytes: Uint8Array): Promise<Pixels> {
   }
   canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(bitmap);
   const bmp = await canvas.convertToBlob({ type: "image/bmp" });
+  canvas.width = canvas.height = 1; // the collector does not see how large what it keeps is
   return readBmp(new Uint8Array(await bmp.arrayBuffer()));
 }
 

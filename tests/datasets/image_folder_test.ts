@@ -1,6 +1,6 @@
 /** Folders of pictures. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { encodePng, imageFolder } from "../../mod.ts";
+import { DataLoader, encodePng, Generator, imageFolder, transforms } from "../../mod.ts";
 import { wasmOnly } from "../support.ts";
 
 const PICTURES = new URL("./pictures/", import.meta.url);
@@ -132,4 +132,72 @@ Deno.test({
         `${dir}: there is no picture that can be read, but 1 other file`,
       );
     }),
+});
+
+const SCENE = [[220, 40, 40], [40, 180, 60], [50, 70, 210], [230, 210, 60]];
+
+/** The scene of the pictures, in a size of its own. */
+function scene(width: number, height: number): Uint8Array {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      data.set(SCENE[2 * Number(y >= height / 2) + Number(x >= width / 2)], 3 * (y * width + x));
+    }
+  }
+  return encodePng({ width, height, channels: 3, data });
+}
+
+/** A picture as a JPEG. */
+async function jpeg(bytes: Uint8Array): Promise<Uint8Array> {
+  const bitmap = await createImageBitmap(new Blob([bytes as BlobPart]));
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(bitmap);
+  const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 });
+  return new Uint8Array(await blob.arrayBuffer());
+}
+
+Deno.test({
+  name: "400 PNG and 50 JPEG of mixed sizes, some odd and one broken: all are seen right in their batches",
+  ...wasmOnly,
+  async fn() {
+    const files: Record<string, Uint8Array> = {}, sides = new Generator(1).randintArray(900, 20, 91);
+    for (let i = 0; i < 400; i++) files[`Bücher & Bäume/${i} ü.png`] = scene(sides[2 * i], sides[2 * i + 1]);
+    for (let i = 400; i < 450; i++) {
+      files[`my photos/holiday ${i}.JPG`] = await jpeg(scene(sides[2 * i], sides[2 * i + 1]));
+    }
+    for (const name of ["cmyk.jpg", "animated.gif", "grey16.png", "turned/exif 6.jpg"]) {
+      files[`my photos/${name}`] = await Deno.readFile(new URL(name, PICTURES));
+    }
+    files["my photos/broken.jpg"] = files["my photos/holiday 400.JPG"].slice(0, -100);
+    const greys = SCENE.map(([r, g, b]) => (r * 0.299 + g * 0.587 + b * 0.114) / 255);
+    await inFolder(files, async (dir) => {
+      const lines: string[] = [];
+      using set = await imageFolder(dir, { size: 16, log: (line) => lines.push(line) });
+      assertEquals([set.length, set.classes], [454, ["Bücher & Bäume", "my photos"]]);
+      assertEquals(lines, [
+        `Data: 454 pictures in 2 classes from ${dir}, as 16×16 RGB, kept in memory (341 KiB)`,
+        "Skipped 1 picture: my photos/broken.jpg (the JPEG is cut off: its " +
+        `${files["my photos/broken.jpg"].length} bytes have no end marker)`,
+      ]);
+      assertEquals(set.sizes.reduce((sum, { count }) => sum + count, 0), 454);
+      const loader = new DataLoader(set, { batchSize: 50, transform: transforms.toFloat(0, 255) });
+      let item = 0;
+      for await (const [{ data }, { data: labels }] of loader) {
+        for (const [k, label] of labels.entries()) {
+          const name = set.names[item++], isGrey = name.includes("grey16");
+          assertEquals(set.classes[label], name.split("/")[0]);
+          quarters(data.subarray(k * 768, (k + 1) * 768), 16, 16).flat().forEach((value, part) => {
+            const q = Math.floor(part / 3), wanted = isGrey ? greys[q] : SCENE[q][part % 3] / 255;
+            assert(Math.abs(value - wanted) < 0.06, `${name}: ${value} is not ${wanted}`);
+          });
+        }
+      }
+      assertEquals(item, 454);
+      await assertRejects(
+        () => imageFolder(dir, { size: 16, strict: true, ...quiet }),
+        Error,
+        "broken.jpg: the JPEG",
+      );
+    });
+  },
 });

@@ -32,8 +32,8 @@ export function flipHorizontal(images: HostArray, which: (image: number) => bool
   for (let row = 0; row < n * h; row++) {
     if (!which(Math.floor(row / h))) continue;
     for (let x = 0; x < w; x++) {
-      const from = (row * w + w - 1 - x) * c;
-      out.data.set(images.data.subarray(from, from + c), (row * w + x) * c);
+      const from = (row * w + w - 1 - x) * c, to = (row * w + x) * c;
+      for (let k = 0; k < c; k++) out.data[to + k] = images.data[from + k];
     }
   }
   return out;

@@ -18,6 +18,13 @@ export function compose(...transforms: ImageTransform[]): ImageTransform {
   return (images) => transforms.reduce((x, f) => f(x), images);
 }
 
+/** Floats of numbers; a loop, since `Float32Array.from` takes ten times as long. */
+function mapFloats({ data, shape }: HostArray, f: (v: number) => number): HostArray {
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < out.length; i++) out[i] = f(data[i]);
+  return new HostArray(out, shape);
+}
+
 /**
  * Bytes 0…255 to floats low…high, arrays of any shape.
  * @param low what 0 becomes; default 0
@@ -29,7 +36,7 @@ export function toFloat(low = 0, high = 1): ImageTransform {
     throw new RangeError(`toFloat: low and high are numbers, low below high, not ${low} and ${high}`);
   }
   const scale = (high - low) / 255;
-  return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => low + v * scale), shape);
+  return (images) => mapFloats(images, (v) => low + v * scale);
 }
 
 /**
@@ -39,7 +46,7 @@ export function toFloat(low = 0, high = 1): ImageTransform {
 export function normalize(mean: number, std: number): ImageTransform {
   if (!(std > 0 && std < Infinity)) throw new RangeError(`A standard deviation is positive, not ${std}`);
   if (!Number.isFinite(mean)) throw new RangeError(`A mean is finite, not ${mean}`);
-  return ({ data, shape }) => new HostArray(Float32Array.from(data, (v) => (v - mean) / std), shape);
+  return (images) => mapFloats(images, (v) => (v - mean) / std);
 }
 
 /**

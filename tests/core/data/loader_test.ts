@@ -220,6 +220,28 @@ Deno.test("loaderOf: a stream of unknown length trains, anew each epoch; a pass 
   assertEquals(await labels(loaderOf(() => list)), [[2]]);
 });
 
+Deno.test("a random dataset draws from the generator of the batch in training, and nothing where it is evaluated", async () => {
+  const drawn: Dataset = {
+    length: 6,
+    random: true,
+    items(indices, generator) {
+      const x = generator?.randintArray(indices.length, 0, 1e6) ?? new Int32Array(indices.length);
+      return [new HostArray(x, [indices.length]), new HostArray(x, [indices.length])];
+    },
+  };
+  const options = { batchSize: 2, seed: 4, shuffle: false };
+  const passes = async (set: Dataset) => {
+    const { train } = DataLoaders.from(set, set, options);
+    return [await labels(train), await labels(train)];
+  };
+  const [first, second] = await passes(drawn);
+  assertEquals(new Set([first, second].flat(2)).size, 12);
+  assertEquals(await passes(take(drawn, 6)), [first, second]);
+  const { train, valid } = DataLoaders.from(drawn, take(drawn, 4), options);
+  assertEquals(await labels(train, 1), first.slice(1));
+  assertEquals(await labels(valid), [[0, 0], [0, 0]]);
+});
+
 Deno.test("a pass begins at a whole number of batches, of a stream too", async () => {
   const list = [[new HostArray(Uint8Array.of(1), [1]), new HostArray(Uint8Array.of(2), [1])]];
   for (const loader of [new DataLoader(dataset(4), { batchSize: 2 }), loaderOf(() => list)]) {
