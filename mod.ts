@@ -10,7 +10,7 @@
  * - `F`: what layers compute (`core/nn/functional.ts`, `@denoise/denoise/nn/functional`)
  * - `init`: how weights begin (`core/nn/init.ts`, `@denoise/denoise/nn/init`)
  * - `transforms`: changes to images on the host (`core/data/transforms/mod.ts`, `@denoise/denoise/transforms`)
- * - `diffusion`: schedules, samplers, and what wraps a denoiser (`models/diffusion/mod.ts`, `@denoise/denoise/diffusion`)
+ * - `diffusion`: schedules, samplers, and networks of classes that ship (`models/diffusion/mod.ts`, `@denoise/denoise/diffusion`)
  * - `unet`: the parts of the U-Net (`models/unet/mod.ts`, `@denoise/denoise/unet`)
  * - `resnet`: the classifiers, with reports on what they predict (`models/resnet/mod.ts`, `@denoise/denoise/resnet`)
  * - `ops`: our own operations, and how a device gets kernels (`core/ops/mod.ts`, `@denoise/denoise/ops`)

@@ -19,6 +19,7 @@ export function serveTree(change: (text: string) => string = (text) => text): Tr
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     const { pathname } = new URL(request.url);
     served.add(pathname);
+    if (pathname.endsWith(".safetensors")) return new Response(await Deno.readFile(ROOT + pathname));
     const text = await Deno.readTextFile(ROOT + pathname).catch(() => null);
     const type = pathname.endsWith(".js") ? "text/javascript" : "text/typescript";
     return new Response(text && change(text), {
