@@ -137,6 +137,9 @@ export {
 /** Changes to images on the host; its reference is `deno doc core/data/transforms/mod.ts`. */
 export * as transforms from "./core/data/transforms/mod.ts";
 export {
+  type CifarOptions,
+  cifarSource,
+  type DownloadOptions,
   embeddedFashionMnist,
   type Emoji,
   emoji,
@@ -147,16 +150,26 @@ export {
   fashionMnist,
   type FashionMnistOptions,
   folderSource,
+  type IdxOptions,
+  idxSource,
   type ImageCache,
   type ImageDataset,
   imageDataset,
   type ImageEntry,
   imageFolder,
+  type ImageLayout,
   type ImageOptions,
   type ImageSource,
+  type NumpyOptions,
+  numpySource,
+  openImages,
+  openImageSource,
+  type ParquetOptions,
+  parquetSource,
   type Pixels,
   readIdx,
   type SkippedImage,
+  type SourceOptions,
 } from "./datasets/mod.ts";
 
 // Training

@@ -1,6 +1,8 @@
 /** The IDX format of MNIST and its kin: two zero bytes, type, rank, big-endian sizes, then the numbers. */
 import { HostArray } from "../core/mod.ts";
-import { gunzip } from "./files.ts";
+import { findFile, gunzip } from "./files.ts";
+import { pictureSizes, rowsSource } from "./images/rows.ts";
+import type { ImageSource } from "./images/source.ts";
 
 const UINT8 = 0x08;
 /** Bytes of a header with as many axes as a byte counts. */
@@ -58,4 +60,47 @@ export async function readIdx(
   }
   if (found.length > need) fail(`too long: the shape [${shape}] needs ${need} bytes, there are more`);
   return new HostArray(found.subarray(start), shape);
+}
+
+/** Options of {@link idxSource}. */
+export interface IdxOptions {
+  /**
+   * The path of the file of labels, null for none; default the one beside the pictures whose name has `labels` and `idx1`
+   * for `images` and `idx3`, where it is there.
+   */
+  labels?: string | null;
+  /** The names of the classes, by label; default the labels' digits. */
+  classNames?: readonly string[];
+}
+
+/** Whether bytes begin as an IDX file of pictures does: of bytes, with three or four axes. */
+export const isIdx = ([zero0, zero1, type, axes]: Uint8Array): boolean =>
+  zero0 === 0 && zero1 === 0 && type === 8 && (axes === 3 || axes === 4);
+
+/** The file of labels that belongs to one of pictures, where it is there. */
+async function labelsBeside(path: string): Promise<string | undefined> {
+  const [, dir, file] = path.match(/^(.*?)([^/\\]*?)(?:\.gz)?$/)!;
+  const name = file.replace("images", "labels").replace("idx3", "idx1");
+  return name === file ? undefined : await findFile(dir.replace(/[/\\]$/, "") || ".", name);
+}
+
+/**
+ * Pictures of an IDX file, [N,H,W] or [N,H,W,C] bytes, gzipped or not, as a source that keeps them in memory.
+ * @param path of the file of pictures, such as `train-images-idx3-ubyte.gz`
+ * @throws Error that begins with the path: the file is no IDX file, damaged or cut off, of no pictures, or its labels are
+ *   more or fewer than its pictures.
+ */
+export async function idxSource(path: string, options: IdxOptions = {}): Promise<ImageSource> {
+  const { labels = await labelsBeside(path), classNames } = options;
+  const { data, shape } = await readIdx(await Deno.readFile(path), path);
+  const sizes = pictureSizes(path, shape, "NHWC"), bytes = sizes.width * sizes.height * sizes.channels;
+  return rowsSource({
+    name: path,
+    ...sizes,
+    layout: "NHWC",
+    bytes: (i) => Promise.resolve(data.slice(i * bytes, (i + 1) * bytes)),
+    labels: labels ? (await readIdx(await Deno.readFile(labels), labels, 1)).data : undefined,
+    classes: classNames,
+    close() {},
+  });
 }
