@@ -13,6 +13,7 @@
  * - `diffusion`: schedules, samplers, and networks of classes that ship (`models/diffusion/mod.ts`, `@denoise/denoise/diffusion`)
  * - `unet`: the parts of the U-Net (`models/unet/mod.ts`, `@denoise/denoise/unet`)
  * - `resnet`: the classifiers, with reports on what they predict (`models/resnet/mod.ts`, `@denoise/denoise/resnet`)
+ * - `scores`: FID and its kin, by features of our own classifier (`models/scores/mod.ts`, `@denoise/denoise/scores`)
  * - `ops`: our own operations, and how a device gets kernels (`core/ops/mod.ts`, `@denoise/denoise/ops`)
  *
  * @example
@@ -336,6 +337,8 @@ export * as unet from "./models/unet/mod.ts";
 // Classifiers
 /** The classifiers of the lesson, and reports on what they predict; its reference is `deno doc models/resnet/mod.ts`. */
 export * as resnet from "./models/resnet/mod.ts";
+/** Scores of images that a network draws; its reference is `deno doc models/scores/mod.ts`. */
+export * as scores from "./models/scores/mod.ts";
 
 // Files and pictures
 export {

@@ -1,6 +1,7 @@
 /** Data to train on: one file a source. */
 export { type CifarOptions, cifarSource } from "./cifar.ts";
 export { type Emoji, emoji, EMOJI_CLASSES, type EmojiOptions } from "./emoji.ts";
+export { cacheDirectory } from "./cache.ts";
 export {
   embeddedFashionMnist,
   FASHION_MNIST_CLASSES,

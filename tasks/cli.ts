@@ -40,6 +40,15 @@ export function numbers(text: string): number[] {
   return list;
 }
 
+/** A parser of comma-separated names, each one of those known. */
+export function names<Name extends string>(known: readonly Name[]): (text: string) => Name[] {
+  return (text) => {
+    const list = text.split(",") as Name[], wrong = list.find((name) => !known.includes(name));
+    if (wrong === undefined) return list;
+    throw new InvalidArgumentError(`"${wrong}" is none of ${known.join(", ")}.`);
+  };
+}
+
 /** A parser of comma-separated yes and no. */
 export function levels(text: string): boolean[] {
   const words = text.split(",");

@@ -1,5 +1,5 @@
 /** The data of the tasks, and how a DDPM gets its images. */
-import { embeddedFashionMnist, type FashionMnist, fashionMnist, transforms } from "../mod.ts";
+import { embeddedFashionMnist, type FashionMnist, fashionMnist, HostArray, transforms } from "../mod.ts";
 import { UsageError } from "./cli.ts";
 import type { TrainConfig } from "./presets.ts";
 
@@ -40,4 +40,21 @@ export function prepareImages({ size, fit }: TrainConfig): transforms.ImageTrans
     transforms.toFloat(),
     fit === "resize" ? transforms.resizeBilinear(size) : transforms.padZeros((size - DATA_SIZE) / 2),
   );
+}
+
+/** From a DDPM's images of [0, 1] back to the data's size, as {@link prepareImages} made them of it. */
+export function backToData({ size, fit }: TrainConfig): transforms.ImageTransform {
+  return fit === "resize" ? transforms.resizeBilinear(DATA_SIZE) : cropped((size - DATA_SIZE) / 2);
+}
+
+/** Images without a margin. */
+function cropped(margin: number): transforms.ImageTransform {
+  return ({ data, shape: [n, h, w, c] }) => {
+    const [H, W] = [h, w].map((side) => side - 2 * margin), out = new Float32Array(n * H * W * c);
+    for (let row = 0; row < n * H; row++) {
+      const from = ((Math.floor(row / H) * h + margin + row % H) * w + margin) * c;
+      out.set(data.subarray(from, from + W * c), row * W * c);
+    }
+    return new HostArray(out, [n, H, W, c]);
+  };
 }

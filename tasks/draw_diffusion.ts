@@ -53,7 +53,10 @@ export interface Drawable {
 const { steps: STEPS, fewSteps: FEW_STEPS, ...SIGMAS } = diffusion.EDM_DRAWING;
 
 /** A network of EDM to draw with; of consistency tuning where it takes few steps. */
-export function drawableEdm({ denoise, classes }: diffusion.EDMModel, few = false): Drawable {
+export function drawableEdm(
+  { denoise, classes }: Pick<Drawable, "denoise" | "classes">,
+  few = false,
+): Drawable {
   return {
     denoise,
     process: diffusion.ve(SIGMAS),
@@ -64,6 +67,13 @@ export function drawableEdm({ denoise, classes }: diffusion.EDMModel, few = fals
     sampler: few ? "consistency" : "dpm-solver",
     steps: few ? FEW_STEPS : STEPS,
   };
+}
+
+/** The levels that a sampler draws through in so many steps. */
+export function levelsOf(drawable: Drawable, sampler: SamplerName, steps: number): diffusion.NoiseLevel[] {
+  return sampler === "consistency"
+    ? diffusion.consistencyLevels(steps, SIGMAS.sigmaMax)
+    : diffusion.levels(drawable.process, steps, { spacing: drawable.spacing });
 }
 
 /** A DDPM to draw with by another sampler than its own. */
@@ -157,9 +167,7 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
       const options = { scale: guidance, none: classes.length, interval: guidanceInterval };
       denoise = diffusion.guided(drawable.denoise, labels, options);
     }
-    let levels = sampler === "consistency"
-      ? diffusion.consistencyLevels(steps, SIGMAS.sigmaMax)
-      : diffusion.levels(process, steps, { spacing: drawable.spacing });
+    let levels = levelsOf(drawable, sampler, steps);
     let xT: Tensor | undefined;
     if (drawing.image && drawing.mask) {
       const mask = repeat(drawing.mask);

@@ -14,6 +14,7 @@ import {
   InverseSqrtLR,
   type Learner,
   mixAverages,
+  type Module,
   PowerEMACB,
   type StateDict,
   tf,
@@ -140,6 +141,13 @@ class KeepAveragesCB extends Callback {
 
 const averageFile = (dir: string, { moves, length }: PowerEMACB) => `${dir}/${moves}-${length}.safetensors`;
 
+/** A copy of a network's weights, or of an average of them; the caller frees it. */
+export function copyOfWeights(model: Module, average?: PowerEMACB): StateDict {
+  const copy = () =>
+    Object.fromEntries(Object.entries(model.stateDict()).map(([name, x]) => [name, copyOf(x)]));
+  return average ? average.withAverage(copy) : copy();
+}
+
 /** The callback that makes a config's batches, and its loss. */
 function objectiveOf(config: EdmConfig) {
   const { sigmaData, meanLogSigma, stdLogSigma, classDropout, stageBatches = 1 } = config;
@@ -156,12 +164,14 @@ function objectiveOf(config: EdmConfig) {
 
 /**
  * Trains a run's network.
+ * @param more callbacks besides, given the average that pictures are drawn with
  * @returns the network with the last of the config's averages for weights, or null where it was stopped; and whether all
  *   epochs had been done before
  */
 export async function fitEdm(
   run: Run<EdmConfig>,
   dls: DataLoaders<DataLoader>,
+  more: (average: PowerEMACB) => Callback[] = () => [],
 ): Promise<{ model: diffusion.EDMModel; finished: boolean } | null> {
   const { config, files } = run;
   config.sigmaData ??= await measureSigmaData(dls);
@@ -179,11 +189,8 @@ export async function fitEdm(
   const before = config.method === "edm" ? Math.round((config.imagesBefore ?? 0) / config.batch) : 0;
   const clip = new GradientClipCB(config.clip),
     averages = config.averages.map((length) => new PowerEMACB(length));
-  const copies = (state: StateDict): StateDict =>
-    Object.fromEntries(Object.entries(state).map(([name, x]) => [name, copyOf(x)]));
   const encode = async (average?: PowerEMACB, floats: "F16" | "F32" = "F16") => {
-    const own = () => copies(model.stateDict());
-    const weights = average ? average.withAverage(own) : own();
+    const weights = copyOfWeights(model, average);
     const facts: diffusion.EDMFacts = {
       sigmaData: config.sigmaData!,
       classes: [...FASHION_MNIST_CLASSES],
@@ -209,6 +216,7 @@ export async function fitEdm(
       clip,
       new GoOnCB(averages, before),
       new KeepAveragesCB(averagesOf(files.dir), averages, encode),
+      ...more(averages.at(-1)!),
     ],
     schedule: (opt) => {
       const rate = new InverseSqrtLR(opt, { maxLr, warmup, flat });

@@ -150,6 +150,9 @@ export interface EdmConfig extends RunConfig {
   sigmaData?: number;
   /** Images in `samples.png`. */
   samples: number;
+  /** Epochs from one scoring of what it draws to the next, and images that are scored; 0 for none, as before it was kept. */
+  scoreEvery?: number;
+  scoreN?: number;
 }
 
 const EDM: EdmConfig = {
@@ -176,6 +179,8 @@ const EDM: EdmConfig = {
   averages: [0.05, 0.1],
   begin: "",
   samples: 64,
+  scoreEvery: 0,
+  scoreN: 1000,
   beta2: 0.999,
   eps: 1e-8,
   weightDecay: 0,

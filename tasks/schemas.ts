@@ -81,6 +81,8 @@ const EDM: Fields<EdmConfig> = {
   imagesBefore: v.optional(COUNT),
   sigmaData: v.optional(NOT_NEGATIVE),
   samples: COUNT,
+  scoreEvery: v.optional(COUNT),
+  scoreN: v.optional(POSITIVE),
 };
 
 const CLASSIFY: Fields<ClassifyConfig> = {

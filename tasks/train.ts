@@ -22,6 +22,7 @@ import { fitRun } from "./fit.ts";
 import { makeModel, makeSchedule } from "./models.ts";
 import { EDM_PRESETS, type EdmConfig, isEdm, PRESETS, type TrainConfig } from "./presets.ts";
 import { exists, tellFiles } from "./runs.ts";
+import { scoresOf } from "./score_training.ts";
 import {
   chooseRun,
   describePresets,
@@ -64,6 +65,12 @@ const command = withTrainingOptions(
   .option("--clip <x>", "largest norm of the gradients (edm, ect)", number(1e-9, 1e9))
   .option("--averages <list>", "lengths of the averages of the weights (edm, ect)", averageLengths)
   .option("--stage-batches <n>", "batches until the levels of a pair are nearer (ect)", whole(1, 1e9))
+  .option(
+    "--score-every <n>",
+    "epochs from one scoring of its pictures to the next; 0 for none (edm, ect)",
+    whole(0, 1e5),
+  )
+  .option("--score-n <n>", "pictures that are scored (edm, ect)", whole(8, 1e6))
   .option("--begin <file>", "the network whose weights to begin with (edm, ect)", path)
   .addHelpText("after", describePresets(PRESETS))
   .addHelpText("after", describePresets(EDM_PRESETS, "Presets of classes"));
@@ -150,7 +157,8 @@ async function isToDraw(
 async function trainEdm(run: Run<EdmConfig>): Promise<void> {
   const { config, name, files } = run;
   const dls = await prepare(command, run, { transform: prepareEdm });
-  const trained = await fitEdm(run, dls);
+  const score = config.scoreEvery ? await scoresOf(run, dls, config.scoreEvery) : () => [];
+  const trained = await fitEdm(run, dls, score);
   if (trained === null) return;
   if (await isToDraw(run, trained.finished)) {
     await drawDiffusion(drawableEdm(trained.model), {

@@ -16,6 +16,7 @@ const ARROWS: Record<string, string[]> = {
   "models/unet": ["core", "datasets", "callbacks"],
   "models/ddpm": ["core", "datasets", "callbacks", "models/unet", "models/resnet"],
   "models/diffusion": ["core", "datasets", "callbacks", "models/unet", "models/resnet", "models/ddpm"],
+  "models/scores": ["core", "callbacks", "models/resnet"],
 };
 
 /** Where kernels are, and what there is no op or kernel, but used by them. */

@@ -9,6 +9,7 @@ import { classify } from "../../tasks/classify.ts";
 import { exitCodeOf, type Task } from "../../tasks/cli.ts";
 import { evaluate } from "../../tasks/evaluate.ts";
 import { sample } from "../../tasks/sample.ts";
+import { scoreTask } from "../../tasks/score.ts";
 import { test } from "../../tasks/test.ts";
 import { train } from "../../tasks/train.ts";
 import { wasmOnly } from "../support.ts";
@@ -18,6 +19,7 @@ const TASKS: Record<string, Task> = {
   classify,
   sample,
   evaluate,
+  score: scoreTask,
   browser,
   test,
   bench,
@@ -25,8 +27,8 @@ const TASKS: Record<string, Task> = {
   "build:subset": buildSubset,
 };
 /** Tasks that compute. */
-const DEVICE = ["train", "classify", "sample", "evaluate", "browser", "test", "bench"];
-const THREADS = ["train", "classify", "sample", "evaluate", "bench"];
+const DEVICE = ["train", "classify", "sample", "evaluate", "score", "browser", "test", "bench"];
+const THREADS = ["train", "classify", "sample", "evaluate", "score", "bench"];
 /** Tasks with options that take a number, one of each. */
 const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
   train: [
@@ -57,6 +59,15 @@ const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
     ["--strength", 0.01, 1],
   ],
   evaluate: [["--average", 0.001, 0.288], ["--draws", 1, 1000], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
+  score: [
+    ["--average", 0.001, 0.288],
+    ["--n", 8, 1e6],
+    ["--seeds", 1, 100],
+    ["--seed", 0, Number.MAX_SAFE_INTEGER - 100],
+    ["--guidance", 0, 20],
+    ["--batch", 1, 4096],
+    ["--reference", 0, 1e9],
+  ],
   browser: [["--port", 0, 65_535]],
   bench: [["--images", 2, 4096], ["--rounds", 1, 99], ["--ms", 1, 60_000]],
 };
@@ -84,6 +95,7 @@ const PATHS: Record<string, string[]> = {
   classify: ["--runs", "--data"],
   sample: ["--runs", "--out", "--image", "--inpaint"],
   evaluate: ["--runs", "--data"],
+  score: ["--runs", "--data", "--out"],
   browser: ["--out"],
   bench: ["--json"],
   "build:subset": ["--data"],
@@ -153,7 +165,8 @@ usageTest(
   async () => {
     for (const task of Object.keys(TASKS)) {
       await assertWrong(task, ["--nonsense"], ["unknown option '--nonsense'", "--help tells the options"]);
-      await assertWrong(task, ["nonsense"], ["too many arguments"]);
+      const known = task === "score" ? ["run"] : [];
+      await assertWrong(task, [...known, "nonsense"], ["too many arguments"]);
       await assertWrong(task, ["-A"], ["unknown option '-A'"]);
       const options = [...NUMBERS[task] ?? [], ...PATHS[task] ?? [], ...NAMES[task] ?? []].map((o) =>
         [o].flat()[0]
@@ -312,6 +325,19 @@ usageTest("options that are each right and wrong together", async () => {
     ["sample", "--pretrained --image README.md", "--image README.md: it is no PNG"],
     ["evaluate", "--run gone", "There is no run ", "runs/gone. "],
     ["evaluate", "--pretrained --data /nowhere", "--data /nowhere does not hold all of"],
+    ["score", "gone", "There is no run ", "runs/gone. "],
+    ["score", "a/b", "a/b: there is no such file"],
+    ["score", ".hidden", "'.hidden' is invalid for argument 'run'. It must be a name, not a path"],
+    ["score", "a/b --pretrained", "a/b and --pretrained: give one of them"],
+    ["score", "a/b --average 0.1", "--average 0.1: a file has one length"],
+    ["score", "--pretrained --samplers heun,best", '"best" is none of dpm-solver, '],
+    ["score", "--pretrained --samplers consistency", "the shipped model is of no consistency tuning"],
+    ["score", "--pretrained --steps 5,x", "It must be positive whole numbers with commas"],
+    ["score", "--pretrained --steps 5,1001", "--steps 1001: the shipped model has 1000 diffusion steps"],
+    ["score", "--pretrained --guidance 2", "--guidance 2: the shipped model knows of no classes"],
+    ["score", "--pretrained --guidance-interval 0.2,5", "--guidance-interval says where there is --guidance"],
+    ["score", "--pretrained --out README.md", "nothing can be written there"],
+    ["score", "--pretrained --data /nowhere", "--data /nowhere does not hold all of"],
     ["bench", "--only nothing", "--only nothing: no case has that in its title"],
     ["bench", "--only nothing --device webgpu", "--only nothing: no case has that in its title"],
     ["bench", "--images 4", "--images: --device wasm has no use for it"],
