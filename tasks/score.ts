@@ -20,7 +20,7 @@ import { backToData, hashOf, loadData } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { type Drawable, drawableDdpm, drawableEdm, type SamplerName, SAMPLERS } from "./draw_diffusion.ts";
 import { readEdmModel } from "./edm.ts";
-import { chooseModel } from "./models.ts";
+import { chooseModel, type ModelOptions, pretrainedOption } from "./models.ts";
 import { requireFolder, requireReadable } from "./paths.ts";
 import { exists, runFiles } from "./runs.ts";
 import { costOf, floorOf, measure, referenceOf, score } from "./score_draw.ts";
@@ -50,11 +50,11 @@ const command = withCommonOptions(
 )
   .argument(
     "[run]",
-    "a run, or a file of weights (default: the newest run, or the shipped model where there is none)",
+    "a run, or a file of weights (default: the newest run, or a model that ships where there is none)",
     (text: string) => isFile(text) ? text : runName(text),
   )
   .option("--average <length>", "an average of the weights of this length (edm, ect)", number(0.001, 0.288))
-  .option("--pretrained", "the shipped model, whatever runs there are")
+  .addOption(pretrainedOption("score"))
   .option(
     "--samplers <list>",
     `of ${SAMPLER_NAMES.join(", ")} (default: the network's own)`,
@@ -76,9 +76,7 @@ const command = withCommonOptions(
   .option("--out <dir>", "where the files go (default: the run, or scores)", path)
   .option("--anew", "replace scores of something else that are there");
 
-interface Options extends CommonOptions {
-  average?: number;
-  pretrained?: boolean;
+interface Options extends CommonOptions, ModelOptions {
   samplers?: SamplerName[];
   steps?: number[];
   n: number;

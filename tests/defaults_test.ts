@@ -29,6 +29,8 @@ import {
   Parameter,
   ReLU,
   resnet,
+  saveWeights,
+  scores,
   Sequential,
   setSeed,
   SGD,
@@ -41,6 +43,7 @@ import {
   Upsample,
 } from "../mod.ts";
 import { imageLearner } from "./images.ts";
+import { greyModel, greys } from "./models/scores/tiny.ts";
 import { documentedDefaults, documentedFields } from "./docs.ts";
 import { numbers, random, wasmOnly } from "./support.ts";
 
@@ -106,6 +109,38 @@ const passes = async (options: object) => {
   return seen;
 };
 const doubled = ({ data, shape }: HostArray) => new HostArray(data.map((v) => 2 * v), shape);
+/** A stream of twelve images. */
+const greyBatches = () => ReadableStream.from([[greys(6, 0.25)], [greys(6, 0.5)]]);
+const seenByListener: number[] = [];
+/** A classifier that was not trained, as a file. */
+const otherClassifier = new URL(`file://${await Deno.makeTempFile({ suffix: ".safetensors" })}`);
+await saveWeights(resnet.getModel3(), otherClassifier.pathname);
+addEventListener("unload", () => Deno.removeSync(otherClassifier));
+/** Forty features of two numbers. */
+const ofTwo = (seed: number) => {
+  const points = Float32Array.from({ length: 80 }, (_, i) => Math.sin(seed * (i + 1) * 1.7));
+  return new HostArray(points, [40, 2]);
+};
+/** What features are taken of, of greys of 0.25. */
+const prepared = async (options: object) => {
+  const evaluation = await scores.ImageEval.of(greyModel, greyBatches(), options);
+  return [...evaluation.prepared(greys(1, 0.25)).data];
+};
+/** What a fit of two epochs draws, and which are scored. */
+const scoring = async (options: object) => {
+  const evaluation = await scores.ImageEval.of(greyModel, greyBatches()), drawn: number[] = [];
+  const score = new scores.ScoreCB({
+    evaluation,
+    draw: (_, n, { seed }, from) => {
+      drawn.push(n, seed, from);
+      return Promise.resolve({ images: greys(n, 0.5) });
+    },
+    ...options,
+  });
+  score.log = () => {};
+  await (await imageLearner(new Sequential(new Flatten(), new Linear(784, 10)))).fit(2, { cbs: [score] });
+  return [...drawn, ...score.rows.map(({ epoch }) => epoch)];
+};
 /** What a model gives that is made anew with the same random numbers. */
 const fresh = (make: () => Module<[Tensor], Tensor>, x: Tensor) => make().call(x);
 const block = { groups: 2, eps: 1e-5 };
@@ -356,6 +391,45 @@ const DEFAULTS: Record<string, Default> = {
     },
     other: 2,
   },
+  "classifierFeatures(weights)": {
+    async call(...v) {
+      return (await scores.classifierFeatures(...v)).hash;
+    },
+    other: otherClassifier,
+    value: new URL("../models/scores/weights/fashion_mnist_classifier.safetensors", import.meta.url),
+  },
+  "ReferenceOptions.keep": option(
+    "keep",
+    async (o) => (await scores.makeReference(greyModel, greyBatches(), o)).features.shape,
+    3,
+    10_000,
+  ),
+  "ReferenceOptions.onBatch": option(
+    "onBatch",
+    async (o) => {
+      seenByListener.length = 0;
+      await scores.makeReference(greyModel, greyBatches(), o);
+      return [...seenByListener];
+    },
+    (done: number) => seenByListener.push(done),
+  ),
+  "NeighbourOptions.k": option(
+    "k",
+    async (o) => Object.values(await scores.precisionRecall(ofTwo(1), ofTwo(2), o)),
+    1,
+  ),
+  "ImageEvalOptions.range": option("range", (o) => prepared(o), [0, 2]),
+  "ImageEvalOptions.prepare": option("prepare", (o) => prepared(o), doubled),
+  "ImageEvalOptions.neighbours": option(
+    "neighbours",
+    async (o) => (await scores.ImageEval.of(greyModel, greyBatches(), o)).neighbours,
+    9,
+    5000,
+  ),
+  "ScoreCBOptions.every": option("every", scoring, 3),
+  "ScoreCBOptions.n": option("n", scoring, 500, 1000),
+  "ScoreCBOptions.batch": option("batch", scoring, 100),
+  "ScoreCBOptions.seed": option("seed", scoring, 1),
 };
 
 /** Defaults that make a network of a hundred million numbers. */

@@ -2,7 +2,15 @@
 const ROOT = new URL("../", import.meta.url).pathname;
 
 /** What is held to its docstrings so far. */
-const AREAS = ["core/nn/", "core/optim/", "core/data/", "core/random.ts", "models/resnet/", "models/unet/"];
+const AREAS = [
+  "core/nn/",
+  "core/optim/",
+  "core/data/",
+  "core/random.ts",
+  "models/resnet/",
+  "models/unet/",
+  "models/scores/",
+];
 
 /** A docstring, and what it is of. */
 interface Documented {

@@ -34,6 +34,7 @@ import {
   Parameter,
   ReLU,
   resnet,
+  scores,
   setSeed,
   SGD,
   subset,
@@ -50,6 +51,7 @@ import {
   withMode,
 } from "../mod.ts";
 import { documentedErrors } from "./docs.ts";
+import { greyModel, greys } from "./models/scores/tiny.ts";
 import { wasmOnly } from "./support.ts";
 import { TINY } from "./tiny.ts";
 
@@ -125,6 +127,12 @@ const count = (draw: (n: number) => unknown): Failing[] => [
 const images = (layer: Module<[Tensor], Tensor>): Failing[] => [
   [() => layer.call(line), Error, "[N,H,W,C]"],
 ];
+
+const rows = (n: number, d: number, value = 0) => new HostArray(new Float32Array(n * d).fill(value), [n, d]);
+const moments = () => new scores.Moments(2);
+const reference: scores.Reference = { moments: moments(), features: rows(9, 2) };
+reference.moments.add(reference.features);
+const scored = (options: scores.ImageEvalOptions = {}) => new scores.ImageEval(greyModel, reference, options);
 
 const ERRORS: Record<string, Failing[]> = {
   // Modules and layers
@@ -461,6 +469,79 @@ const ERRORS: Record<string, Failing[]> = {
     [() => resnet.testTimeDropout(shuffled(), 0), RangeError, "not 0"],
     [() => resnet.testTimeDropout(shuffled(), 2), Error, "make it without shuffle"],
   ],
+  // Scores
+  "new Moments": positive((n) => new scores.Moments(n)),
+  "Moments.add": [
+    [() => moments().add(rows(1, 3)), RangeError, "[N,2], not [1,3]"],
+    [() => moments().add(rows(1, 2, Infinity)), Error, "feature 0 of item 0 is Infinity"],
+  ],
+  "Moments.merge": [[() => moments().merge(new scores.Moments(3)), RangeError, "3 numbers a feature"]],
+  "Moments.covariance": [[() => moments().covariance(), RangeError, "not of 0"]],
+  "Moments.from": [[() => scores.Moments.from(Float64Array.of(1, 2)), RangeError, "no moments"]],
+  "frechetDistance": [
+    [() => scores.frechetDistance(moments(), new scores.Moments(3)), RangeError, "of 2 and of 3 numbers"],
+    [() => scores.frechetDistance(moments(), moments()), RangeError, "at least 2 features"],
+  ],
+  "classifierFeatures": [
+    [() => scores.classifierFeatures(new URL("./none", import.meta.url)), Error, "none"],
+  ],
+  "squaredMmd": [
+    [() => scores.squaredMmd(rows(2, 2), rows(2, 3)), RangeError, "not [2,2] and [2,3]"],
+    [() => scores.squaredMmd(rows(1, 2), rows(2, 2)), RangeError, "at least 2 features"],
+  ],
+  "kernelDistance": [[
+    () => scores.kernelDistance(rows(7, 2), rows(9, 2)),
+    RangeError,
+    "at least 2 features",
+  ]],
+  "precisionRecall": [
+    [() => scores.precisionRecall(rows(5, 2), rows(5, 3)), RangeError, "not [5,2] and [5,3]"],
+    [() => scores.precisionRecall(rows(5, 2), rows(5, 2), { k: 0 }), RangeError, "from 1 on, not 0"],
+    [() => scores.precisionRecall(rows(5, 2), rows(3, 2)), RangeError, "more than k = 3 features"],
+  ],
+  "new ImageEval": [
+    [() => scored({ range: [1, 0] }), RangeError, "not [1, 0]"],
+    [() => new scores.ImageEval({ ...greyModel, size: 3 }, reference), RangeError, "have 2 numbers"],
+  ],
+  "ImageEval.of": [[
+    () => scores.ImageEval.of(greyModel, ReadableStream.from([[greys(9, 1)]]), { range: [1, 1] }),
+    RangeError,
+    "not [1, 1]",
+  ]],
+  "ImageEval.begin": [[() => scored().begin(7), RangeError, "from 8 on, not 7"]],
+  "ImageEval.scores": [
+    [() => scored().scores(greys(7, 1)), RangeError, "from 8 on, not 7"],
+    [() => scored().scores(greys(8, 1), [1]), RangeError, "1 labels of 8 images"],
+    [() => scored().scores(greys(8, NaN)), Error, "is NaN"],
+  ],
+  "ImageEval.fid": [[() => scored().fid(greys(1, 1)), RangeError, "at least 2 features"]],
+  "ImageEval.kid": [[() => scored().kid(greys(7, 1)), RangeError, "from 8 on, not 7"]],
+  "new ScoreSums": [
+    [() => new scores.ScoreSums(scored(), 8.5), RangeError, "not 8.5"],
+    [
+      () => new scores.ScoreSums(new scores.ImageEval(greyModel, { ...reference, features: rows(7, 2) }), 8),
+      RangeError,
+      "has 7 features",
+    ],
+  ],
+  "ScoreSums.add": [
+    [() => scored().begin(8).add(greys(9, 1)), RangeError, "9 images are more than the 8"],
+    [() => scored().begin(8).add(greys(2, 1), [1]), RangeError, "1 labels of 2 images"],
+    [() => scored().begin(8).add(greys(2, NaN)), Error, "is NaN"],
+  ],
+  "ScoreSums.fid": [[() => scored().begin(8).fid(), RangeError, "at least 2 features"]],
+  "ScoreSums.kid": [[() => scored().begin(8).kid(), Error, "0 of the 8 images"]],
+  "ScoreSums.scores": [[() => scored().begin(8).scores(), Error, "0 of the 8 images"]],
+  "new ScoreCB": [[
+    () => new scores.ScoreCB({ evaluation: scored(), draw: () => Promise.reject(), every: 0 }),
+    RangeError,
+    "every is a positive whole number, not 0",
+  ]],
+  "ScoreCB.loadState": [[
+    () => new scores.ScoreCB({ evaluation: scored(), draw: () => Promise.reject() }).loadState(1),
+    Error,
+    "ScoreCB: it is 1",
+  ]],
 };
 
 Deno.test({

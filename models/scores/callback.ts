@@ -142,6 +142,8 @@ export class ScoreCB extends Callback {
 /** What an epoch scored as a line. */
 export function showScores({ epoch, n, fid, kid, precision, recall, accuracy }: ScoredEpoch): string {
   const right = accuracy === null ? "" : `, class right ${(100 * accuracy).toFixed(1)}%`;
-  return `epoch ${epoch}: FID ${fid.toFixed(3)}, KID ${kid.toFixed(5)}, precision ${precision.toFixed(3)}, ` +
+  return `epoch ${epoch + 1}: FID ${fid.toFixed(3)}, KID ${kid.toFixed(5)}, precision ${
+    precision.toFixed(3)
+  }, ` +
     `recall ${recall.toFixed(3)}${right} (${n} images)`;
 }

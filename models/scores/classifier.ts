@@ -1,5 +1,14 @@
 /** Features of images by the classifier that ships with Denoise. */
-import { type Linear, loadWeights, noGrad, sha256, type Tensor, tf, withMode } from "../../core/mod.ts";
+import {
+  type Linear,
+  loadWeights,
+  noGrad,
+  readBytes,
+  sha256,
+  type Tensor,
+  tf,
+  withMode,
+} from "../../core/mod.ts";
 import { getModel3 } from "../resnet/mod.ts";
 
 const WEIGHTS = new URL("./weights/fashion_mnist_classifier.safetensors", import.meta.url);
@@ -21,19 +30,11 @@ export interface FeatureModel {
 /** Mean and standard deviation of the pixels that classifiers are trained with (`deno task classify`). */
 const MEAN = 0.28, STD = 0.35;
 
-/** The bytes at a URL; files need read permission, other hosts net permission. */
-async function bytesOf(url: URL): Promise<Uint8Array> {
-  if (url.protocol === "file:") return await Deno.readFile(url);
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`No weights at ${url}: ${response.status} ${response.statusText}`);
-  return new Uint8Array(await response.arrayBuffer());
-}
-
 /**
  * The 256 features before the last layer of a classifier of Fashion-MNIST, `resnet.getModel3` as `deno task classify
  * --preset twenty --model getModel3 --epochs 6` trains it; images [N,28,28,1] in [0, 1].
  * @param weights where they are; default beside this module
- * @throws Error if they are not there, or are none of this network.
+ * @throws Error that names the address if they are not there, or the weights if they are none of this network.
  *
  * @example
  * ```ts
@@ -46,7 +47,7 @@ async function bytesOf(url: URL): Promise<Uint8Array> {
  * ```
  */
 export async function classifierFeatures(weights: URL = WEIGHTS): Promise<FeatureModel> {
-  const bytes = await bytesOf(weights), model = getModel3();
+  const bytes = await readBytes(weights), model = getModel3();
   await loadWeights(model, bytes);
   const { layers } = model, body = layers.slice(0, -2), head = layers.slice(-2);
   const run = (images: Tensor) => {

@@ -114,7 +114,7 @@ export class ImageEval {
    * All scores of images.
    * @param images [N,H,W,C] in the range
    * @param labels the classes that they should be of, [N]
-   * @throws RangeError for fewer than 8 images.
+   * @throws RangeError for fewer than 8 images, or another number of labels; Error for features that are not finite.
    */
   async scores(images: HostArray, labels?: ArrayLike<number>): Promise<Scores> {
     const sums = this.begin(images.shape[0]);
@@ -122,14 +122,20 @@ export class ImageEval {
     return await sums.scores();
   }
 
-  /** The Fréchet distance of images [N,H,W,C] in the range. */
+  /**
+   * The Fréchet distance of images [N,H,W,C] in the range.
+   * @throws RangeError for fewer than two images.
+   */
   async fid(images: HostArray): Promise<number> {
     const moments = new Moments(this.model.size);
     moments.add((await look(this.model, this.prepared(images))).features);
     return await frechetDistance(moments, this.reference.moments);
   }
 
-  /** The kernel distance of images [N,H,W,C] in the range; of at least 8. */
+  /**
+   * The kernel distance of images [N,H,W,C] in the range.
+   * @throws RangeError for fewer than 8 images.
+   */
   async kid(images: HostArray): Promise<number> {
     const sums = this.begin(images.shape[0]);
     await sums.add(images);
@@ -227,7 +233,10 @@ export class ScoreSums {
     );
   }
 
-  /** The Fréchet distance of the images that have been added. */
+  /**
+   * The Fréchet distance of the images that have been added.
+   * @throws RangeError of fewer than two.
+   */
   async fid(): Promise<number> {
     return await frechetDistance(this.moments, this.evaluation.reference.moments);
   }

@@ -24,7 +24,7 @@ export interface Reference {
 export interface ReferenceOptions {
   /** Features that are kept; default 10,000. */
   keep?: number;
-  /** Called after each batch with how many images are done. */
+  /** Called after each batch with how many images are done; default nothing is. */
   onBatch?: (done: number) => void;
 }
 

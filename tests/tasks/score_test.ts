@@ -45,29 +45,45 @@ async function writeNetwork(path: string): Promise<void> {
   await Deno.writeFile(path, await diffusion.encodeEDMModel(model, facts));
 }
 
+/** Where Deno keeps its packages, which a cache of the test's own is not to move. */
+async function denoDirectory(): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
+}
+
+/** Runs a task on WASM, with a cache of its own. */
+async function run(dir: string, task: string, ...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", task, "--device", "wasm", ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", XDG_CACHE_HOME: `${dir}/cache`, DENO_DIR: await denoDirectory() },
+    stdin: "null",
+    signal: AbortSignal.timeout(180_000),
+  }).output();
+  const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b));
+  return { code, out, err };
+}
+
+inDirectory("train --score-every scores its pictures, and goes on with the rows", async (dir) => {
+  const options =
+    "--preset edm --channels 8,8 --groups 4 --head-dim 4 --batch 16 --limit 32 --test-limit 16 " +
+    "--samples 0 --warmup 2 --seed 7 --epochs 3 --score-every 2 --score-n 10";
+  const { code, out, err } = await run(dir, "train", "--runs", dir, "--name", "a", ...options.split(" "));
+  assertEquals(code, 0, err);
+  assertMatch(out, /^FID of 10 test images: \d/m);
+  assertMatch(out, /^epoch 2: FID \d.*class right \d+\.0% \(10 images\)$/m);
+  const rows = (await Deno.readTextFile(`${dir}/a/scores.jsonl`)).trim().split("\n").map((l) =>
+    JSON.parse(l)
+  );
+  assertEquals(rows.map(({ epoch, n }) => [epoch, n]), [[1, 10], [2, 10]]);
+  assert(rows.every(({ fid }) => fid > 0));
+});
+
 inDirectory("score writes a table, JSON and a plot, and goes on where it was", async (dir) => {
   await writeNetwork(`${dir}/tiny.safetensors`);
-  const call = async (...args: string[]) => {
-    const common = "--device wasm --n 16 --batch 10 --reference 60 --steps 2".split(" ");
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "task",
-        "--quiet",
-        "score",
-        `${dir}/tiny.safetensors`,
-        "--out",
-        `${dir}/out`,
-        ...common,
-        ...args,
-      ],
-      cwd: ROOT,
-      env: { NO_COLOR: "1", XDG_CACHE_HOME: `${dir}/cache` },
-      stdin: "null",
-      signal: AbortSignal.timeout(180_000),
-    }).output();
-    const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b));
-    return { code, out, err };
-  };
+  const common = "--n 16 --batch 10 --reference 60 --steps 2".split(" ");
+  const call = (...args: string[]) =>
+    run(dir, "score", `${dir}/tiny.safetensors`, "--out", `${dir}/out`, ...common, ...args);
   const read = async (): Promise<ScoreReport> =>
     JSON.parse(await Deno.readTextFile(`${dir}/out/scores.json`));
 

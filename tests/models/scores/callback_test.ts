@@ -10,7 +10,7 @@ import {
   scores,
   tf,
 } from "../../../mod.ts";
-import { numbers } from "../../support.ts";
+import { numbers, wasmOnly } from "../../support.ts";
 import { tinyEdm } from "../../tiny.ts";
 import { greyModel } from "./tiny.ts";
 
@@ -44,26 +44,30 @@ async function fitted(cbs: Callback[]) {
   return { learn, weights: await numbers(learn.model.parameters()[0]) };
 }
 
-Deno.test("each second epoch and the last are scored; the training is the same without", async () => {
-  const evaluation = await makeEvaluation();
-  const score = new scores.ScoreCB({ evaluation, draw, every: 2, n: 12, batch: 8 });
-  const told: number[] = [];
-  score.log = ({ epoch }) => void told.push(epoch);
-  const { learn, weights } = await fitted([score]);
-  assertEquals(weights, (await fitted([])).weights);
-  assertEquals(score.rows.map(({ epoch }) => epoch), [1, 3, 4]);
-  assertEquals(told, [1, 3, 4]);
+Deno.test(
+  "each second epoch and the last are scored; the training is the same without",
+  wasmOnly,
+  async () => {
+    const evaluation = await makeEvaluation();
+    const score = new scores.ScoreCB({ evaluation, draw, every: 2, n: 12, batch: 8 });
+    const told: number[] = [];
+    score.log = ({ epoch }) => void told.push(epoch);
+    const { learn, weights } = await fitted([score]);
+    assertEquals(weights, (await fitted([])).weights);
+    assertEquals(score.rows.map(({ epoch }) => epoch), [1, 3, 4]);
+    assertEquals(told, [1, 3, 4]);
 
-  // The last row is that of what the network draws now.
-  const generator = new Generator(0), sums = evaluation.begin(12);
-  for (const [n, from] of [[8, 0], [4, 8]]) {
-    const { images, labels } = await draw(learn, n, generator, from);
-    await sums.add(images, labels);
-  }
-  const { epoch: _, ...last } = score.rows[2];
-  assertEquals(last, await sums.scores());
-  assert(score.rows[0].fid !== last.fid && last.accuracy! >= 0 && last.accuracy! <= 1);
-});
+    // The last row is that of what the network draws now.
+    const generator = new Generator(0), sums = evaluation.begin(12);
+    for (const [n, from] of [[8, 0], [4, 8]]) {
+      const { images, labels } = await draw(learn, n, generator, from);
+      await sums.add(images, labels);
+    }
+    const { epoch: _, ...last } = score.rows[2];
+    assertEquals(last, await sums.scores());
+    assert(score.rows[0].fid !== last.fid && last.accuracy! >= 0 && last.accuracy! <= 1);
+  },
+);
 
 Deno.test("a checkpoint keeps the rows, and takes no others", async () => {
   const evaluation = await makeEvaluation(), make = () => new scores.ScoreCB({ evaluation, draw, n: 8 });
