@@ -1,5 +1,6 @@
 /** The examples run as they stand, but on fewer images. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { IN_ITS_FOLDER, runScript } from "./scripts.ts";
 import { wasmOnly } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -19,31 +20,14 @@ async function runExample(
     assert(script.includes(text), `examples/${name} has no ${text}`);
     script = script.replace(text, by);
   }
-  const dir = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${dir}/script.ts`, script);
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--no-prompt",
-        "--no-config",
-        "--no-lock",
-        "--allow-env",
-        `--allow-read`,
-        `--allow-write=${dir}`,
-        "script.ts",
-        ...args,
-      ],
-      cwd: dir,
-      env: { DENOISE_DEVICE: "wasm" },
-      signal: AbortSignal.timeout(180_000),
-    }).output();
-    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    assertEquals(code, 0, err);
-    await look(dir, out);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await runScript(
+    script,
+    { flags: [...IN_ITS_FOLDER, `--allow-read=${ROOT.pathname}`], args },
+    async ({ code, out, err, dir }) => {
+      assertEquals(code, 0, err);
+      await look(dir, out);
+    },
+  );
 }
 
 /** Width and height of a PNG. */

@@ -15,7 +15,7 @@ export interface ShippedFile {
   readonly few: boolean;
 }
 
-/** The networks that ship, the one first that is drawn with where none is named. */
+/** The networks that ship, by name. */
 export const PRETRAINED: Readonly<Record<PretrainedName, ShippedFile>> = {
   edm: {
     weights: new URL("./weights/fashion_mnist_edm.safetensors", import.meta.url),
