@@ -46,6 +46,7 @@ export interface ScoreReport {
 const SCORES = {
   n: COUNT,
   fid: NUMBER,
+  fidEqual: NUMBER,
   kid: NUMBER,
   precision: NUMBER,
   recall: NUMBER,
@@ -145,6 +146,8 @@ const COLUMNS = [
   "evaluations",
   "FID",
   "FID/floor",
+  "n to n",
+  "n to n/floor",
   "KID·1000",
   "precision",
   "recall",
@@ -168,8 +171,10 @@ function cells(
     sampler,
     steps,
     evaluations,
-    shown(all.map(({ fid }) => fid), 3),
+    shown(all.map(({ fid }) => fid), 4),
     shown(all.map(({ fid }) => fid / floor.fid), 2),
+    shown(all.map(({ fidEqual }) => fidEqual), 4),
+    shown(all.map(({ fidEqual }) => fidEqual / floor.fidEqual), 2),
     shown(all.map(({ kid }) => 1000 * kid), 2),
     mean(({ precision }) => precision).toFixed(3),
     mean(({ recall }) => recall).toFixed(3),
@@ -219,7 +224,9 @@ export async function writeReport(dir: string, report: ScoreReport): Promise<voi
 
 ${images(n)} images of each${
       floor.n === n ? "" : ` (${images(floor.n)} test images)`
-    }, beside the features of ${images(reference)} training images; guidance ${guidance}${interval}.
+    }, beside the features of ${
+      images(reference)
+    } training images (n to n: of as many as were drawn); guidance ${guidance}${interval}.
 Where there are several seeds, mean ± standard deviation. Weights ${weights}, classifier ${classifier} (SHA-256); ${device}.
 
 ${tableOf(report)}

@@ -30,7 +30,7 @@ export async function scoresOf(
   const reference = await referenceOf(features, train.dataset, config.dataHash!);
   const evaluation = new scores.ImageEval(features, reference, { range: [-1, 1] });
   const floor = await floorOf(features, reference, valid.dataset, config.scoreN!);
-  console.log(`FID of ${floor.n} test images: ${floor.fid.toFixed(3)}`);
+  console.log(`FID of ${floor.n} test images: ${floor.fid.toFixed(4)}`);
   return (average) => [new RunScores({ evaluation, every, n: config.scoreN }, config, files.dir, average)];
 }
 

@@ -53,6 +53,7 @@ const ROWS: v.GenericSchema<unknown, ScoredEpoch[]> = v.array(v.strictObject({
   epoch: COUNT,
   n: COUNT,
   fid: NUMBER,
+  fidEqual: NUMBER,
   kid: NUMBER,
   precision: NUMBER,
   recall: NUMBER,
@@ -142,7 +143,7 @@ export class ScoreCB extends Callback {
 /** What an epoch scored as a line. */
 export function showScores({ epoch, n, fid, kid, precision, recall, accuracy }: ScoredEpoch): string {
   const right = accuracy === null ? "" : `, class right ${(100 * accuracy).toFixed(1)}%`;
-  return `epoch ${epoch + 1}: FID ${fid.toFixed(3)}, KID ${kid.toFixed(5)}, precision ${
+  return `epoch ${epoch + 1}: FID ${fid.toFixed(4)}, KID ${kid.toFixed(5)}, precision ${
     precision.toFixed(3)
   }, ` +
     `recall ${recall.toFixed(3)}${right} (${n} images)`;

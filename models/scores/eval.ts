@@ -23,6 +23,8 @@ export interface Scores {
   n: number;
   /** Fréchet distance of their features from all of the reference's ({@link frechetDistance}). */
   fid: number;
+  /** Fréchet distance from as many of the reference's, the first ones that are kept, as miniai's. */
+  fidEqual: number;
   /** Kernel distance from as many of the reference's ({@link kernelDistance}). */
   kid: number;
   /** Share of the images that lie among real ones ({@link precisionRecall}). */
@@ -60,6 +62,7 @@ export class ImageEval {
   /** Most features of each kind that precision and recall are of. */
   readonly neighbours: number;
   readonly #prepare: ImageTransform;
+  readonly #moments = new Map<number, Moments>();
 
   /**
    * Scores by a network beside features of real images.
@@ -91,6 +94,16 @@ export class ImageEval {
     options: ImageEvalOptions = {},
   ): Promise<ImageEval> {
     return new ImageEval(model, await makeReference(model, batches), options);
+  }
+
+  /** Mean and covariance of the reference's first features, which are summed once. */
+  momentsOfFirst(n: number): Moments {
+    const known = this.#moments.get(n);
+    if (known) return known;
+    const moments = new Moments(this.model.size);
+    moments.add(rows(this.reference.features, 0, n));
+    this.#moments.set(n, moments);
+    return moments;
   }
 
   /**
@@ -261,6 +274,7 @@ export class ScoreSums {
     return {
       n: this.n,
       fid: await this.fid(),
+      fidEqual: await frechetDistance(this.moments, this.evaluation.momentsOfFirst(this.#real.shape[0])),
       kid: this.kid(),
       ...await precisionRecall(real, samples),
       accuracy: this.#asked > 0 ? this.#right / this.#asked : null,

@@ -126,7 +126,15 @@ inDirectory("score writes a table, JSON and a plot, and goes on where it was", a
   assertEquals((await read()).rows.map((r) => [r.sampler, r.evaluations]), [["euler", 4]]);
 });
 
-const SCORED: scores.Scores = { n: 10, fid: 2, kid: 0.001, precision: 0.5, recall: 0.25, accuracy: 0.9 };
+const SCORED: scores.Scores = {
+  n: 10,
+  fid: 2,
+  fidEqual: 3,
+  kid: 0.001,
+  precision: 0.5,
+  recall: 0.25,
+  accuracy: 0.9,
+};
 const FACTS: ScoreFacts = {
   weights: "w",
   classifier: "c",
@@ -141,7 +149,7 @@ const REPORT: ScoreReport = {
   facts: FACTS,
   title: "run a",
   device: "wasm",
-  floor: { ...SCORED, fid: 1 },
+  floor: { ...SCORED, fid: 1, fidEqual: 2 },
   rows: [{
     sampler: "heun",
     steps: 4,
@@ -158,11 +166,13 @@ Deno.test("the table has means over seeds and the ratio to real images", wasmOnl
   const cell = (line: string[], column: string) => line[head.indexOf(column)];
   assertEquals([cell(floor, "sampler"), cell(floor, "FID"), cell(floor, "FID/floor")], [
     "real test images",
-    "1.000",
+    "1.0000",
     "1.00",
   ]);
   assertEquals(
-    ["FID", "FID/floor", "KID·1000", "recall", "class right", "evaluations"].map((c) => cell(heun, c)),
+    ["FID", "FID/floor", "n to n/floor", "KID·1000", "recall", "class right", "evaluations"].map((c) =>
+      cell(heun, c)
+    ),
     [
       "3.000 ± 1.414",
       "3.00 ± 1.41",

@@ -72,7 +72,7 @@ Deno.test(
 Deno.test("a checkpoint keeps the rows, and takes no others", async () => {
   const evaluation = await makeEvaluation(), make = () => new scores.ScoreCB({ evaluation, draw, n: 8 });
   const [one, two] = [make(), make()];
-  const row = { epoch: 3, n: 8, fid: 1.5, kid: NaN, precision: 1, recall: 0, accuracy: null };
+  const row = { epoch: 3, n: 8, fid: 1.5, fidEqual: 2, kid: NaN, precision: 1, recall: 0, accuracy: null };
   one.rows.push(row);
   two.loadState(one.state());
   assertEquals(two.rows, [row]);

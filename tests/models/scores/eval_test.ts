@@ -28,13 +28,19 @@ Deno.test("scores of a stream are those of all at once, which are those of the p
   }
   const streamed = await sums.scores();
   assertEquals(tf.memory().numTensors, before);
-  for (const key of ["fid", "kid", "precision", "recall", "accuracy"] as const) {
+  for (const key of ["fid", "fidEqual", "kid", "precision", "recall", "accuracy"] as const) {
     assertNear(streamed[key]!, whole[key]!, 1e-9, key);
   }
   const { features } = await scores.makeReference(greyModel, [[evaluation.prepared(samples)]] as never);
   const real = new HostArray((evaluation.reference.features.data as Float32Array).slice(0, 460), [230, 2]);
   assertNear(whole.kid, scores.kernelDistance(features, real), 1e-9);
   assertNear(whole.fid, await evaluation.fid(samples), 1e-9);
+  const [a, b] = [features, real].map((f) => {
+    const moments = new scores.Moments(2);
+    moments.add(f);
+    return moments;
+  });
+  assertNear(whole.fidEqual, await scores.frechetDistance(a, b), 1e-9);
   assertNear(whole.kid, await evaluation.kid(samples), 1e-9);
   const { precision, recall } = await scores.precisionRecall(real, features);
   assertEquals([whole.precision, whole.recall, whole.n], [precision, recall, 230]);
