@@ -134,7 +134,14 @@ export {
   type SafeTensors,
   type SafeTensorsOptions,
 } from "./io/safetensors.ts";
-export { fromTorch, loadWeights, saveWeights, toTorch } from "./io/weights.ts";
+export {
+  findWeightFiles,
+  readJsonFile,
+  readWeightFiles,
+  type WeightFiles,
+  type WeightFilesOptions,
+} from "./io/weight_files.ts";
+export { fromTorch, loadArrays, loadWeights, saveWeights, toTorch } from "./io/weights.ts";
 export { encodeGif, encodePng, type GridOptions, imageGrid, type Picture } from "./vis/image.ts";
 export { type LinePlot, linePlot, type Point, renderPlot } from "./vis/plot.ts";
 export { showImages, type ShowOptions } from "./vis/show.ts";

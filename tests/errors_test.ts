@@ -347,6 +347,7 @@ const ERRORS: Record<string, Failing[]> = {
   ]],
   "firDown": [[() => unet.firDown(tf.ones([1, 3, 4, 1])), Error, "not [1,3,4,1]"]],
   "firUp": [[() => unet.firUp(line), Error, "[N,H,W,C]"]],
+  "completeConfig": [[() => unet.completeConfig({ norm_eps: -1 }), Error, "norm_eps"]],
   "toDiffusersConfig": [
     [() => unet.toDiffusersConfig({ norm_eps: -1 }), Error, "norm_eps"],
     [() => unet.toDiffusersConfig({ _class_name: "VQModel" } as never), Error, "VQModel"],

@@ -267,6 +267,7 @@ const TESTED_IN: Record<string, string> = {
   "callbacks/attach": "callbacks/lr_finder_test", // and those of the other tools
   "callbacks/checkpoint_file": "callbacks/checkpoint_test",
   "callbacks/order": "callbacks/every_callback_test",
+  "core/io/weight_files": "models/diffusion/pipelines/pipeline_test",
   "core/learner/cancel": "core/learner/fit_test",
   "core/learner/check": "core/learner/fit_test",
   "core/learner/finite": "core/learner/fit_test",

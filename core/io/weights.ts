@@ -104,7 +104,18 @@ export async function loadWeights(
 }
 
 function loadBytes(model: Module, bytes: Uint8Array, strict: boolean): LoadReport {
-  const state = fromTorch(withOurNames(decodeSafetensors(bytes).tensors, model.stateDict()));
+  return loadArrays(model, decodeSafetensors(bytes).tensors, strict);
+}
+
+/**
+ * Loads arrays in PyTorch's layout into a model, by the names that {@link loadWeights} reads.
+ * @param arrays by name
+ * @param strict whether missing and unknown tensors are errors; default true
+ * @returns what was missing, unknown or of another shape
+ * @throws Error as {@link Module.loadStateDict}.
+ */
+export function loadArrays(model: Module, arrays: Record<string, HostArray>, strict = true): LoadReport {
+  const state = fromTorch(withOurNames(arrays, model.stateDict()));
   try {
     return model.loadStateDict(state, strict);
   } finally {

@@ -115,3 +115,20 @@ export {
   slerp,
   type Start,
 } from "./edit.ts";
+export {
+  loadPipeline,
+  type LoadPipelineOptions,
+  type Pipeline,
+  type PipelineClass,
+  savePipeline,
+  type SavePipelineOptions,
+} from "./pipelines/pipeline.ts";
+export {
+  readSchedulerConfig,
+  type Scheduler,
+  scheduler,
+  type SchedulerClass,
+  type SchedulerConfig,
+  schedulerConfig,
+  type SchedulerConfigOptions,
+} from "./pipelines/scheduler.ts";

@@ -419,6 +419,18 @@ function isBefore017(version: unknown): boolean {
   return major === 0 && minor < 17;
 }
 
+/**
+ * Numbers that a network of a config has at the least: those of the second convolutions and the tables. So a file that is
+ * too small for it is known before the network is made.
+ */
+export function leastParameters(c: UNet2DConfig): number {
+  const embedded = c.time_embedding_dim ?? 4 * c.block_out_channels[0];
+  const blocks = c.block_out_channels.map((channels) => 9 * channels * channels * c.layers_per_block);
+  const learned = c.time_embedding_type === "learned" ? c.num_train_timesteps! * c.block_out_channels[0] : 0;
+  const tables = embedded * embedded + (c.num_class_embeds ?? 0) * embedded + learned;
+  return blocks.reduce((sum, numbers) => sum + numbers, tables);
+}
+
 /** What Diffusers calls the network in a `config.json`. */
 const CLASS_NAME = "UNet2DModel";
 /** The version of Diffusers whose `config.json` this is. */

@@ -11,9 +11,11 @@ export { SkipUpBlock, type SkipUpBlockOptions } from "./blocks/skip_up.ts";
 export { UpBlock, type UpBlockOptions } from "./blocks/up.ts";
 export {
   type ClassEmbedType,
+  completeConfig,
   type ConfigFieldDescription,
   describeConfig,
   type DownBlockType,
+  leastParameters,
   type TimeEmbeddingType,
   toDiffusersConfig,
   UNET2D_DEFAULTS,

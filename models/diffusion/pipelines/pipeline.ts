@@ -1,0 +1,217 @@
+/** Networks with their schedulers as directories that Diffusers' `DDPMPipeline` and `DDIMPipeline` read and write. */
+import * as v from "npm:valibot@1.5.0";
+import {
+  encodeSafetensors,
+  findWeightFiles,
+  loadArrays,
+  readJsonFile,
+  readWeightFiles,
+  requireSchema,
+  type SafeTensorsOptions,
+  toTorch,
+  writeFile,
+} from "../../../core/mod.ts";
+import {
+  completeConfig,
+  leastParameters,
+  toDiffusersConfig,
+  type UNet2D,
+  type UNet2DConfig,
+  UNet2DModel,
+} from "../../unet/mod.ts";
+import { type ClassDenoise, denoiser } from "../denoiser.ts";
+import { type Scheduler, scheduler, type SchedulerConfig, toSchedulerJson } from "./scheduler.ts";
+
+/** The pipelines that are read and written. */
+export type PipelineClass = "DDPMPipeline" | "DDIMPipeline";
+
+/** A network and how it draws. */
+export interface Pipeline {
+  /** Which pipeline of Diffusers it is. */
+  kind: PipelineClass;
+  /** The network, in evaluation mode. */
+  model: UNet2DModel;
+  /** How it draws. */
+  scheduler: Scheduler;
+  /** x̂₀ by the network: what samplers draw with. */
+  denoise: ClassDenoise;
+}
+
+/** Where the parts of a pipeline are. */
+const PLACES = {
+  index: "model_index.json",
+  config: "unet/config.json",
+  scheduler: "scheduler/scheduler_config.json",
+  card: "README.md",
+  picture: "samples.png",
+} as const;
+/** The name of the file with the weights, without its ending. */
+const WEIGHTS = "diffusion_pytorch_model";
+/** The least bytes that a number has in a file. */
+const NARROWEST_BYTES = 2;
+
+const INDEX: v.GenericSchema<unknown, { _class_name: PipelineClass }> = v.looseObject({
+  _class_name: v.picklist(["DDPMPipeline", "DDIMPipeline"], '"DDPMPipeline" or "DDIMPipeline"'),
+  unet: v.tuple([
+    v.literal("diffusers", '"diffusers", as no code of a repository is run'),
+    v.literal("UNet2DModel", '"UNet2DModel"'),
+  ]),
+});
+
+/** Options of {@link loadPipeline}. */
+export interface LoadPipelineOptions {
+  /** Which of several files of weights to read, as Diffusers names them, such as `fp16`; default none. */
+  variant?: string;
+}
+
+/**
+ * Reads a directory that Diffusers' `save_pretrained` or {@link savePipeline} wrote: `model_index.json`, `unet/` and
+ * `scheduler/`. Weights may be sharded, and of 64, 32 or 16 bits. Only JSON and safetensors are read, of names within the
+ * directory, and no more than the config has room for.
+ * @param dir the directory
+ * @throws Error that names the file, the field and its value: of another pipeline, network or scheduler, a value that is
+ *   not supported, weights that are missing, do not fit, or are pickled.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { diffusion, linearSchedule, UNet2DModel, useDevice } from "../../../mod.ts";
+ * await useDevice("wasm", { log: null });
+ * const model = new UNet2DModel({
+ *   sample_size: 8,
+ *   block_out_channels: [8, 8],
+ *   down_block_types: ["DownBlock2D", "DownBlock2D"],
+ *   up_block_types: ["UpBlock2D", "UpBlock2D"],
+ *   norm_num_groups: 4,
+ * });
+ * const dir = await Deno.makeTempDir();
+ * await diffusion.savePipeline(dir, { model, scheduler: diffusion.schedulerConfig(linearSchedule()) });
+ * const { denoise, scheduler } = await diffusion.loadPipeline(dir);
+ * const images = await diffusion.sample(denoise, [1, 8, 8, 3], scheduler.sampling(2));
+ * assert(images.shape.join() === "1,8,8,3");
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
+export async function loadPipeline(dir: string, options: LoadPipelineOptions = {}): Promise<Pipeline> {
+  const read = (place: string) => readJsonFile(`${dir}/${place}`);
+  const { _class_name: kind } = requireSchema(INDEX, await read(PLACES.index), `${dir}/${PLACES.index}`);
+  const config = named(`${dir}/${PLACES.config}`, await read(PLACES.config), readConfig);
+  const how = named(
+    `${dir}/${PLACES.scheduler}`,
+    await read(PLACES.scheduler),
+    (json) => scheduler(kind === "DDIMPipeline" ? asDdim(json) : json as Partial<SchedulerConfig>),
+  );
+  const files = await findWeightFiles(`${dir}/unet`, WEIGHTS, options);
+  const least = leastParameters(config);
+  if (least * NARROWEST_BYTES > files.bytes) {
+    throw new Error(
+      `${dir}/${PLACES.config} is of a network of over ${least} numbers, and the weights have ${files.bytes} bytes`,
+    );
+  }
+  const model = new UNet2DModel(config);
+  try {
+    const numbers = Object.values(model.stateDict()).reduce((sum, x) => sum + x.size, 0);
+    const arrays = await readWeightFiles(files, numbers);
+    named(files.paths.join(", "), arrays, (arrays) => loadArrays(model, arrays));
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  return { kind, model: model.eval(), scheduler: how, denoise: denoiser(model, how) };
+}
+
+/** What `read` makes of a file's content; its error begins with the path. */
+function named<In, Out>(path: string, content: In, read: (content: In) => Out): Out {
+  try {
+    return read(content);
+  } catch (cause) {
+    throw new Error(`${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** The config of a `config.json`. */
+function readConfig(json: unknown): UNet2DConfig {
+  if (typeof json === "object" && json !== null && !Array.isArray(json)) return completeConfig(json);
+  throw new Error(`a config is an object, not ${JSON.stringify(json)}`);
+}
+
+/** A scheduler's config as `DDIMPipeline` takes it, which makes a DDIMScheduler of a DDPMScheduler. */
+function asDdim(json: unknown): Partial<SchedulerConfig> {
+  const config = json as Partial<SchedulerConfig>;
+  if (config?._class_name !== "DDPMScheduler") return config;
+  const { variance_type: _, ...shared } = config;
+  return { ...shared, _class_name: "DDIMScheduler" };
+}
+
+/** What {@link savePipeline} writes. */
+export interface SavePipelineOptions extends SafeTensorsOptions {
+  /** The network. */
+  // deno-lint-ignore no-explicit-any
+  model: UNet2D<any, any>;
+  /** How it draws, as {@link schedulerConfig} makes it of a schedule; fields left out are Diffusers' defaults. */
+  scheduler: Partial<SchedulerConfig>;
+  /** Height and width of the images, which Diffusers draws; default the model's `sample_size`. */
+  size?: number | [height: number, width: number];
+  /** What the model card says in Markdown, such as the training's figures; default that Denoise made it. */
+  card?: string;
+  /** A picture for the card, such as a grid of samples, as PNG; default none. */
+  picture?: Uint8Array;
+}
+
+/**
+ * Writes a directory that `DDPMPipeline.from_pretrained`, or with a DDIMScheduler `DDIMPipeline.from_pretrained`, reads:
+ * `model_index.json`, `unet/`, `scheduler/` and a model card. The index is written last, so that a directory without it is
+ * not whole.
+ * @param dir the directory, which is made where it is not there; what is in it under these names is replaced
+ * @throws Error for a network or scheduler that Diffusers would not read: without a size, over patches, or of a field that
+ *   is not known; and as {@link writeFile}.
+ */
+export async function savePipeline(dir: string, options: SavePipelineOptions): Promise<void> {
+  const { model, scheduler: given, floats, card = "Trained with Denoise.", picture } = options;
+  const { sample_size } = model.config, size = options.size ?? sample_size;
+  if (size === null) {
+    throw new Error(
+      "savePipeline: Diffusers draws images of sample_size, and the model's is null: give size",
+    );
+  }
+  const config = toDiffusersConfig({ ...model.config, sample_size: size });
+  const version = String(config._diffusers_version), { config: how } = scheduler(given);
+  const kind: PipelineClass = how._class_name === "DDIMScheduler" ? "DDIMPipeline" : "DDPMPipeline";
+  const index = {
+    _class_name: kind,
+    _diffusers_version: version,
+    scheduler: ["diffusers", how._class_name],
+    unet: ["diffusers", "UNet2DModel"],
+  };
+  const weights = encodeSafetensors(await toTorch(model.stateDict()), {}, { floats });
+  for (const part of ["unet", "scheduler"]) await Deno.mkdir(`${dir}/${part}`, { recursive: true });
+  await Deno.remove(`${dir}/${PLACES.index}`).catch(() => {});
+  const json = (place: string, value: unknown) =>
+    writeFile(`${dir}/${place}`, `${JSON.stringify(value, null, 2)}\n`);
+  await writeFile(`${dir}/unet/${WEIGHTS}.safetensors`, weights);
+  await json(PLACES.config, config);
+  await json(PLACES.scheduler, toSchedulerJson(how, version));
+  if (picture) await writeFile(`${dir}/${PLACES.picture}`, picture);
+  await writeFile(`${dir}/${PLACES.card}`, cardOf(kind, card, picture !== undefined));
+  await json(PLACES.index, index);
+}
+
+/** A model card: what the hub reads of it, the text, and how to draw. */
+function cardOf(kind: PipelineClass, text: string, picture: boolean): string {
+  return `---
+library_name: diffusers
+pipeline_tag: unconditional-image-generation
+tags:
+- denoise
+- diffusers:${kind}
+---
+
+${text.trim()}
+${picture ? `\n![Samples](${PLACES.picture})\n` : ""}
+\`\`\`python
+from diffusers import ${kind}
+
+images = ${kind}.from_pretrained("PATH OR OWNER/NAME")(batch_size=4).images
+\`\`\`
+`;
+}

@@ -1,0 +1,266 @@
+/** Pipelines as directories: what Diffusers writes and draws (tests/golden/pipeline.json), round trips, what is refused. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  diffusion,
+  encodeSafetensors,
+  HostArray,
+  linearSchedule,
+  tf,
+  toTorch,
+  UNet,
+  unet,
+  UNet2DModel,
+} from "../../../../mod.ts";
+import { assertClose, wasmOnly } from "../../../support.ts";
+import { TINY } from "../../../tiny.ts";
+import { formula, formulaState } from "../../unet/formula.ts";
+
+interface Golden {
+  files: Record<string, Record<string, unknown>>;
+  steps: number;
+  images: number[];
+}
+
+const golden: Record<string, Golden> = JSON.parse(
+  await Deno.readTextFile(new URL("../../../golden/pipeline.json", import.meta.url)),
+);
+
+const WEIGHTS = "unet/diffusion_pytorch_model";
+const NCHW = [2, 3, 8, 8];
+
+/** Runs with a directory that is removed afterwards. */
+async function inDirectory(run: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await run(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** Writes the files of a golden pipeline, with weights by the formula. */
+async function writeGolden(dir: string, files: Golden["files"]): Promise<Record<string, HostArray>> {
+  for (const part of ["unet", "scheduler"]) await Deno.mkdir(`${dir}/${part}`, { recursive: true });
+  for (const [path, json] of Object.entries(files)) {
+    await Deno.writeTextFile(`${dir}/${path}`, JSON.stringify(json));
+  }
+  const model = new UNet2DModel(files["unet/config.json"]);
+  model.loadStateDict(await formulaState(model));
+  const arrays = await toTorch(model.stateDict());
+  model.dispose();
+  await Deno.writeFile(`${dir}/${WEIGHTS}.safetensors`, encodeSafetensors(arrays));
+  return arrays;
+}
+
+const noise = (n: number) => tf.transpose(formula(`noise ${n}`, NCHW, 3).toTensor(), [0, 2, 3, 1]);
+
+for (const [name, { files, steps, images }] of Object.entries(golden)) {
+  Deno.test({
+    name: `golden: ${name}: Diffusers' files are read, draw what it draws, and are written again`,
+    ...wasmOnly,
+    fn: () =>
+      inDirectory(async (dir) => {
+        await writeGolden(dir, files);
+        const { kind, model, scheduler, denoise } = await diffusion.loadPipeline(dir);
+        assert(!model.training);
+        assertEquals(kind, files["model_index.json"]._class_name);
+        const sampling = scheduler.sampling(steps), shape: [number, number, number, number] = [2, 8, 8, 3];
+        const drawn = await diffusion.sample(denoise, shape, {
+          ...sampling,
+          xT: noise(0),
+          noise: (n) => noise(n + 1),
+        });
+        await assertClose(tf.transpose(drawn.toTensor(), [0, 3, 1, 2]), images, 1e-4, name);
+
+        const back = `${dir}/back`;
+        await diffusion.savePipeline(back, { model, scheduler: scheduler.config });
+        for (const [path, { _use_default_values: _, ...json }] of Object.entries(files)) {
+          const ours = JSON.parse(await Deno.readTextFile(`${back}/${path}`));
+          assertEquals(ours, { ...json, ...path === "unet/config.json" ? { sample_size: 8 } : {} });
+        }
+        const [a, b] = await Promise.all(
+          [dir, back].map((dir) => Deno.readFile(`${dir}/${WEIGHTS}.safetensors`)),
+        );
+        assertEquals(a, b);
+      }),
+  });
+}
+
+/** Numbers that 16 bits hold: those with few digits. */
+const coarse = ({ data, shape }: HostArray): HostArray =>
+  new HostArray(Float32Array.from(data, (x) => Math.round(x * 64) / 64), shape);
+
+Deno.test({
+  name: "weights in shards, in half precision and under a variant's name are the same network",
+  ...wasmOnly,
+  fn: () =>
+    inDirectory(async (dir) => {
+      const { files } = golden.DDIM, whole = await writeGolden(dir, files);
+      const arrays = Object.fromEntries(Object.entries(whole).map(([k, a]) => [k, coarse(a)]));
+      const read = async (options?: diffusion.LoadPipelineOptions) => {
+        const { model } = await diffusion.loadPipeline(dir, options);
+        const state = await toTorch(model.stateDict());
+        return Object.fromEntries(Object.entries(state).map(([k, { data }]) => [k, Array.from(data)]));
+      };
+      const expected = Object.fromEntries(
+        Object.entries(arrays).map(([k, { data }]) => [k, Array.from(data)]),
+      );
+      const half = encodeSafetensors(arrays, {}, { floats: "F16" });
+      await Deno.writeFile(`${dir}/${WEIGHTS}.fp16.safetensors`, half);
+      assertEquals(await read({ variant: "fp16" }), expected);
+      await Deno.remove(`${dir}/${WEIGHTS}.safetensors`);
+      await assertRejects(() => read(), Error, "diffusion_pytorch_model.safetensors is not there");
+
+      const names = Object.keys(arrays), shards = [names.slice(0, 50), names.slice(50)];
+      const weight_map: Record<string, string> = {};
+      for (const [i, shard] of shards.entries()) {
+        const file = `diffusion_pytorch_model-0000${i + 1}-of-00002.safetensors`;
+        for (const name of shard) weight_map[name] = file;
+        const bytes = encodeSafetensors(Object.fromEntries(shard.map((name) => [name, arrays[name]])));
+        await Deno.writeFile(`${dir}/unet/${file}`, bytes);
+      }
+      const index = `${dir}/${WEIGHTS}.safetensors.index.json`;
+      await Deno.writeTextFile(index, JSON.stringify({ metadata: { total_size: 0 }, weight_map }));
+      assertEquals(await read(), expected);
+    }),
+});
+
+/** What is changed in a good directory, and what the error says. */
+const HOSTILE: [what: string, change: (dir: string) => Promise<void>, says: string[]][] = [];
+const json = (path: string, change: (value: Record<string, unknown>) => unknown) => async (dir: string) => {
+  const value = JSON.parse(await Deno.readTextFile(`${dir}/${path}`));
+  await Deno.writeTextFile(`${dir}/${path}`, JSON.stringify(change(value)));
+};
+const index = (file: string) => async (dir: string) => {
+  await Deno.remove(`${dir}/${WEIGHTS}.safetensors`);
+  const weight_map = { "conv_in.bias": file };
+  await Deno.writeTextFile(`${dir}/${WEIGHTS}.safetensors.index.json`, JSON.stringify({ weight_map }));
+};
+for (
+  const file of [
+    "../../secret.safetensors",
+    "/etc/passwd",
+    "..\\x.safetensors",
+    "a.bin",
+    ".safetensors/..",
+    "",
+  ]
+) {
+  HOSTILE.push([`an index that names ${file}`, index(file), [
+    "index.json",
+    "no name of a .safetensors file",
+  ]]);
+}
+HOSTILE.push(
+  ["an index that names no file that is there", index("a.safetensors"), ["which is not there"]],
+  ["pickled weights", async (dir) => {
+    await Deno.rename(`${dir}/${WEIGHTS}.safetensors`, `${dir}/${WEIGHTS}.bin`);
+  }, ["is pickled", "save_pretrained"]],
+  ["weights of another size", json("unet/config.json", (c) => ({ ...c, block_out_channels: [8, 8] })), [
+    "diffusion_pytorch_model.safetensors",
+    "has shape",
+  ]],
+  [
+    "a network too large for its file",
+    json("unet/config.json", (c) => ({ ...c, block_out_channels: [8, 1e9] })),
+    [
+      "unet/config.json is of a network of over",
+    ],
+  ],
+  ["a table too large for the file", json("unet/config.json", (c) => ({ ...c, num_class_embeds: 1e12 })), [
+    "is of a network of over",
+  ]],
+  ["a file too large for the network", async (dir) => {
+    await Deno.truncate(`${dir}/${WEIGHTS}.safetensors`, 1e9);
+  }, ["1000000000 bytes; the model's"]],
+  ["a field that is not known", json("unet/config.json", (c) => ({ ...c, addition_embed_type: "text" })), [
+    "unet/config.json",
+    '"addition_embed_type" ("text")',
+  ]],
+  ["another network", json("unet/config.json", (c) => ({ ...c, _class_name: "UNet1DModel" })), [
+    "UNet1DModel",
+  ]],
+  ["a config that is none", json("unet/config.json", () => [1]), ["a config is an object, not [1]"]],
+  ["another pipeline", json("model_index.json", (c) => ({ ...c, _class_name: "StableDiffusionPipeline" })), [
+    '"_class_name" is "StableDiffusionPipeline", not "DDPMPipeline" or "DDIMPipeline"',
+  ]],
+  ["code of a repository", json("model_index.json", (c) => ({ ...c, unet: ["my_unet", "UNet2DModel"] })), [
+    '"my_unet"',
+    "no code of a repository is run",
+  ]],
+  [
+    "another scheduler",
+    json("scheduler/scheduler_config.json", (c) => ({ ...c, _class_name: "ScoreSdeVeScheduler" })),
+    ["scheduler_config.json", "ScoreSdeVeScheduler"],
+  ],
+  ["no index", (dir) => Deno.remove(`${dir}/model_index.json`), ["Could not read", "model_index.json"]],
+  ["an index that is no JSON", (dir) => Deno.writeTextFile(`${dir}/model_index.json`, "import os"), [
+    "Could not read",
+    "model_index.json",
+  ]],
+  ["an index of 20 MB", (dir) => Deno.writeTextFile(`${dir}/model_index.json`, " ".repeat(2e7)), [
+    "20000000 bytes, over the limit",
+  ]],
+);
+
+for (const [what, change, says] of HOSTILE) {
+  Deno.test({
+    name: `loadPipeline refuses ${what}, and leaves no tensor`,
+    ...wasmOnly,
+    fn: () =>
+      inDirectory(async (dir) => {
+        await writeGolden(dir, golden.DDIM.files);
+        await change(dir);
+        const before = tf.memory().numTensors;
+        const { message } = await assertRejects(() => diffusion.loadPipeline(dir), Error);
+        for (const part of says) assert(message.includes(part), message);
+        assertEquals(tf.memory().numTensors, before);
+      }),
+  });
+}
+
+Deno.test({
+  name: "DDIMPipeline draws by DDIM with a DDPMScheduler, as Diffusers makes one of it",
+  ...wasmOnly,
+  fn: () =>
+    inDirectory(async (dir) => {
+      const { files } = golden["DDPM, fixed_large, linspace"];
+      await writeGolden(dir, { ...files, "model_index.json": golden.DDIM.files["model_index.json"] });
+      await assertRejects(() => diffusion.loadPipeline(dir), Error, '"timestep_spacing" is "linspace"');
+      await json("scheduler/scheduler_config.json", (c) => ({ ...c, timestep_spacing: "leading" }))(dir);
+      const { scheduler } = await diffusion.loadPipeline(dir);
+      assertEquals(scheduler.config._class_name, "DDIMScheduler");
+    }),
+});
+
+Deno.test({
+  name:
+    "savePipeline: the lesson's network with its schedule, card and picture; what Diffusers would not read is refused",
+  ...wasmOnly,
+  fn: () =>
+    inDirectory(async (dir) => {
+      const model = new UNet(TINY), config = diffusion.schedulerConfig(linearSchedule({ nSteps: 50 }));
+      const picture = Uint8Array.of(1, 2, 3);
+      await diffusion.savePipeline(dir, { model, scheduler: config, size: 8, card: "Loss 0.02.\n", picture });
+      const card = await Deno.readTextFile(`${dir}/README.md`);
+      assert(card.startsWith("---\nlibrary_name: diffusers\n"));
+      assert(card.includes("\nLoss 0.02.\n\n![Samples](samples.png)\n"), card);
+      assertEquals(await Deno.readFile(`${dir}/samples.png`), picture);
+      const loaded = await diffusion.loadPipeline(dir);
+      assertEquals(loaded.model.config, { ...model.config, sample_size: 8 });
+      assertEquals(loaded.scheduler.config.variance_type, "fixed_large");
+      const [a, b] = [await toTorch(model.stateDict()), await toTorch(loaded.model.stateDict())];
+      assertEquals(b, a);
+      await assertRejects(
+        () => diffusion.savePipeline(dir, { model, scheduler: config }),
+        Error,
+        "give size",
+      );
+      const patches = new unet.PatchUNet({ ...TINY, patch_size: 2, sample_size: 8 });
+      await assertRejects(
+        () => diffusion.savePipeline(dir, { model: patches, scheduler: config }),
+        Error,
+        'no config field "patch_size"',
+      );
+    }),
+});
