@@ -5,18 +5,24 @@ import { type Bytes, requireMemberSize } from "./images/bytes.ts";
 
 /** Methods of compression. */
 const STORED = 0, DEFLATED = 8;
+/** What a file's own header begins with, and its bytes before the name. */
+const LOCAL_HEADER = 0x04034b50, LOCAL_HEADER_BYTES = 30;
 
-/**
- * The pieces of a file in a ZIP archive, inflated up to the size that it claims.
- * @throws Error, before any memory is taken, if it is encrypted or compressed by another method than deflate; and if its
- *   data is damaged, or holds more or less than it claims.
- */
-async function* contentOf(entry: FileEntry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { encrypted, compressionMethod, uncompressedSize } = entry;
+/** @throws Error if a file is encrypted or compressed by another method than deflate. */
+function requireReadable({ encrypted, compressionMethod }: FileEntry): void {
   if (encrypted) throw new Error("it is encrypted: make the archive without a password");
   if (compressionMethod !== STORED && compressionMethod !== DEFLATED) {
     throw new Error(`its compression method ${compressionMethod} is neither stored (0) nor deflated (8)`);
   }
+}
+
+/**
+ * The pieces of a file in a ZIP archive, inflated up to the size that it claims.
+ * @throws Error as {@link requireReadable}; and if its data is damaged, or holds more or less than it claims.
+ */
+async function* piecesOf(entry: FileEntry): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  requireReadable(entry);
+  const { uncompressedSize } = entry;
   const { readable, writable } = new TransformStream<
     Uint8Array<ArrayBuffer>,
     Uint8Array<ArrayBuffer>
@@ -39,16 +45,32 @@ async function* contentOf(entry: FileEntry): AsyncGenerator<Uint8Array<ArrayBuff
   }
 }
 
-/** What a file in an archive holds, whole. */
-async function readMember(entry: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
-  requireMemberSize(entry.uncompressedSize);
-  const whole = new Uint8Array(entry.uncompressedSize);
-  let at = 0;
-  for await (const piece of contentOf(entry)) {
-    whole.set(piece, at);
-    at += piece.length;
+/**
+ * What a file in an archive holds, whole: several times as fast as in pieces, as pictures are many and small.
+ * @throws Error as {@link piecesOf}; before any memory is taken, if the file claims to be larger than a picture is.
+ */
+async function contentOf(bytes: Bytes, entry: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
+  requireReadable(entry);
+  const { offset, compressionMethod, compressedSize, uncompressedSize, signature } = entry;
+  for (const size of [uncompressedSize, compressedSize]) requireMemberSize(size);
+  const header = await bytes.read(offset, offset + LOCAL_HEADER_BYTES), view = new DataView(header.buffer);
+  if (view.getUint32(0, true) !== LOCAL_HEADER) throw new Error(`there is no header of it at byte ${offset}`);
+  const start = offset + LOCAL_HEADER_BYTES + view.getUint16(26, true) + view.getUint16(28, true);
+  const packed = await bytes.read(start, start + compressedSize);
+  const [{ crc32, inflateRaw }, { promisify }] = await Promise.all([
+    import("node:zlib"),
+    import("node:util"),
+  ]);
+  const content = compressionMethod === STORED
+    ? packed
+    : await promisify(inflateRaw)(packed, { maxOutputLength: uncompressedSize + 1 }).catch((error: Error) => {
+      throw new Error(`its data is damaged, or more than it claims (${error.message})`);
+    });
+  if (content.length !== uncompressedSize) {
+    throw new Error(`it holds ${content.length} bytes, not the ${uncompressedSize} that it claims`);
   }
-  return whole;
+  if (crc32(content) !== signature) throw new Error("its data is damaged: its checksum is another");
+  return new Uint8Array(content);
 }
 
 /** A file of a ZIP archive, which can also be read in pieces. */
@@ -89,8 +111,8 @@ export async function openZip(bytes: Bytes): Promise<ZipArchive> {
     files.set(entry.filename, {
       name: entry.filename,
       size: entry.uncompressedSize,
-      read: () => readMember(entry),
-      pieces: () => contentOf(entry),
+      read: () => contentOf(bytes, entry),
+      pieces: () => piecesOf(entry),
     });
   }
   return { name: bytes.name, members: [...files.values()], others: 0, close: () => bytes.close() };
