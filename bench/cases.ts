@@ -163,6 +163,7 @@ export function cost(c: Case): Cost | null {
       };
     case "unet":
     case "resnet":
+    case "data":
       return null;
     // reads and writes of whole tensors: what must be seen at least once, statistics apart
     case "groupnorm":

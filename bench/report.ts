@@ -49,8 +49,9 @@ function cells({ peak, threads }: Report, { title, case: c, ms }: Row): string[]
       : `${(work.bytes / ours / 1e6).toFixed(1)} GB/s`;
     limit = byFlops ? "tile" : "memory";
     share = (Math.max(compute, memory) / 1e6 / ours).toFixed(2);
-  } else if (c.part === "step") rate = `${(1000 * Number(c.n) / ours).toFixed(1)} images/s`;
-  else rate = `${(1000 / ours).toFixed(2)} steps/s`;
+  } else if (c.part === "step" || c.kind === "data") {
+    rate = `${(1000 * Number(c.n) / ours).toFixed(1)} images/s`;
+  } else rate = `${(1000 / ours).toFixed(2)} steps/s`;
   const time = (t: number | undefined) =>
     t === undefined ? "" : t < 10 ? `${t.toFixed(3)} ms` : `${t.toFixed(1)} ms`;
   const ratio = (t: number | undefined) => t === undefined ? "" : (t / ours).toFixed(2);

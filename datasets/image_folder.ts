@@ -68,9 +68,8 @@ async function listFolder(root: string): Promise<Listing> {
  * @throws Error that names the folder, where it is none or cannot be read.
  */
 export async function folderSource(dir: string | URL): Promise<ImageSource> {
-  const root = typeof dir === "string"
-    ? dir.replace(/(?<=.)[/\\]+$/, "")
-    : (await import("node:url")).fileURLToPath(dir);
+  const path = typeof dir === "string" ? dir : (await import("node:url")).fileURLToPath(dir);
+  const root = path.replace(/(?<=.)[/\\]+$/, "");
   try {
     return { name: root, ...await listFolder(root) };
   } catch (cause) {

@@ -21,8 +21,9 @@ import {
   MODELS,
   prepare,
   prepareModel,
-  title,
+  title as titleOf,
 } from "../bench/cases.ts";
+import { DATA, dataTitle, prepareData, writeFolder } from "../bench/data.ts";
 import { measure, median } from "../bench/measure.ts";
 import { Peer } from "../bench/peer.ts";
 import { peaks } from "../bench/peaks.ts";
@@ -138,6 +139,8 @@ async function write(
   console.log(`Wrote ${path}`);
 }
 
+const title = (c: Case): string => DATA.includes(c) ? dataTitle(c) : titleOf(c);
+
 /** The cases that are asked for. */
 function choose(cases: Case[], { only = "" }: Options): Case[] {
   const chosen = cases.filter((c) => title(c).includes(only));
@@ -162,7 +165,7 @@ async function benchWebgpu(options: Options): Promise<void> {
 
 /** `--device wasm`: the times of kernels and models on each side, and the memory of training. */
 async function benchWasm(options: Options): Promise<void> {
-  const all = choose([...KERNELS, ...MODELS, ...MEMORY], options);
+  const all = choose([...KERNELS, ...MODELS, ...DATA, ...MEMORY], options);
   const [chosen, memory] = [all.filter((c) => !MEMORY.includes(c)), all.filter((c) => MEMORY.includes(c))];
   const json = await chooseJson(options, "results");
   const device = await startDevice(command);
@@ -190,23 +193,29 @@ async function benchWasm(options: Options): Promise<void> {
     rows: [],
     memory: [],
   };
-  const weights = `${BENCH}.weights.tmp`;
-  const removeWeights = () => {
-    if (existsSync(weights)) Deno.removeSync(weights);
+  const weights = `${BENCH}.weights.tmp`, pictures = `${BENCH}.pictures.tmp`;
+  const removeFiles = () => {
+    for (const path of [weights, pictures]) if (existsSync(path)) Deno.removeSync(path, { recursive: true });
   };
-  removeWeights(); // of a bench that was killed
+  removeFiles(); // of a bench that was killed
   await sweepTemporaryFiles(weights);
   await endOnStop(() => {
     for (const peer of [torch, passive, stock]) peer?.stop();
-    removeWeights();
+    removeFiles();
     return "Stopped: nothing was written";
   });
   try {
     for (const c of chosen) {
       setSeed(1);
-      const whole = MODELS.includes(c);
-      const ours = whole ? prepareModel(c, await exportModel(c, weights)) : prepare(c);
-      const question = whole ? { ...c, weights } : c;
+      const whole = MODELS.includes(c), isData = DATA.includes(c);
+      if (isData && !existsSync(pictures)) await writeFolder(c, pictures);
+      const prepareOurs = async () => {
+        if (isData) return await prepareData(c, pictures, counts, () => pool.threads);
+        return whole ? prepareModel(c, await exportModel(c, weights)) : prepare(c);
+      };
+      const ours = await prepareOurs();
+      const files = isData ? { dir: pictures } : whole ? { weights } : undefined;
+      const question = { ...c, ...files };
       const times: Record<string, number[]> = {};
       /** Lets the other sides' threads fall asleep. */
       const quiet = () => new Promise((resolve) => setTimeout(resolve, 30));
@@ -223,7 +232,7 @@ async function benchWasm(options: Options): Promise<void> {
           add(`passive ${threads}`, await passive?.time(question, threads, options.ms));
         }
         await quiet();
-        const time = whole ? undefined : await stock?.time(c, 1, options.ms);
+        const time = whole || isData ? undefined : await stock?.time(c, 1, options.ms);
         if (typeof time === "number") add("stock 1", time);
       }
       ours.free();
@@ -256,7 +265,7 @@ async function benchWasm(options: Options): Promise<void> {
       `${row.title}: peak resident memory ${row.ours} MiB, PyTorch's ${row.torch ?? "not measured"}`,
     );
   }
-  removeWeights();
+  removeFiles();
   await write(options, json, report, "table", markdown(report), mergeRows);
 }
 

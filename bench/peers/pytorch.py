@@ -3,6 +3,7 @@ PyTorch's side of the benchmark: reads one JSON request a line, writes one JSON 
 
 {"info": true} tells versions; {"check": PATH} compares the U-Net with Diffusers' reference tensors;
 {"case": {...}, "threads": n, "ms": m} times a case of bench/cases.ts for at least m milliseconds;
+a case of data is read by as many workers as there are threads;
 {"memory": {...}, "threads": n} tells the peak resident MiB of three steps of a case.
 """
 import json
@@ -138,6 +139,8 @@ def prepare(c):
         return unet(c, part)
     elif kind == "resnet":
         return resnet(c)
+    elif kind == "data":
+        return folder(c)
     else:
         raise KeyError(kind)
     return no_grad(forward) if part == "forward" else backward
@@ -200,6 +203,31 @@ def resnet(c):
         return loss.item()
 
     return train
+
+
+def folder(c):
+    from torch.utils.data import DataLoader
+    from torchvision import datasets, transforms
+
+    change = transforms.Compose([
+        transforms.Resize(c["side"], transforms.InterpolationMode.BICUBIC),
+        transforms.CenterCrop(c["side"]),
+        transforms.ToTensor(),
+        transforms.Normalize(0.5, 0.5),
+    ])
+    files = datasets.ImageFolder(c["dir"], change)
+    loaders = {}
+
+    def run():
+        workers = torch.get_num_threads()
+        if workers not in loaders:
+            loaders[workers] = DataLoader(
+                files, batch_size=c["batch"], shuffle=True, num_workers=workers, persistent_workers=True
+            )
+        for _ in loaders[workers]:
+            pass
+
+    return run
 
 
 def measure(run, ms):

@@ -63,6 +63,7 @@ Deno.test({
       assertEquals(set.skipped[0].reason, "the file is empty");
       assert(set.skipped[1].reason.startsWith("it is no picture"));
       assert(set.skipped[2].reason.startsWith("the PNG is damaged or cut off"));
+      assert(set.source.endsWith("pictures"), set.source);
       assertEquals(set.others, 3); // notes, the folder's own README and expected.json
     }
     using classes = await imageFolder(PICTURES, { size: 8, classes: true, ...quiet });
