@@ -1,8 +1,7 @@
 /** Builds the kernel module from AssemblyScript and embeds it: `deno task build:wasm`; `--check` only compares. */
-import { fileURLToPath } from "node:url";
 import asc from "npm:assemblyscript@0.28.20/asc";
-import { writeFile } from "../core/mod.ts";
-import { command as makeCommand, EXIT, main, parse } from "./cli.ts";
+import { command as makeCommand, main, parse } from "./cli.ts";
+import { embed } from "./embed.ts";
 
 const ROOT = new URL("../core/device/wasm/", import.meta.url);
 const OUT = new URL("kernels.gen.ts", ROOT);
@@ -63,16 +62,8 @@ export const KERNELS_RELAXED = "${btoa(String.fromCharCode(...relaxed))}";
 /** The kernel module with plain SIMD, base64. */
 export const KERNELS_SIMD = "${btoa(String.fromCharCode(...simd))}";
 `;
-  if (check) {
-    if (text !== await Deno.readTextFile(OUT)) {
-      console.error("core/device/wasm/kernels.gen.ts is stale: run `deno task build:wasm`");
-      return EXIT.failure;
-    }
-    console.log("The embedded kernels match their source.");
-  } else {
-    await writeFile(fileURLToPath(OUT), text);
-    console.log(`kernels.gen.ts: ${relaxed.length} bytes relaxed, ${simd.length} bytes plain SIMD`);
-  }
+  const sizes = `${relaxed.length} bytes relaxed, ${simd.length} bytes plain SIMD`;
+  return await embed(text, { file: OUT, task: "build:wasm", sizes }, check);
 }
 
 if (import.meta.main) await main(buildWasm);

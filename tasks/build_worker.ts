@@ -1,7 +1,7 @@
 /** Bundles the thread that decodes pictures and embeds it: `deno task build:worker`; `--check` only compares. */
 import { fileURLToPath } from "node:url";
-import { writeFile } from "../core/mod.ts";
-import { command as makeCommand, EXIT, main, parse } from "./cli.ts";
+import { command as makeCommand, main, parse } from "./cli.ts";
+import { embed } from "./embed.ts";
 
 const ROOT = new URL("../datasets/images/", import.meta.url);
 const OUT = new URL("worker.gen.ts", ROOT);
@@ -30,16 +30,7 @@ export async function buildWorker(args: string[]): Promise<number | void> {
 /** The text of a decoding thread, which defines \`answer\`. */
 export const WORKER = ${JSON.stringify(source)};
 `;
-  if (check) {
-    if (text !== await Deno.readTextFile(OUT)) {
-      console.error("datasets/images/worker.gen.ts is stale: run `deno task build:worker`");
-      return EXIT.failure;
-    }
-    console.log("The embedded thread matches its source.");
-  } else {
-    await writeFile(fileURLToPath(OUT), text);
-    console.log(`worker.gen.ts: ${text.length} characters`);
-  }
+  return await embed(text, { file: OUT, task: "build:worker", sizes: `${text.length} characters` }, check);
 }
 
 if (import.meta.main) await main(buildWorker);

@@ -2,28 +2,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DataLoader, encodePng, Generator, imageFolder, transforms } from "../../mod.ts";
 import { wasmOnly } from "../support.ts";
+import { inFiles } from "./sources.ts";
 
 const PICTURES = new URL("./pictures/", import.meta.url);
 const quiet = { log: () => {} };
 const all = ({ length }: { length: number }) => Int32Array.from({ length }, (_, i) => i);
 const png = encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(9) });
-
-/** Runs a test in a folder with these files. */
-async function inFolder(
-  files: Record<string, Uint8Array>,
-  body: (dir: string) => Promise<void>,
-): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    for (const [name, bytes] of Object.entries(files)) {
-      await Deno.mkdir(`${dir}/${name}`.replace(/[^/]*$/, ""), { recursive: true });
-      await Deno.writeFile(`${dir}/${name}`, bytes);
-    }
-    await body(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 /** Mean colours of the quarters of an image, without their edges. */
 function quarters(data: ArrayLike<number>, height: number, width: number): number[][] {
@@ -77,7 +61,7 @@ Deno.test({
     "any names; the first folder is the class; hidden files are passed over, others counted; content decides",
   ...wasmOnly,
   fn: () =>
-    inFolder({
+    inFiles({
       "b c/deep/er/#1?.png": png,
       "b c/-x.PNG": png,
       "ä/50% ü.txt": png,
@@ -103,7 +87,7 @@ Deno.test({
   name: "symbolic links are followed, a folder once; a broken one is skipped by name",
   ignore: wasmOnly.ignore || Deno.build.os === "windows",
   fn: () =>
-    inFolder({ "a/1.png": png, "b/2.png": png }, async (dir) => {
+    inFiles({ "a/1.png": png, "b/2.png": png }, async (dir) => {
       await Deno.symlink("..", `${dir}/a/loop`);
       await Deno.symlink(`${dir}/a`, `${dir}/c`);
       await Deno.symlink(`${dir}/a/1.png`, `${dir}/b/link.png`);
@@ -119,7 +103,7 @@ Deno.test({
   name: "what is no folder, and a folder without pictures, is named",
   ...wasmOnly,
   fn: () =>
-    inFolder({ "notes.txt": new Uint8Array(3) }, async (dir) => {
+    inFiles({ "notes.txt": new Uint8Array(3) }, async (dir) => {
       const of = (path: string) => imageFolder(path, { size: 2, ...quiet });
       await assertRejects(
         () => of(`${dir}/no`),
@@ -171,7 +155,7 @@ Deno.test({
     }
     files["my photos/broken.jpg"] = files["my photos/holiday 400.JPG"].slice(0, -100);
     const greys = SCENE.map(([r, g, b]) => (r * 0.299 + g * 0.587 + b * 0.114) / 255);
-    await inFolder(files, async (dir) => {
+    await inFiles(files, async (dir) => {
       const lines: string[] = [];
       using set = await imageFolder(dir, { size: 16, log: (line) => lines.push(line) });
       assertEquals([set.length, set.classes], [454, ["Bücher & Bäume", "my photos"]]);
