@@ -192,7 +192,7 @@ async function openHub(address: string, options: SourceOptions): Promise<ImageSo
     const places: string[] = [];
     for (const file of own) places.push(await file.download());
     return what === "archives"
-      ? await openFile(places[0], options)
+      ? { ...await openFile(places[0], options), name: address }
       : await parquetSource(places, options, address);
   }
   const pictures = hubPictures(address, files, split), { name, revision, path } = parseHubAddress(address);
@@ -219,7 +219,9 @@ async function openHub(address: string, options: SourceOptions): Promise<ImageSo
  */
 export async function openImageSource(where: string, options: SourceOptions = {}): Promise<ImageSource> {
   if (where.startsWith("hf:")) return await openHub(where, options);
-  if (/^https?:/i.test(where)) return await openFile(await downloadFile(where, options), options);
+  if (/^https?:/i.test(where)) {
+    return { ...await openFile(await downloadFile(where, options), options), name: where };
+  }
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(where)) {
     throw new Error(`${where}: a path, an https: address or hf://datasets/OWNER/NAME is opened`);
   }

@@ -306,6 +306,7 @@ const TESTED_IN: Record<string, string> = {
   "models/unet/blocks/up": "models/unet/blocks_test",
   "datasets/fashion_mnist_subset.gen": "datasets/fashion_mnist_test",
   "datasets/images/archive": "datasets/zip_test",
+  "datasets/images/placed_file": "datasets/images/store_test",
   "datasets/images/rows": "datasets/npy_test",
   "datasets/images/source": "datasets/images/dataset_test", // types alone
   "datasets/images/worker": "datasets/images/threads_test",

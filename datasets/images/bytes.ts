@@ -1,5 +1,6 @@
 /** Bytes that are read piece by piece, so that a file larger than memory is a source too. */
 import { cacheDirectory, isGranted } from "../cache.ts";
+import { PlacedFile } from "./placed_file.ts";
 
 /** Bytes that can be read from any place. */
 export interface Bytes {
@@ -59,53 +60,21 @@ function endsBefore(name: string, end: number, size: number): Error {
   return new Error(`${name}: it is cut off: it has ${size} bytes, at least ${end} belong to it`);
 }
 
-/** Reads a part of an open file; one at a time, as the file has one place. */
-class FileParts {
-  #last: Promise<unknown> = Promise.resolve();
-
-  constructor(readonly name: string, readonly file: Deno.FsFile) {}
-
-  /** The bytes from start up to end. */
-  read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
-    return this.inTurn(async () => {
-      const bytes = new Uint8Array(end - start);
-      await this.file.seek(start, Deno.SeekMode.Start);
-      for (let done = 0; done < bytes.length;) {
-        const more = await this.file.read(bytes.subarray(done));
-        if (more === null) throw endsBefore(this.name, end, start + done);
-        done += more;
-      }
-      return bytes;
-    });
-  }
-
-  /** Runs one after another. */
-  inTurn<T>(body: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(body);
-    this.#last = result.catch(() => {});
-    return result;
-  }
-}
-
 /**
  * Opens a file. Needs the permission to read it.
  * @throws Error of the system that names the path.
  */
 export async function openBytes(path: string): Promise<Bytes> {
-  const file = await Deno.open(path), { size } = await file.stat();
-  const parts = new FileParts(path, file);
-  let isOpen = true;
+  const file = await Deno.open(path), { size } = await file.stat(), parts = new PlacedFile(file);
   return {
     name: path,
     size,
-    read: (start, end) => {
-      if (end > size) return Promise.reject(endsBefore(path, end, size));
-      return parts.read(start, end);
+    read: async (start, end) => {
+      const bytes = end > size ? undefined : await parts.read(start, end);
+      if (bytes?.length === end - start) return bytes;
+      throw endsBefore(path, end, Math.min(size, start + (bytes?.length ?? size)));
     },
-    close() {
-      if (isOpen) file.close();
-      isOpen = false;
-    },
+    close: () => parts.close(),
   };
 }
 
@@ -148,8 +117,7 @@ const SPOOL_MEMORY_BYTES = 256 * 2 ** 20;
 export class Spool implements Bytes {
   size = 0;
   #pieces: { start: number; data: Uint8Array }[] = [];
-  #file?: FileParts;
-  #path?: string;
+  #file?: PlacedFile;
 
   /** @param memory bytes that are kept in memory, default 256 MiB */
   constructor(readonly name: string, readonly memory: number = SPOOL_MEMORY_BYTES) {}
@@ -160,7 +128,7 @@ export class Spool implements Bytes {
    */
   async append(data: Uint8Array): Promise<void> {
     if (!this.#file && this.size + data.length > this.memory) await this.#spill();
-    if (this.#file) await this.#write(this.size, data);
+    if (this.#file) await this.#file.write(this.size, data);
     else this.#pieces.push({ start: this.size, data: data.slice() });
     this.size += data.length;
   }
@@ -185,9 +153,8 @@ export class Spool implements Bytes {
 
   close(): void {
     this.#pieces = [];
-    this.#file?.file.close();
-    if (this.#path) Deno.removeSync(this.#path);
-    this.#file = this.#path = undefined;
+    this.#file?.close();
+    this.#file = undefined;
     this.size = 0;
   }
 
@@ -197,21 +164,8 @@ export class Spool implements Bytes {
     if (dir === undefined || !await isGranted({ name: "write", path: dir })) {
       throw new Error(`${why}, which needs the permission to write ${dir ?? "the user's cache directory"}`);
     }
-    await Deno.mkdir(dir, { recursive: true });
-    const path = `${dir}/${crypto.randomUUID()}.tmp`;
-    const file = await Deno.open(path, { read: true, write: true, createNew: true });
-    // Windows keeps the name of a file that is open.
-    this.#path = await Deno.remove(path).then(() => undefined, () => path);
-    this.#file = new FileParts(this.name, file);
-    for (const { start, data } of this.#pieces) await this.#write(start, data);
+    this.#file = await PlacedFile.nameless(dir);
+    for (const { start, data } of this.#pieces) await this.#file.write(start, data);
     this.#pieces = [];
-  }
-
-  #write(start: number, data: Uint8Array): Promise<void> {
-    const { file } = this.#file!;
-    return this.#file!.inTurn(async () => {
-      await file.seek(start, Deno.SeekMode.Start);
-      for (let done = 0; done < data.length;) done += await file.write(data.subarray(done));
-    });
   }
 }

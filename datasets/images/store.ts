@@ -1,5 +1,7 @@
 /** Where decoded pictures are kept: in memory, or in a file that has no name. */
 
+import { PlacedFile } from "./placed_file.ts";
+
 /** Bytes by number. */
 export interface Store {
   /** Keeps bytes. A number is given once. */
@@ -43,70 +45,36 @@ export class MemoryStore implements Store {
 
 /** Keeps bytes in a file. */
 export class DiskStore implements Store {
-  readonly #file: Deno.FsFile;
-  /** Where the file is, on systems where one that is open cannot lose its name. */
-  readonly #path?: string;
+  readonly #file: PlacedFile;
   readonly #places = new Map<number, { at: number; length: number }>();
   #end = 0;
-  /** The reads and writes before: a file has one position. */
-  #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: Deno.FsFile, path?: string) {
+  private constructor(file: PlacedFile) {
     this.#file = file;
-    this.#path = path;
   }
 
   /**
-   * Opens a new file, which loses its name at once, so that nothing is left of it however the process ends.
+   * Opens a new file, of which nothing is left however the process ends.
    * @param dir where; made if it is not there
    */
   static async open(dir: string): Promise<DiskStore> {
-    await Deno.mkdir(dir, { recursive: true });
-    const path = `${dir}/${crypto.randomUUID()}.tmp`;
-    const file = await Deno.open(path, { read: true, write: true, createNew: true });
-    const removed = await Deno.remove(path).then(() => true, () => false);
-    return new DiskStore(file, removed ? undefined : path);
+    return new DiskStore(await PlacedFile.nameless(dir));
   }
 
   async put(index: number, bytes: Uint8Array): Promise<void> {
     const at = this.#end;
     this.#end += bytes.length;
     this.#places.set(index, { at, length: bytes.length });
-    await this.#inTurn(at, async () => {
-      for (let done = 0; done < bytes.length;) done += await this.#file.write(bytes.subarray(done));
-    });
+    await this.#file.write(at, bytes);
   }
 
   async get(index: number): Promise<Uint8Array> {
-    const { at, length } = this.#places.get(index)!, bytes = new Uint8Array(length);
-    await this.#inTurn(at, async () => {
-      for (let done = 0; done < length;) {
-        const read = await this.#file.read(bytes.subarray(done));
-        if (read === null) throw new Error("the file of decoded pictures is shorter than it was written");
-        done += read;
-      }
-    });
-    return bytes;
-  }
-
-  /** Moves to a place and does something there, once what was asked for before is done. */
-  #inTurn(at: number, body: () => Promise<void>): Promise<void> {
-    const turn = this.#last.then(async () => {
-      await this.#file.seek(at, 0); // from the start
-      await body();
-    });
-    this.#last = turn.catch(() => {});
-    return turn;
+    const { at, length } = this.#places.get(index)!, bytes = await this.#file.read(at, at + length);
+    if (bytes.length === length) return bytes;
+    throw new Error("the file of decoded pictures is shorter than it was written");
   }
 
   close(): void {
     this.#file.close();
-    if (this.#path) {
-      try {
-        Deno.removeSync(this.#path);
-      } catch {
-        // it may be gone already
-      }
-    }
   }
 }

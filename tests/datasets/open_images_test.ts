@@ -96,7 +96,7 @@ Deno.test({
     try {
       const url = `http://localhost:${server.addr.port}/get?id=5`;
       using pictures = await openImages(url, { size: 4, downloadDir, ...quiet });
-      assertEquals([pictures.length, pictures.classes], [3, ["cat", "dog"]]);
+      assertEquals([pictures.length, pictures.classes, pictures.source], [3, ["cat", "dog"], url]);
     } finally {
       await server.shutdown();
       await Deno.remove(downloadDir, { recursive: true });
