@@ -31,28 +31,26 @@ async function listFolder(root: string): Promise<Listing> {
   let others = 0;
   const unreadable = (name: string, error: unknown) =>
     add(name, () => Promise.reject(new Error((error as Error).message, { cause: error })));
-  function add(name: string, read: ImageEntry["read"], size?: number): void {
+  function add(name: string, read: ImageEntry["read"]): void {
     const slash = name.indexOf("/");
-    entries.push({ name, class: slash > 0 ? name.slice(0, slash) : undefined, size, read });
+    entries.push({ name, class: slash > 0 ? name.slice(0, slash) : undefined, read });
   }
   async function enter(folder: string): Promise<void> {
-    const path = folder ? `${root}/${folder}` : root, names: string[] = [];
+    const path = folder ? `${root}/${folder}` : root, own: Deno.DirEntry[] = [];
     const real = await Deno.realPath(path);
     if (entered.has(real)) return; // a symbolic link to a folder that has been, or is, walked
     entered.add(real);
-    for await (const { name } of Deno.readDir(path)) if (!name.startsWith(".")) names.push(name);
-    for (const own of names.sort()) await take(folder ? `${folder}/${own}` : own);
+    for await (const entry of Deno.readDir(path)) if (!entry.name.startsWith(".")) own.push(entry);
+    own.sort((a, b) => a.name < b.name ? -1 : 1);
+    for (const entry of own) await take(folder ? `${folder}/${entry.name}` : entry.name, entry);
   }
-  async function take(name: string): Promise<void> {
+  async function take(name: string, { isSymlink, ...kind }: Deno.DirEntry): Promise<void> {
     const path = `${root}/${name}`;
     try {
-      const { isFile, isDirectory, size } = await Deno.stat(path);
+      const { isFile, isDirectory } = isSymlink ? await Deno.stat(path) : kind;
       if (isDirectory) return await enter(name);
-      if (isFile && (SUFFIX.test(name) || await startsAsPicture(path))) {
-        add(name, () => Deno.readFile(path), size);
-      } else {
-        others++;
-      }
+      if (isFile && (SUFFIX.test(name) || await startsAsPicture(path))) add(name, () => Deno.readFile(path));
+      else others++;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       unreadable(name, error);

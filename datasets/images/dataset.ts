@@ -1,5 +1,5 @@
 /** A dataset of the pictures of any source: decoded, turned upright, on a background, of one size. */
-import { type Dataset, type Generator, HostArray } from "../../core/mod.ts";
+import { type Dataset, type Generator, HostArray, type ProgressBar, progressBar } from "../../core/mod.ts";
 import { cacheDirectory, isGranted } from "../cache.ts";
 import type { Recipe } from "./prepare.ts";
 import type { ImageSource } from "./source.ts";
@@ -43,7 +43,7 @@ export interface ImageOptions {
   cacheDir?: string;
   /** Threads that decode, 0 for the caller's own; default one for each processor and 16 pictures, at most 8. */
   workers?: number;
-  /** Told how far the first decoding of all pictures is. */
+  /** Told how far the first decoding of all pictures is; default a progress bar where they are 500 or more. */
   onProgress?: (done: number, total: number) => void;
   /** Takes the lines that tell what was found, and what was skipped; default `console.error`. */
   log?: (line: string) => void;
@@ -97,6 +97,8 @@ const AHEAD = 2;
 const CROP_SCALE = 9 / 8;
 /** How long such a picture is at most, in widths. */
 const CROP_LONGEST = 2;
+/** Pictures of which it takes so long to decode all that one wants to see how far it is. */
+const MANY = 500;
 /** Names that a line lists. */
 const LISTED = 5;
 
@@ -282,6 +284,12 @@ interface Found {
   bytes: number;
 }
 
+/** What shows how far the decoding is. */
+function progressOf({ length }: ImageSource["entries"], { onProgress }: Settings): ProgressBar {
+  if (!onProgress && length >= MANY) return progressBar("decode pictures", length);
+  return { update: (done) => onProgress?.(done, length), stop() {} };
+}
+
 /** Decodes all pictures once: what can be read, how large it is, and on the way it is kept. */
 async function decodeAll(
   source: ImageSource,
@@ -290,9 +298,10 @@ async function decodeAll(
   threads: DecodeThreads,
   keeper: Keeper,
 ): Promise<Found> {
-  const { entries } = source, { strict, onProgress } = settings, recipe = recipeOf(settings);
+  const { entries } = source, { strict } = settings, recipe = recipeOf(settings);
   const labelOf = new Map(classes.map((name, label) => [name, label]));
   const reasons = new Map<number, string>(), shapes = new Int32Array(4 * entries.length);
+  const progress = progressOf(entries, settings);
   let done = 0;
   await forEach(entries.length, AHEAD * Math.max(1, threads.count), async (i) => {
     try {
@@ -305,8 +314,8 @@ async function decodeAll(
       if (strict) throw new Error(`${source.name}: ${entries[i].name}: ${message}`, { cause: error });
       reasons.set(i, message);
     }
-    onProgress?.(++done, entries.length);
-  });
+    progress.update(++done);
+  }).finally(() => progress.stop());
   const good = Int32Array.from(entries.keys()).filter((i) => !reasons.has(i));
   const bySize = new Map<string, { width: number; height: number; count: number }>();
   let bytes = 0;
@@ -373,7 +382,7 @@ const forgotten = new FinalizationRegistry<() => void>((free) => free());
  * A dataset of the pictures of a source. All are decoded once before it returns, in threads, so that its length is that
  * of the pictures that can be read; they are then kept, or decoded anew whenever they are asked for. Order and pixels do
  * not depend on the number of threads. Pictures are resized by an antialiased bicubic filter, as Pillow's
- * `ImageOps.fit(picture, size, BICUBIC)`; larger memory than what is kept is needed for the pictures in work alone, two a
+ * `ImageOps.fit(picture, size, BICUBIC)`. Besides what is kept, memory is needed for the pictures in work alone, two a
  * thread.
  * @param source where the pictures are
  * @returns the dataset, to be closed at the end, best by `using`; one that is forgotten is closed when it is collected
@@ -427,6 +436,14 @@ export async function imageDataset(source: ImageSource, options: ImageOptions): 
     }
     const dataset = makeDataset(source, settings, classes, found, keeper, threads, free);
     report(dataset, found, settings.log);
+    const classless = entries.filter((entry) => entry.class === undefined).length;
+    if (settings.classes === undefined && classless > 0 && classless < entries.length) {
+      settings.log(
+        `No labels: ${
+          count(classless, "picture is", "pictures are")
+        } in no class; classes: true leaves them out`,
+      );
+    }
     return dataset;
   } catch (error) {
     free();

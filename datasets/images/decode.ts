@@ -125,6 +125,9 @@ export async function decodeImage(bytes: Uint8Array, maxPixels: number): Promise
   if (width * height > maxPixels) {
     throw new Error(`the header claims ${width}×${height} pixels, more than the ${maxPixels} of maxPixels`);
   }
+  if (typeof createImageBitmap !== "function" || typeof OffscreenCanvas !== "function") {
+    throw new Error("this runtime decodes no pictures: it has no createImageBitmap or no OffscreenCanvas");
+  }
   try {
     return await decodeBy(header, bytes);
   } catch (error) {

@@ -148,8 +148,10 @@ Deno.test({
       1,
     ]);
     const mixed = [...both, of("4")];
-    using plain = await made(mixed);
+    const lines: string[] = [];
+    using plain = await made(mixed, { log: (line) => lines.push(line) });
     assertEquals([plain.length, plain.classes], [4, []]);
+    assertEquals(lines.slice(1), ["No labels: 1 picture is in no class; classes: true leaves them out"]);
     using asked = await made(mixed, { classes: true });
     assertEquals([await labels(asked), asked.skipped], [[1, 0, 1], [{
       name: "4",
