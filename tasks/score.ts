@@ -1,6 +1,6 @@
 /** `deno task score`: how far what a network draws is from real images. */
 import { progressBar, sha256 } from "../core/mod.ts";
-import { encodeSafetensors, type Module, scores, take, toTorch, type transforms } from "../mod.ts";
+import { encodeSafetensors, type Module, scores, take, toTorch, transforms } from "../mod.ts";
 import { fromCaller, inProject } from "./caller.ts";
 import {
   command as makeCommand,
@@ -16,14 +16,14 @@ import {
   UsageError,
   whole,
 } from "./cli.ts";
-import { backToData, hashOf, loadData } from "./data.ts";
+import { backToData, hashOf, loadData, prepareImages } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { type Drawable, drawableDdpm, drawableEdm, type SamplerName, SAMPLERS } from "./draw_diffusion.ts";
 import { readEdmModel } from "./edm.ts";
 import { chooseModel, type ModelOptions, pretrainedOption } from "./models.ts";
 import { requireFolder, requireReadable } from "./paths.ts";
 import { exists, runFiles } from "./runs.ts";
-import { costOf, floorOf, measure, referenceOf, score } from "./score_draw.ts";
+import { costOf, floorOf, type Making, measure, referenceOf, score } from "./score_draw.ts";
 import {
   readReport,
   type ScoreFacts,
@@ -96,7 +96,10 @@ interface Scored {
   title: string;
   /** Where its scores go by default. */
   dir: string;
-  load(): Promise<{ drawable: Drawable; model: Module; prepare?: transforms.ImageTransform }>;
+  /** Brings its images to the data's size, and how the data's become like them, where these are others. */
+  prepare?: transforms.ImageTransform;
+  making?: Making;
+  load(): Promise<{ drawable: Drawable; model: Module }>;
 }
 
 /** A file of a network of EDM, as a run's. */
@@ -142,9 +145,11 @@ async function choose(run: string | undefined, options: Options): Promise<Scored
   }
   const load = async () => {
     const model = await chosen.load();
-    return { drawable: drawableDdpm(model, config), model, prepare: backToData(config) };
+    return { drawable: drawableDdpm(model, config), model };
   };
-  return { title, dir, load };
+  const prepare = backToData(config), transform = transforms.compose(prepareImages(config), prepare);
+  const making = config.fit === "resize" ? { transform, name: `resize ${config.size}` } : undefined;
+  return { title, dir, prepare, making, load };
 }
 
 /** The SHA-256 of weights as a file of F32 has them. */
@@ -164,7 +169,7 @@ export async function scoreTask(args: string[]): Promise<void> {
   const dir = await requireFolder("--out", options.out ?? chosen.dir);
   const given = options.data === undefined ? null : await loadData(options.data);
   const device = await startDevice(command);
-  const { drawable, model, prepare } = await chosen.load();
+  const { drawable, model } = await chosen.load(), { prepare, making } = chosen;
   const data = given ?? await loadData(undefined);
   const features = await scores.classifierFeatures();
   const facts: ScoreFacts = {
@@ -184,13 +189,13 @@ export async function scoreTask(args: string[]): Promise<void> {
       ? `Stopped: ${done} of ${all} scores are in ${scoreFiles(dir).json}; the same command goes on`
       : "Stopped: nothing was scored"
   );
-  const reference = await referenceOf(features, take(data.train, facts.reference), facts.data);
+  const reference = await referenceOf(features, take(data.train, facts.reference), facts.data, making);
   const evaluation = new scores.ImageEval(features, reference, { range: drawable.range, prepare });
   const report: ScoreReport = {
     facts,
     title: chosen.title,
     device: `${device.name} (${device.detail})`,
-    floor: before?.floor ?? await floorOf(features, reference, data.test, n),
+    floor: before?.floor ?? await floorOf(features, reference, data.test, n, making),
     rows: before?.rows ?? [],
   };
   const { samplers = [drawable.sampler], steps: stepsOf = [drawable.steps] } = options;

@@ -17,9 +17,19 @@ import type { ScoreFacts, ScoreRow } from "./score_report.ts";
 
 const BATCH = 250;
 
+/** How images become those of [0, 1] that a network draws like, where they are not the data's own. */
+export interface Making {
+  /** Gives them of bytes, of the data's size. */
+  transform: transforms.ImageTransform;
+  /** What it does, as one word of others'. */
+  name: string;
+}
+
 /** Images of a data set as the network of features takes them. */
-const imagesOf = (dataset: Dataset) =>
-  new DataLoader(dataset, { batchSize: BATCH, transform: transforms.toFloat() });
+const imagesOf = (
+  dataset: Dataset,
+  { transform }: Pick<Making, "transform"> = { transform: transforms.toFloat() },
+) => new DataLoader(dataset, { batchSize: BATCH, transform });
 
 /**
  * The features of training images, which are kept where downloads are.
@@ -29,15 +39,17 @@ export async function referenceOf(
   model: scores.FeatureModel,
   train: Dataset,
   data: string,
+  making?: Making,
 ): Promise<scores.Reference> {
-  const n = train.length, of = `${model.hash} ${data} ${n}`, cache = await cacheDirectory("fashion-mnist");
+  const n = train.length, cache = await cacheDirectory("fashion-mnist");
+  const of = [model.hash, data, n, ...(making ? [making.name] : [])].join(" ");
   const key = (await sha256(new TextEncoder().encode(of))).slice(0, 16);
   const file = cache && `${cache}/features-${key}.safetensors`;
   const kept = file && await Deno.readFile(file).catch(() => undefined);
   const found = kept && scores.decodeReference(kept, of);
   if (found) return found;
   const bar = progressBar(`features of ${n} training images`, n);
-  const reference = await scores.makeReference(model, imagesOf(train), {
+  const reference = await scores.makeReference(model, imagesOf(train, making), {
     onBatch: (done) => bar.update(done),
   }).finally(() => bar.stop());
   if (!file) return reference;
@@ -57,12 +69,13 @@ export async function floorOf(
   reference: scores.Reference,
   test: Dataset,
   n: number,
+  making?: Making,
 ): Promise<scores.Scores> {
   const images = take(test, n), sums = new scores.ImageEval(model, reference).begin(images.length);
   const bar = progressBar(`features of ${images.length} test images`, images.length);
   let done = 0;
   try {
-    for await (const [x, y] of imagesOf(images)) {
+    for await (const [x, y] of imagesOf(images, making)) {
       await sums.add(x, y.data);
       bar.update(done += x.shape[0]);
     }

@@ -126,6 +126,32 @@ inDirectory("score writes a table, JSON and a plot, and goes on where it was", a
   assertEquals((await read()).rows.map((r) => [r.sampler, r.evaluations]), [["euler", 4]]);
 });
 
+inDirectory(
+  "a DDPM of resized images is scored beside images that were resized like its own",
+  async (dir) => {
+    const options = "--pretrained lesson --samplers ddim --steps 2 --n 8 --reference 20".split(" ");
+    const floors: number[] = [];
+    for (const [name, ...network] of [["a", ...options.slice(0, 2)], ["b", `${dir}/tiny.safetensors`]]) {
+      if (name === "b") await writeNetwork(network[0]);
+      const { code, err } = await run(
+        dir,
+        "score",
+        ...network,
+        ...options.slice(2),
+        "--out",
+        `${dir}/${name}`,
+      );
+      assertEquals(code, 0, err);
+      const { floor, rows }: ScoreReport = JSON.parse(await Deno.readTextFile(`${dir}/${name}/scores.json`));
+      floors.push(floor.fid);
+      assertEquals([rows[0].seeds[0].accuracy === null, rows[0].evaluations], [name === "a", 2]);
+    }
+    assert(floors[0] !== floors[1], `${floors}`);
+    const kept = await Array.fromAsync(Deno.readDir(`${dir}/cache/denoise/fashion-mnist`));
+    assertEquals(kept.length, 2);
+  },
+);
+
 const SCORED: scores.Scores = {
   n: 10,
   fid: 2,
@@ -174,8 +200,9 @@ Deno.test("the table has means over seeds and the ratio to real images", wasmOnl
       cell(heun, c)
     ),
     [
-      "3.000 ± 1.414",
+      "3.0000 ± 1.4142",
       "3.00 ± 1.41",
+      "1.50 ± 0.00",
       "1.00 ± 0.00",
       "0.250",
       "95.0%",
