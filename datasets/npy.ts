@@ -77,7 +77,7 @@ const MAX_HEADER_BYTES = 65_536;
 
 /** What a header's text says: a literal of Python, of three entries. */
 const HEADER =
-  /^\{\s*'descr':\s*(?<descr>'[^']*'|\[.*\])\s*,\s*'fortran_order':\s*(?<fortran>True|False)\s*,\s*'shape':\s*\((?<shape>[\d\s,L]*)\)\s*,?\s*\}\s*$/;
+  /^\{\s*'descr':\s*(?<descr>'[^']*'|\[.*\])\s*,\s*'fortran_order':\s*(?<fortran>True|False)\s*,\s*'shape':\s*\((?<shape>[\d\s,L]*)\)\s*(?:,\s*)?\}\s*$/;
 
 /** @throws Error that begins with the name, for what is no array of numbers, or has fewer bytes than its shape needs. */
 async function readHeader(bytes: Bytes): Promise<Header> {

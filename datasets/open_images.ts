@@ -1,5 +1,5 @@
 /** Pictures from wherever they are: which of the sources it is, its content tells. */
-import { type Archive, archiveSource } from "./images/archive.ts";
+import { type Archive, archiveSource, isPicture } from "./images/archive.ts";
 import { type Bytes, inflate, openBytes } from "./images/bytes.ts";
 import { cifarInArchive, type CifarOptions, cifarSource, isCifar } from "./cifar.ts";
 import { type ImageDataset, imageDataset, type ImageOptions } from "./images/dataset.ts";
@@ -11,7 +11,7 @@ import { type IdxOptions, idxSource, isIdx } from "./idx.ts";
 import { isNpy, isNpz, type NumpyOptions, openNumpy } from "./npy.ts";
 import { openParquet, type ParquetOptions, parquetSource } from "./parquet.ts";
 import type { ImageSource } from "./images/source.ts";
-import { filesOfPart } from "./images/splits.ts";
+import { filesOfPart, foldersOfPart } from "./images/splits.ts";
 import { isTar, openTar, openTarGz } from "./tar.ts";
 import { openZip } from "./zip.ts";
 
@@ -19,8 +19,9 @@ import { openZip } from "./zip.ts";
 export interface SourceOptions
   extends NumpyOptions, ParquetOptions, IdxOptions, CifarOptions, DownloadOptions {
   /**
-   * Which part of a data set: `train`, `validation`, `test`, or another word in its files' names. For CIFAR, and for tables
-   * and archives of a directory or of Hugging Face. Default `train`.
+   * Which part of a data set: `train`, `validation` or `test`, by their usual names, or another word. It is told by the names
+   * of a directory's or Hugging Face's tables and archives, and by folders, of a directory or an archive, where all of them
+   * are parts. Default `train`, which is all where there are no parts.
    */
   split?: string;
 }
@@ -99,7 +100,9 @@ async function openIdx(bytes: Bytes, options: SourceOptions): Promise<ImageSourc
 /** An archive of pictures, or of CIFAR's files. */
 async function archiveOrCifar(archive: Archive, options: SourceOptions): Promise<ImageSource> {
   const isOfCifar = isCifar(archive.members.map(({ name }) => name));
-  return isOfCifar ? await cifarInArchive(archive, options) : archiveSource(archive);
+  return isOfCifar
+    ? await cifarInArchive(archive, options)
+    : archiveSource(archive, options.split ?? "train");
 }
 
 /** The first bytes of some pieces. */
@@ -138,16 +141,22 @@ const isArchive = (path: string): boolean => /\.(zip|tar|tar\.gz|tgz|npz|npy)$/i
 
 /** A directory as a source: of pictures, of Parquet files, or CIFAR's. */
 async function openDirectory(dir: string, options: SourceOptions): Promise<ImageSource> {
-  const names: string[] = [];
-  for await (const { name, isFile } of Deno.readDir(dir)) if (isFile) names.push(name);
-  if (isCifar(names)) return await cifarSource(dir, options);
-  const tables = names.filter(isTable).sort();
-  if (tables.length === 0) return await folderSource(dir);
-  const { split = "train" } = options, own = filesOfPart(tables, split);
-  if (own.length === 0) {
-    throw new Error(`${dir}: no Parquet file is of ${split}: there are ${tables.join(", ")}`);
+  const { split = "train" } = options, files: string[] = [], folders: string[] = [];
+  for await (const { name, isFile, isDirectory } of Deno.readDir(dir)) {
+    if (isFile) files.push(name);
+    if (isDirectory && !name.startsWith(".")) folders.push(name);
   }
-  return await parquetSource(own.map((name) => `${dir}/${name}`), options, dir);
+  if (isCifar(files)) return await cifarSource(dir, options);
+  const tables = files.filter(isTable).sort();
+  if (tables.length > 0) {
+    const own = filesOfPart(tables, split);
+    if (own.length === 0) {
+      throw new Error(`${dir}: no Parquet file is of ${split}: there are ${tables.join(", ")}`);
+    }
+    return await parquetSource(own.map((name) => `${dir}/${name}`), options, dir);
+  }
+  const parts = files.some(isPicture) ? undefined : foldersOfPart(dir, folders.sort(), split);
+  return await folderSource(parts?.length === 1 ? `${dir}/${parts[0]}` : dir);
 }
 
 /** The folders that some files are in. */
@@ -157,17 +166,12 @@ const foldersOf = (
 
 /** Pictures that lie on the Hub as they are, downloaded when they are read. */
 function hubPictures(address: string, files: readonly HubFile[], split: string): ImageSource {
-  const own = filesOfPart(files.map(({ path }) => path), split);
-  return archiveSource({
-    name: address,
-    others: 0,
-    close() {},
-    members: files.filter(({ path }) => own.includes(path)).map(({ path, size, download }) => ({
-      name: path,
-      size,
-      read: async () => await Deno.readFile(await download()),
-    })),
-  });
+  const members = files.map(({ path, size, download }) => ({
+    name: path,
+    size,
+    read: async () => await Deno.readFile(await download()),
+  }));
+  return archiveSource({ name: address, members, others: 0, close() {} }, split);
 }
 
 /** A data set on the Hub as a source: its Parquet files, else an archive, else its pictures, else what the Hub has made of it. */
@@ -195,16 +199,17 @@ async function openHub(address: string, options: SourceOptions): Promise<ImageSo
       ? { ...await openFile(places[0], options), name: address }
       : await parquetSource(places, options, address);
   }
-  const pictures = hubPictures(address, files, split), { name, revision, path } = parseHubAddress(address);
-  if (pictures.entries.length > 0 || revision === CONVERTED || path !== "") return pictures;
+  const { name, revision, path } = parseHubAddress(address);
+  const isLast = revision === CONVERTED || path !== "" || files.some((file) => isPicture(file.path));
+  if (isLast) return hubPictures(address, files, split);
   return await openHub(`hf://datasets/${name}@${CONVERTED}`, options);
 }
 
 /**
  * Finds what holds pictures and opens it as a source. A file is told by its content, not by its name:
  *
- * - a directory of pictures, in folders by class; of Parquet files; or with CIFAR's `.bin` files
- * - a `.zip`, `.tar` or `.tar.gz` archive of pictures, in folders by class, or of CIFAR's `.bin` files
+ * - a directory of pictures, in folders by class (or in those of its parts); of Parquet files; or with CIFAR's `.bin` files
+ * - a `.zip`, `.tar` or `.tar.gz` archive of pictures, in such folders, or of CIFAR's `.bin` files
  * - a Parquet table with a column of pictures' bytes
  * - a `.npz` or `.npy` array, an IDX file (gzipped or not), or a `.bin` file of CIFAR
  * - an `https:` address of such a file, which is downloaded once

@@ -1,5 +1,6 @@
 /** The files of an archive or a folder, and pictures in an archive as a source. */
 import type { ImageEntry, ImageSource } from "./source.ts";
+import { foldersOfPart } from "./splits.ts";
 
 /** A file by its name, which is never used as a path. */
 export interface Member {
@@ -43,23 +44,33 @@ function sharedFolders(names: readonly string[]): number {
   }, first.length);
 }
 
+/** Whether a file is meant to be a picture, and not hidden. */
+export const isPicture = (name: string): boolean => PICTURE.test(name) && !isHidden(name);
+
 /**
- * The pictures of an archive: its files with a picture's suffix, hidden ones left out. The folder of a picture is its
- * class; folders that all pictures are in do not count, unless there is no other.
+ * The pictures of an archive: its files with a picture's suffix, hidden ones left out, in the order of their names. The
+ * folder of a picture is its class; folders that all pictures are in say nothing.
+ * @param part which pictures, where the folders are the parts of a data set (`train`, `test`, …), with the classes in them
+ * @throws Error that begins with the archive's name, if its folders are parts, but none is that one.
  */
-export function archiveSource(archive: Archive): ImageSource {
-  const { name, members } = archive;
-  const pictures = members.filter((member) => PICTURE.test(member.name) && !isHidden(member.name));
+export function archiveSource(archive: Archive, part: string): ImageSource {
+  const { name, members } = archive, found = members.filter((member) => isPicture(member.name));
+  const shared = sharedFolders(found.map((member) => member.name));
+  const folderOf = (member: Member, depth: number) => partsOf(member.name).slice(depth, -1)[0];
+  const firsts = [...new Set(found.map((member) => folderOf(member, shared) ?? ""))];
+  const parts = foldersOfPart(name, firsts.sort(), part), depth = parts ? shared + 1 : shared;
+  const pictures = parts ? found.filter((member) => parts.includes(folderOf(member, shared))) : found;
+  const entries = pictures.map((member): ImageEntry => ({
+    name: member.name,
+    class: folderOf(member, depth),
+    size: member.size,
+    read: () => member.read(),
+  }));
   const hidden = members.filter((member) => isHidden(member.name)).length;
-  const shared = sharedFolders(pictures.map((member) => member.name));
-  const entries = pictures.map((member): ImageEntry => {
-    const folder = partsOf(member.name).slice(shared, -1)[0];
-    return { name: member.name, class: folder, size: member.size, read: () => member.read() };
-  });
   return {
     name,
-    entries,
-    others: archive.others + members.length - pictures.length - hidden,
+    entries: entries.sort((a, b) => a.name < b.name ? -1 : 1),
+    others: archive.others + members.length - found.length - hidden,
     close: () => archive.close(),
   };
 }

@@ -27,7 +27,7 @@ Deno.test({
       const [images, labels] = await pictures.items(Int32Array.from(range(length)));
       assertEquals([images.shape, pictures.classes], [[length, 6, 8, 3], classes as readonly string[]], file);
       if (file === "pictures.zip") {
-        assertEquals([[...images.data.subarray(0, 3)], [...labels.data]], [[255, 0, 0], [0, 0, 1]]);
+        assertEquals([[...images.data.subarray(0, 3)], [...labels.data]], [[0, 255, 0], [0, 0, 1]]);
       }
       if (file === "zstd.parquet") {
         assertEquals(pictures.skipped.map(({ reason }) => reason), [
@@ -80,6 +80,34 @@ Deno.test({
         Error,
         `${dir}/tables: no Parquet file is of dev: there are test-1.parquet, train-1.parquet`,
       );
+    });
+  },
+});
+
+Deno.test({
+  name:
+    "openImages: folders that are the parts of a data set have the classes in them, in a directory and in an archive",
+  ...wasmOnly,
+  async fn() {
+    const files = {
+      "set/train/a/1.png": png,
+      "set/train/b/2.png": png,
+      "set/valid/a/3.png": png,
+      "set/notes.txt": new Uint8Array(3),
+    };
+    await inFiles(files, async (dir) => {
+      const { code } = await new Deno.Command("tar", { args: ["-cf", `${dir}/set.tar`, "-C", dir, "set"] })
+        .output();
+      assertEquals(code, 0);
+      for (const path of ["set", "set.tar"]) {
+        for (const [split, classes] of [["train", ["a", "b"]], ["validation", ["a"]]] as const) {
+          const source = await openImageSource(`${dir}/${path}`, { split });
+          assertEquals(source.entries.map((entry) => entry.class), [...classes]);
+          await source.close?.();
+        }
+        const says = `${dir}/${path}: none of its folders is of test: there are train, valid`;
+        await assertRejects(() => openImageSource(`${dir}/${path}`, { split: "test" }), Error, says);
+      }
     });
   },
 });

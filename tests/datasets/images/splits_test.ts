@@ -1,6 +1,6 @@
 /** The parts of a data set, as the names of its files tell. */
-import { assertEquals } from "@std/assert";
-import { filesOfPart } from "../../../datasets/images/splits.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { filesOfPart, foldersOfPart } from "../../../datasets/images/splits.ts";
 import { wasmOnly } from "../../support.ts";
 
 Deno.test({
@@ -20,5 +20,29 @@ Deno.test({
     assertEquals(filesOfPart(["trains.zip", "a.zip"], "train"), ["trains.zip", "a.zip"]);
     assertEquals(filesOfPart(["a.zip"], "test"), []);
     assertEquals(filesOfPart(["extra/a.zip", "b.zip"], "extra"), ["extra/a.zip"]);
+  },
+});
+
+Deno.test({
+  name: "folders of a part: where all are parts, and none else",
+  ...wasmOnly,
+  fn() {
+    assertEquals(foldersOfPart("a", ["Train", "val", "test"], "train"), ["Train"]);
+    assertEquals(foldersOfPart("a", ["Train", "val", "test"], "validation"), ["val"]);
+    assertEquals(foldersOfPart("a", ["cat", "test"], "train"), undefined);
+    assertEquals(foldersOfPart("a", ["train", ""], "train"), undefined);
+    assertEquals(foldersOfPart("a", [], "train"), undefined);
+    assertEquals(foldersOfPart("a", ["cat", "test"], "test"), ["test"]);
+    assertThrows(
+      () => foldersOfPart("a.zip", ["cat", "dog"], "test"),
+      Error,
+      "a.zip: none of its folders is of test: there are cat, dog",
+    );
+    assertThrows(
+      () => foldersOfPart("a.zip", ["train", "test"], "validation"),
+      Error,
+      "is of validation: there are train, test",
+    );
+    assertThrows(() => foldersOfPart("a.zip", [""], "test"), Error, "is of test: there are none");
   },
 });
