@@ -68,3 +68,19 @@ Deno.test({
     });
   },
 });
+
+Deno.test({
+  name: "examples/pictures.ts: 25 lines from a folder of pictures of any kind to new ones",
+  ...wasmOnly,
+  async fn() {
+    const example = await Deno.readTextFile(new URL("examples/pictures.ts", ROOT));
+    assert(example.split("\n").filter((line) => line !== "").length <= 25);
+    const fewer: [string, string][] = [["fit(20)", "fit(1)"], ["(process, 20)", "(process, 2)"]];
+    const folder = new URL("tests/datasets/pictures", ROOT).pathname;
+    await runExample("pictures.ts", fewer, [folder], async (dir, out) => {
+      assertMatch(out, /1\s+eval\s+0\.\d+/);
+      const side = 4 * 32 * 3 + 5 * 2; // four images of 32 pixels, three times as large, and gaps of 2
+      assertEquals(await sizeOf(`${dir}/drawn.png`), [side, side]);
+    });
+  },
+});
