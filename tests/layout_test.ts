@@ -283,6 +283,7 @@ const TESTED_IN: Record<string, string> = {
   "core/ops/reduce": "core/ops/table_test",
   "core/tf": "device_test",
   "core/vis/progress": "callbacks/progress_test",
+  "models/diffusion/pipelines/scheduler_config": "models/diffusion/pipelines/scheduler_test",
   "models/diffusion/samplers/coordinates": "models/diffusion/samplers/convergence_test",
   "models/diffusion/samplers/ddim": "models/diffusion/samplers/golden_test",
   "models/diffusion/samplers/dpm_solver": "models/diffusion/samplers/golden_test",

@@ -12,15 +12,19 @@ const WIDEST_BYTES = 8;
 /** Bytes that names and shapes may take beside the numbers. */
 const NAMES_BYTES = 2 ** 20;
 
+/** Text of a file, and what Python writes of numbers that JSON lacks. */
+const TEXT_OR_NUMBER = /("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g;
+
 /**
- * The JSON of a file.
+ * The JSON of a file. Of numbers that JSON lacks, which Python writes by their names, it has the names.
  * @throws Error that names the path, for a file that is not there, is over 16 MiB, or is no JSON.
  */
 export async function readJsonFile(path: string): Promise<unknown> {
   try {
     const { size } = await Deno.stat(path);
     if (size > MAX_JSON_BYTES) throw new Error(`it has ${size} bytes, over the limit of ${MAX_JSON_BYTES}`);
-    return parseJson(await Deno.readTextFile(path));
+    const text = await Deno.readTextFile(path);
+    return parseJson(text.replace(TEXT_OR_NUMBER, (all, quoted) => quoted ?? `"${all}"`));
   } catch (cause) {
     throw new Error(`Could not read ${path}: ${(cause as Error).message}`, { cause });
   }

@@ -124,11 +124,13 @@ export {
   type SavePipelineOptions,
 } from "./pipelines/pipeline.ts";
 export {
-  readSchedulerConfig,
   type Scheduler,
   scheduler,
-  type SchedulerClass,
-  type SchedulerConfig,
   schedulerConfig,
   type SchedulerConfigOptions,
 } from "./pipelines/scheduler.ts";
+export {
+  readSchedulerConfig,
+  type SchedulerClass,
+  type SchedulerConfig,
+} from "./pipelines/scheduler_config.ts";

@@ -20,7 +20,13 @@ import {
   UNet2DModel,
 } from "../../unet/mod.ts";
 import { type ClassDenoise, denoiser } from "../denoiser.ts";
-import { type Scheduler, scheduler, type SchedulerConfig, toSchedulerJson } from "./scheduler.ts";
+import { type Scheduler, scheduler } from "./scheduler.ts";
+import {
+  asScheduler,
+  type SchedulerClass,
+  type SchedulerConfig,
+  toSchedulerJson,
+} from "./scheduler_config.ts";
 
 /** The pipelines that are read and written. */
 export type PipelineClass = "DDPMPipeline" | "DDIMPipeline";
@@ -36,6 +42,9 @@ export interface Pipeline {
   /** x̂₀ by the network: what samplers draw with. */
   denoise: ClassDenoise;
 }
+
+/** The schedulers with which Diffusers' pipelines of such a network draw. */
+const WRITABLE: readonly SchedulerClass[] = ["DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"];
 
 /** Where the parts of a pipeline are. */
 const PLACES = {
@@ -99,7 +108,10 @@ export async function loadPipeline(dir: string, options: LoadPipelineOptions = {
   const how = named(
     `${dir}/${PLACES.scheduler}`,
     await read(PLACES.scheduler),
-    (json) => scheduler(kind === "DDIMPipeline" ? asDdim(json) : json as Partial<SchedulerConfig>),
+    (json) =>
+      scheduler(
+        (kind === "DDIMPipeline" ? asScheduler("DDIMScheduler", json) : json) as Partial<SchedulerConfig>,
+      ),
   );
   const files = await findWeightFiles(`${dir}/unet`, WEIGHTS, options);
   const least = leastParameters(config);
@@ -135,14 +147,6 @@ function readConfig(json: unknown): UNet2DConfig {
   throw new Error(`a config is an object, not ${JSON.stringify(json)}`);
 }
 
-/** A scheduler's config as `DDIMPipeline` takes it, which makes a DDIMScheduler of a DDPMScheduler. */
-function asDdim(json: unknown): Partial<SchedulerConfig> {
-  const config = json as Partial<SchedulerConfig>;
-  if (config?._class_name !== "DDPMScheduler") return config;
-  const { variance_type: _, ...shared } = config;
-  return { ...shared, _class_name: "DDIMScheduler" };
-}
-
 /** What {@link savePipeline} writes. */
 export interface SavePipelineOptions extends SafeTensorsOptions {
   /** The network. */
@@ -163,8 +167,8 @@ export interface SavePipelineOptions extends SafeTensorsOptions {
  * `model_index.json`, `unet/`, `scheduler/` and a model card. The index is written last, so that a directory without it is
  * not whole.
  * @param dir the directory, which is made where it is not there; what is in it under these names is replaced
- * @throws Error for a network or scheduler that Diffusers would not read: without a size, over patches, or of a field that
- *   is not known; and as {@link writeFile}.
+ * @throws Error for a network or scheduler that Diffusers' pipelines would not draw with: without a size, over patches, of
+ *   a field that is not known, or of a scheduler that asks for other noise; and as {@link writeFile}.
  */
 export async function savePipeline(dir: string, options: SavePipelineOptions): Promise<void> {
   const { model, scheduler: given, floats, card = "Trained with Denoise.", picture } = options;
@@ -176,6 +180,11 @@ export async function savePipeline(dir: string, options: SavePipelineOptions): P
   }
   const config = toDiffusersConfig({ ...model.config, sample_size: size });
   const version = String(config._diffusers_version), { config: how } = scheduler(given);
+  if (!WRITABLE.includes(how._class_name)) {
+    throw new Error(
+      `savePipeline: Diffusers' pipelines draw with ${WRITABLE.join(", ")}, not ${how._class_name}`,
+    );
+  }
   const kind: PipelineClass = how._class_name === "DDIMScheduler" ? "DDIMPipeline" : "DDPMPipeline";
   const index = {
     _class_name: kind,

@@ -12,7 +12,7 @@ const configs: Record<string, { config: Partial<UNet2DConfig>; numbers: number }
 );
 
 /** What software Vulkan has the time for: each kind of part once. */
-const ON_WEBGPU = ["act_fn mish", "attention with resnets", "skip blocks, scale_shift", "fourier"];
+const ON_WEBGPU = ["attention with resnets", "skip blocks, scale_shift"];
 
 const nhwc = (name: string, shape: number[]) =>
   tf.transpose(formula(name, shape, 3).toTensor(), [0, 2, 3, 1]);

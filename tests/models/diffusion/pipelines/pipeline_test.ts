@@ -234,6 +234,31 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a DPM-Solver's config is read as Python writes it, with -Infinity, and written without",
+  ...wasmOnly,
+  fn: () =>
+    inDirectory(async (dir) => {
+      await writeGolden(dir, golden.DDPM.files);
+      const path = `${dir}/scheduler/scheduler_config.json`;
+      const fields = '"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3, "variance_type": null';
+      const note = '"_note": "a \\"-Infinity\\", NaN"';
+      await Deno.writeTextFile(path, `{${fields}, ${note}, "lambda_min_clipped": -Infinity}`);
+      const { model, scheduler: { config } } = await diffusion.loadPipeline(dir);
+      assertEquals(config.solver_order, 3);
+      await diffusion.savePipeline(dir, { model, scheduler: config });
+      const written = JSON.parse(await Deno.readTextFile(path));
+      assertEquals([written.solver_order, written.variance_type], [3, null]);
+      assert(!("lambda_min_clipped" in written || "clip_sample" in written));
+      assertEquals((await diffusion.loadPipeline(dir)).scheduler.config, config);
+      await assertRejects(
+        () => diffusion.savePipeline(dir, { model, scheduler: { _class_name: "EulerDiscreteScheduler" } }),
+        Error,
+        "not EulerDiscreteScheduler",
+      );
+    }),
+});
+
+Deno.test({
   name:
     "savePipeline: the lesson's network with its schedule, card and picture; what Diffusers would not read is refused",
   ...wasmOnly,

@@ -3,71 +3,9 @@
  * from arange(768)/768, whose draws of noise are cos(i + n). Compared are the sum of |x₀| and the images on the way.
  */
 import { assert, assertEquals } from "@std/assert";
-import {
-  diffusion,
-  HostArray,
-  linearSchedule,
-  Module,
-  type Schedule,
-  type Tensor,
-  tf,
-} from "../../../../mod.ts";
+import { diffusion, HostArray, linearSchedule, type Schedule, tf } from "../../../../mod.ts";
 import { assertClose } from "../../../support.ts";
-
-interface Config {
-  num_train_timesteps?: number;
-  beta_schedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2" | "sigmoid";
-  prediction_type?: "epsilon" | "v_prediction";
-  timestep_spacing?: "leading" | "linspace" | "trailing";
-  clip_sample?: boolean;
-  thresholding?: boolean;
-  rescale_betas_zero_snr?: boolean;
-  variance_type?: "fixed_small" | "fixed_large";
-  skip_prk_steps?: boolean;
-  use_karras_sigmas?: boolean;
-  use_exponential_sigmas?: boolean;
-  solver_order?: number;
-  algorithm_type?: "sde-dpmsolver++";
-  final_sigmas_type?: "sigma_min";
-  shift?: number;
-  sigma_min?: number;
-  sigma_max?: number;
-}
-
-interface Case {
-  scheduler: string;
-  config: Config;
-  steps: number;
-  timesteps: number[];
-  sum: number;
-  mean: number;
-  heads: number[][];
-  sigmas?: number[];
-}
-
-const { cases }: { cases: Case[] } = JSON.parse(
-  await Deno.readTextFile(new URL("../../../golden/schedulers.json", import.meta.url)),
-);
-
-/** The network of Diffusers' tests. */
-class ClosedForm extends Module<[Tensor, Tensor | number], Tensor> {
-  constructor(readonly sign: number) {
-    super();
-  }
-  override forward(x: Tensor, t: Tensor | number): Tensor {
-    return tf.mul(
-      x,
-      typeof t === "number" ? this.sign * t / (t + 1) : tf.mul(tf.div(t, tf.add(t, 1)), this.sign),
-    );
-  }
-}
-
-const SHAPE: [number, number, number, number] = [4, 3, 8, 8], SIZE = 768;
-
-/** The start of Diffusers' tests: an array [3,8,8,4] of arange, its last axis moved to the front. */
-function start(): Float32Array {
-  return Float32Array.from({ length: SIZE }, (_, i) => ((i % 192) * 4 + Math.floor(i / 192)) / SIZE);
-}
+import { type Case, cases, ClosedForm, cosines, IN_SIGMA, SHAPE, start, startScale } from "../closed_form.ts";
 
 const schedules: Record<string, () => Schedule> = {
   linear: linearSchedule,
@@ -147,19 +85,6 @@ function samplerOf(name: string, { config, steps }: Case, process: diffusion.Pro
   throw new Error(`No sampler for ${name} of ${steps} steps`);
 }
 
-/** Schedulers that keep x/α. */
-const IN_SIGMA = /^(Euler|EulerAncestral|Heun|LMS)Discrete$/;
-
-/** What a scheduler multiplies noise by to begin, by our scale of images. */
-function startScale(name: string, { config }: Case, [{ α, σ }]: diffusion.NoiseLevel[]): number {
-  if (name.startsWith("EDM")) return Math.hypot(1, σ);
-  return IN_SIGMA.test(name) && config.timestep_spacing !== "leading"
-    ? σ
-    : IN_SIGMA.test(name)
-    ? Math.hypot(α, σ)
-    : 1;
-}
-
 /** Diffusers counts evaluations of the network; the images after the n-th are those after this step, if any. */
 function stepOfCall(name: string, { config, steps }: Case, call: number): number {
   if (name.startsWith("Heun") || name === "FlowMatchHeunDiscrete") {
@@ -206,7 +131,7 @@ for (const [number, c] of cases.entries()) {
         levels,
         sampler,
         xT,
-        noise: (n) => tf.tensor(Float32Array.from({ length: SIZE }, (_, i) => Math.cos(i + n)), SHAPE),
+        noise: cosines,
         clip: c.config.clip_sample || c.config.thresholding ? [-1, 1] : undefined,
         async onStep({ x, level }) {
           images.push(await HostArray.from(tf.tidy(() => tf.div(x, IN_SIGMA.test(name) ? level.α : 1))));
