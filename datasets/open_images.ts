@@ -136,6 +136,18 @@ async function openFile(path: string, options: SourceOptions): Promise<ImageSour
   }
 }
 
+/** What an address gives as a source. */
+async function openAddress(address: string, options: SourceOptions): Promise<ImageSource> {
+  const path = await downloadFile(address, options);
+  try {
+    return { ...await openFile(path, options), name: address };
+  } catch (error) {
+    throw new Error(`${address} was downloaded, but not opened: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
 const isTable = (path: string): boolean => /\.parquet$/i.test(path);
 const isArchive = (path: string): boolean => /\.(zip|tar|tar\.gz|tgz|npz|npy)$/i.test(path);
 
@@ -224,9 +236,7 @@ async function openHub(address: string, options: SourceOptions): Promise<ImageSo
  */
 export async function openImageSource(where: string, options: SourceOptions = {}): Promise<ImageSource> {
   if (where.startsWith("hf:")) return await openHub(where, options);
-  if (/^https?:/i.test(where)) {
-    return { ...await openFile(await downloadFile(where, options), options), name: where };
-  }
+  if (/^https?:/i.test(where)) return await openAddress(where, options);
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(where)) {
     throw new Error(`${where}: a path, an https: address or hf://datasets/OWNER/NAME is opened`);
   }

@@ -23,9 +23,13 @@ const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
 /** @throws Error for an address that is neither https nor of this machine. */
 function requireAddress(address: string): URL {
-  const url = new URL(address);
-  if (url.protocol === "https:" || url.protocol === "http:" && LOOPBACK.includes(url.hostname)) return url;
-  throw new Error(`${address}: pictures are loaded by https: (http: from this machine alone)`);
+  const url = URL.parse(address);
+  if (url?.protocol === "https:" || url?.protocol === "http:" && LOOPBACK.includes(url.hostname)) return url;
+  throw new Error(
+    url
+      ? `${address}: pictures are loaded by https: (http: from this machine alone)`
+      : `${address}: it is no address of the web`,
+  );
 }
 
 /** A server's answer, from a place on, with the mark and the size of the whole. */
@@ -47,6 +51,7 @@ async function ask(url: URL, part: Part | undefined, have: number, signal: Abort
     await response.body?.cancel();
     throw new Error(`${response.status} ${response.statusText}`.trim());
   }
+  requireAddress(response.url); // where it was sent on to
   const get = (name: string) => response.headers.get(name),
     mark = strongMark(get("etag")) ?? get("last-modified") ?? "";
   const [, from, whole] = get("content-range")?.match(/^bytes (\d+)-\d+\/(\d+)$/) ?? [];
@@ -63,14 +68,13 @@ async function ask(url: URL, part: Part | undefined, have: number, signal: Abort
 /** A mark that only the same bytes have; a weak one says that they mean the same. */
 const strongMark = (etag: string | null): string | null => etag?.startsWith("W/") ? null : etag;
 
-/** Writes what comes behind what is there, up to the size. */
+/** Writes what comes behind what is there, up to the size; gives how many bytes there are then. */
 async function append(
-  path: string,
+  file: Deno.FsFile,
   { response, start, size }: Answer,
   touch: () => void,
   name: string,
 ): Promise<number> {
-  const file = await Deno.open(path, { write: true, create: true });
   const bar = progressBar(`download ${name}, KiB`, Number.isNaN(size) ? undefined : Math.ceil(size / 1024));
   let done = start;
   try {
@@ -89,18 +93,48 @@ async function append(
     return done;
   } finally {
     bar.stop();
-    file.close();
   }
 }
 
-/** What is there of a download that broke off, if its server can go on with it. */
-async function partAt(path: string): Promise<[part: Part | undefined, have: number]> {
+/** What a download that broke off is a part of, and how much of it there is, if its server can go on with it. */
+async function partOf(path: string, file: Deno.FsFile): Promise<[part: Part | undefined, have: number]> {
   try {
     const { mark, size }: Part = JSON.parse(await Deno.readTextFile(`${path}.json`));
-    const have = (await Deno.stat(path)).size;
+    const have = (await file.stat()).size;
     return typeof mark === "string" && mark !== "" && have < size ? [{ mark, size }, have] : [undefined, 0];
   } catch {
     return [undefined, 0];
+  }
+}
+
+/** Whether something is there. */
+const exists = (path: string): Promise<boolean> => Deno.stat(path).then(() => true, () => false);
+
+/** Downloads a file to a path, unless another program, which is waited for, has done so meanwhile. */
+async function load(url: URL, path: string): Promise<void> {
+  const partial = `${path}.part`, stop = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const touch = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => stop.abort(new Error(`no byte came for ${SILENCE_MS / 1000} s`)), SILENCE_MS);
+  };
+  const file = await Deno.open(partial, { read: true, write: true, create: true });
+  try {
+    await file.lock(true).catch(() => {}); // some file systems have no locks
+    if (await exists(path)) return await Deno.remove(partial).catch(() => {});
+    touch();
+    const [part, have] = await partOf(partial, file), answer = await ask(url, part, have, stop.signal);
+    const { mark, size, start } = answer;
+    if (start === 0) await writeFile(`${partial}.json`, JSON.stringify({ mark, size }));
+    const done = await append(file, answer, touch, path.replace(/.*\//, ""));
+    if (done < size) {
+      throw new Error(`it broke off at ${done} of ${size} bytes; a next call goes on from there`);
+    }
+    await Deno.rename(partial, path);
+    await Deno.remove(`${partial}.json`);
+  } finally {
+    clearTimeout(timer);
+    file.close();
   }
 }
 
@@ -121,13 +155,10 @@ export async function downloadFile(address: string, options: DownloadOptions = {
     );
   }
   url.hash = "";
-  const name = decodeURIComponent(url.pathname).replace(/.*[/\\]/, "").replace(/[^\w.-]/g, "_").slice(-100) ||
-    "file";
+  const name = url.pathname.replace(/.*\//, "").replace(/[^\w.-]/g, "_").slice(-100) || "file";
   const dir = `${downloadDir}/${(await sha256(new TextEncoder().encode(url.href))).slice(0, 16)}`,
     path = `${dir}/${name}`;
-  if (await isGranted({ name: "read", path }) && await Deno.stat(path).then(() => true, () => false)) {
-    return path;
-  }
+  if (await isGranted({ name: "read", path }) && await exists(path)) return path;
   if (!await isGranted({ name: "net", host: url.host })) {
     throw new Error(`${address}: it needs the permission to reach its host: --allow-net=${url.host}`);
   }
@@ -136,27 +167,11 @@ export async function downloadFile(address: string, options: DownloadOptions = {
       `${address}: it needs the permission to write ${downloadDir}: --allow-write=${downloadDir}`,
     );
   }
-  await Deno.mkdir(dir, { recursive: true });
-  const partial = `${path}.part`, [part, have] = await partAt(partial), stop = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const touch = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => stop.abort(new Error(`no byte came for ${SILENCE_MS / 1000} s`)), SILENCE_MS);
-  };
   try {
-    touch();
-    const answer = await ask(url, part, have, stop.signal), { mark, size } = answer;
-    if (answer.start === 0) await writeFile(`${partial}.json`, JSON.stringify({ mark, size }));
-    const done = await append(partial, answer, touch, name);
-    if (done < size) {
-      throw new Error(`it broke off at ${done} of ${size} bytes; a next call goes on from there`);
-    }
-    await Deno.rename(partial, path);
-    await Deno.remove(`${partial}.json`);
+    await Deno.mkdir(dir, { recursive: true });
+    await load(url, path);
     return path;
   } catch (error) {
     throw new Error(`${address}: ${(error as Error).message}`, { cause: error });
-  } finally {
-    clearTimeout(timer);
   }
 }

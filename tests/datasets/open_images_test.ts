@@ -119,12 +119,21 @@ Deno.test({
     const zip = await Deno.readFile(golden("pictures.zip")), downloadDir = await Deno.makeTempDir();
     const server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },
-      () => new Response(zip as BodyInit),
+      ({ url }) => {
+        if (url.endsWith("/login")) return new Response("<html>who are you?</html>");
+        return new Response(zip as BodyInit);
+      },
     );
     try {
-      const url = `http://localhost:${server.addr.port}/get?id=5`;
+      const origin = `http://localhost:${server.addr.port}`, url = `${origin}/get?id=5`;
       using pictures = await openImages(url, { size: 4, downloadDir, ...quiet });
       assertEquals([pictures.length, pictures.classes, pictures.source], [3, ["cat", "dog"], url]);
+      const login = openImageSource(`${origin}/login`, { downloadDir });
+      await assertRejects(
+        () => login,
+        Error,
+        `${origin}/login was downloaded, but not opened: ${downloadDir}/`,
+      );
     } finally {
       await server.shutdown();
       await Deno.remove(downloadDir, { recursive: true });

@@ -67,6 +67,20 @@ Deno.test({
 });
 
 Deno.test({
+  name: "downloads of one address at the same time are one",
+  ...wasmOnly,
+  async fn() {
+    await withServer({}, async (url, downloadDir, seen) => {
+      const address = `${url}/whole.zip`, options = { downloadDir };
+      const [path, ...others] = await Promise.all([0, 1, 2].map(() => downloadFile(address, options)));
+      assertEquals([others, await Deno.readFile(path)], [[path, path], BYTES]);
+      assertEquals(seen, ["/whole.zip whole"]);
+      assertEquals([...Deno.readDirSync(path.replace(/[^/]*$/, ""))].map(({ name }) => name), ["whole.zip"]);
+    });
+  },
+});
+
+Deno.test({
   name:
     "a download that broke off goes on from there; from the start where the file has changed or the server gives no parts",
   ...wasmOnly,
@@ -107,6 +121,11 @@ Deno.test({
         () => downloadFile(plain, options),
         Error,
         `${plain}: pictures are loaded by https: (http: from`,
+      );
+      await assertRejects(
+        () => downloadFile("https://", options),
+        Error,
+        "https://: it is no address of the web",
       );
       await assertRejects(
         () => downloadFile("ftp://example.com/a.zip", options),
