@@ -1,5 +1,5 @@
 /** Pictures in Parquet tables, as data sets of Hugging Face keep them, by hyparquet. */
-import type { Compressors, FileMetaData, SchemaTree } from "npm:hyparquet@1.33.0";
+import type { Compressors, FileMetaData, RowGroup, SchemaTree } from "npm:hyparquet@1.33.0";
 import { type Bytes, MAX_MEMBER_BYTES, openBytes } from "./images/bytes.ts";
 import type { ImageEntry, ImageSource } from "./images/source.ts";
 
@@ -19,8 +19,8 @@ export interface ParquetOptions {
   classNames?: readonly string[];
 }
 
-/** Bytes of a row group's pictures, inflated; row groups that are kept; labels that name themselves. */
-const MAX_GROUP_BYTES = 2 ** 30, GROUPS_KEPT = 3, MAX_CLASSES = 100_000;
+/** Bytes of a row group's pictures, inflated, and of those row groups that are kept; labels that name themselves. */
+const MAX_GROUP_BYTES = 2 ** 30, KEPT_BYTES = 2 ** 28, MAX_CLASSES = 100_000;
 
 /** A table's rows of pictures. */
 interface Table {
@@ -111,20 +111,25 @@ async function openTable(bytes: Bytes, options: ParquetOptions): Promise<Table> 
 /** @throws Error that begins with the name, where a table claims more than is read of one. */
 function checkSizes({ name, size: bytes }: Bytes, { row_groups }: FileMetaData, image: string): void {
   let rows = 0;
-  row_groups.forEach(({ num_rows, columns }, i) => {
+  row_groups.forEach((group, i) => {
+    const { num_rows } = group;
     rows += Number(num_rows);
     if (!(num_rows >= 0n && rows <= bytes)) {
       throw new Error(`${name}: row group ${i} claims ${num_rows} rows, in a file of ${bytes} bytes`);
     }
-    for (const { meta_data } of columns) {
-      const size = Number(meta_data?.total_uncompressed_size ?? 0);
-      if (meta_data?.path_in_schema[0] !== image || size <= MAX_GROUP_BYTES) continue;
-      throw new Error(
-        `${name}: row group ${i} claims ${size} bytes of ${image}, which are read at once, up to ${MAX_GROUP_BYTES}: write ` +
-          "the table with smaller row groups",
-      );
-    }
+    const size = imageBytes(group, image);
+    if (size <= MAX_GROUP_BYTES) return;
+    throw new Error(
+      `${name}: row group ${i} claims ${size} bytes of ${image}, which are read at once, up to ${MAX_GROUP_BYTES}: write ` +
+        "the table with smaller row groups",
+    );
   });
+}
+
+/** Bytes of the pictures in a row group, inflated, as it claims. */
+function imageBytes({ columns }: RowGroup, image: string): number {
+  const own = columns.filter(({ meta_data }) => meta_data?.path_in_schema[0] === image);
+  return own.reduce((sum, { meta_data }) => sum + Number(meta_data!.total_uncompressed_size), 0);
 }
 
 /** A file as hyparquet reads it. */
@@ -186,8 +191,28 @@ function pictureIn(cell: unknown): Uint8Array {
   );
 }
 
-/** Row groups that were read last, of all tables of a source. */
-type Groups = Map<string, Promise<unknown[]>>;
+/** Row groups that were read last, of all tables of a source: always one, more as long as they are small. */
+class Groups {
+  readonly #kept = new Map<string, { cells: Promise<unknown[]>; bytes: number }>();
+
+  /** The cells of a row group, read if they are not kept. */
+  get(key: string, bytes: number, read: () => Promise<unknown[]>): Promise<unknown[]> {
+    const { cells } = this.#kept.get(key) ?? { cells: read() };
+    this.#kept.delete(key); // set again, it is the newest
+    this.#kept.set(key, { cells, bytes });
+    let sum = this.#kept.values().reduce((sum, group) => sum + group.bytes, 0);
+    for (const [oldest, group] of this.#kept) {
+      if (sum <= KEPT_BYTES || oldest === key) break;
+      sum -= group.bytes;
+      this.#kept.delete(oldest);
+    }
+    return cells;
+  }
+
+  clear(): void {
+    this.#kept.clear();
+  }
+}
 
 /** Reads pictures by row, a row group at a time, of which the last ones are kept. */
 class Pictures {
@@ -205,12 +230,13 @@ class Pictures {
 
   async read(row: number): Promise<Uint8Array> {
     const group = this.#starts.findLastIndex((start) => start <= row), start = this.#starts[group];
-    const key = `${group} of ${this.table.bytes.name}`;
-    let cells = this.groups.get(key);
-    this.groups.delete(key); // set again, it is the newest
-    cells ??= readColumn(this.table, this.table.image, start, this.#starts[group + 1]);
-    this.groups.set(key, cells);
-    for (const oldest of this.groups.keys()) if (this.groups.size > GROUPS_KEPT) this.groups.delete(oldest);
+    const { bytes, metadata, image } = this.table, key = `${group} of ${bytes.name}`;
+    const size = imageBytes(metadata.row_groups[group], image);
+    const cells = this.groups.get(
+      key,
+      size,
+      () => readColumn(this.table, image, start, this.#starts[group + 1]),
+    );
     const picture = pictureIn((await cells)[row - start]);
     if (picture.length > MAX_MEMBER_BYTES) throw new Error(`the picture is of ${picture.length} bytes`);
     return picture;
@@ -247,7 +273,7 @@ export async function openParquet(
   options: ParquetOptions,
   name = files[0].name,
 ): Promise<ImageSource> {
-  const groups: Groups = new Map();
+  const groups = new Groups();
   const close = () => {
     groups.clear();
     for (const bytes of files) bytes.close();
@@ -277,7 +303,8 @@ export async function openParquet(
 
 /**
  * Pictures in Parquet files as a source: a column of PNG, JPEG, WebP, GIF or BMP files' bytes, as data sets of Hugging Face
- * have it, and one of labels. Row groups are read when their pictures are asked for; the last three are kept.
+ * have it, and one of labels. Row groups are read when their pictures are asked for; the last
+ * ones are kept, up to 256 MiB.
  * @param paths of one or more files of one table, in their order
  * @param name what messages call it; default the first path
  * @throws Error that begins with the file's path: it is damaged or cut off, has no column of pictures or several, claims more
