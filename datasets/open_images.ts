@@ -229,7 +229,7 @@ async function openHub(address: string, options: SourceOptions): Promise<ImageSo
  *
  * A script needs the permission to read the path; for an address besides `--allow-net` of its host, and to read and write the
  * cache directory; for Hugging Face that of huggingface.co and of the hosts that it keeps files on (`*.hf.co`,
- * `*.xethub.hf.co`), and to read the environment variables of {@link hubFiles}.
+ * `*.xethub.hf.co`), and to read `HF_HOME`, `HF_TOKEN` and `HOME` (`--allow-env`).
  * @param where a path or an address
  * @throws Error that begins with the path or the address: nothing is there, it is none of these, damaged, cut off, or lacks
  *   what an option names.

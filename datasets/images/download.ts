@@ -2,7 +2,7 @@
 import { progressBar, sha256, writeFile } from "../../core/mod.ts";
 import { cacheDirectory, isGranted } from "../cache.ts";
 
-/** Options of {@link downloadFile}. */
+/** Options of what is downloaded from an `https:` address. */
 export interface DownloadOptions {
   /** Where downloads are kept; default `denoise/downloads` in the user's cache directory. */
   downloadDir?: string;
