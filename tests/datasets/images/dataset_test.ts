@@ -40,19 +40,18 @@ Deno.test({
   async fn() {
     const cacheDir = await Deno.makeTempDir();
     const entries = FILES.map(({ name, bytes }) => entry(name, bytes));
-    const seen: unknown[] = [];
-    for (const workers of [0, 1, 3]) {
-      for (const cache of ["memory", "disk", "none"] as const) {
-        for (const crop of ["centre", "random"] as const) {
-          using set = await made(entries, { size: 8, channels: 3, workers, cache, cacheDir, crop });
-          assertEquals([set.workers, set.cache, set.length], [workers, cache, FILES.length]);
-          const loader = new DataLoader(set, { batchSize: 7, shuffle: true, seed: 3 });
-          const batches = (await Array.fromAsync(loader)).map(([x]) => [x.shape, x.data]);
-          seen.push([crop, set.names, set.sizes, batches]);
-        }
+    const kinds: [number, "memory" | "disk" | "none"][] = [[0, "memory"], [3, "disk"], [2, "none"]];
+    for (const crop of ["centre", "random"] as const) {
+      const seen: unknown[] = [];
+      for (const [workers, cache] of kinds) {
+        using set = await made(entries, { size: 8, channels: 3, workers, cache, cacheDir, crop });
+        assertEquals([set.workers, set.cache, set.length], [workers, cache, FILES.length]);
+        const loader = new DataLoader(set, { batchSize: 7, shuffle: true, seed: 3 });
+        const batches = (await Array.fromAsync(loader)).map(([x]) => [x.shape, x.data]);
+        seen.push([set.names, set.sizes, batches]);
       }
+      for (const one of seen) assertEquals(one, seen[0]);
     }
-    for (const [i, one] of seen.entries()) assertEquals(one, seen[i % 2]);
     assertEquals([...Deno.readDirSync(cacheDir)], []);
     await Deno.remove(cacheDir);
   },
