@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { unet, UNET2D_DEFAULTS, type UNet2DConfig, UNet2DModel } from "../../../mod.ts";
 import { wasmOnly } from "../../support.ts";
 import { TINY } from "../../tiny.ts";
+import { rowsOfCode, rowsOfDocs } from "./config_table.ts";
 
 /** Makes a model of a config as a file may hold it. */
 const make = (fields: Record<string, unknown>) =>
@@ -170,21 +171,7 @@ Deno.test({
   name: "docs/unet.md has the table of fields that the code gives",
   ...wasmOnly,
   async fn() {
-    const docs = await Deno.readTextFile(new URL("../../../docs/unet.md", import.meta.url));
-    const rows = docs.split("\n").filter((line) => line.startsWith("| `")).map((line) =>
-      line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim())
-    );
-    const code = (value: unknown) => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
-    const expected = unet.describeConfig().map((
-      { field, takes, default: usual, where, together, refused },
-    ) => [
-      code(field),
-      takes,
-      code(JSON.stringify(usual)),
-      [...where ? [where] : [], ...together.map((must) => `must be ${must}`)].join("; "),
-      refused.map(code).join(", "),
-    ]);
-    assertEquals(rows, expected);
+    assertEquals(await rowsOfDocs(), rowsOfCode());
   },
 });
 
