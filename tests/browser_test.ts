@@ -184,7 +184,7 @@ Deno.test({
               input.value = "0";
               input.dispatchEvent(new Event("change", { bubbles: true }));
             });
-            assertMatch((await settled(page)).status, /^n: ./);
+            assertMatch((await settled(page)).status, /^pictures: ./);
             await page.setViewport({ width: 360, height: 740 });
             assertEquals(await page.evaluate("document.documentElement.scrollWidth"), 360);
           });

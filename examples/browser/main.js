@@ -83,8 +83,8 @@ function tell() {
 function draw() {
   tell();
   if (!form.reportValidity()) {
-    const { name, validationMessage } = form.querySelector("input:invalid");
-    return end("failed", `${name}: ${validationMessage}`);
+    const { labels: [label], validationMessage } = form.querySelector("input:invalid");
+    return end("failed", `${label.textContent.trim()}: ${validationMessage}`);
   }
   const fields = Object.fromEntries(new FormData(form));
   history.replaceState(null, "", `?${new URLSearchParams(fields)}`);
