@@ -19,7 +19,7 @@ export interface ShippedFile {
 export const PRETRAINED: Readonly<Record<PretrainedName, ShippedFile>> = {
   edm: {
     weights: new URL("./weights/fashion_mnist_edm.safetensors", import.meta.url),
-    sha256: "c299f09ca31b21f093f7777b623b904a3e13d5cbffcdd87f1a5fbd04fb1160ef",
+    sha256: "1a18e69bc3ba33e03516dfe087191ebddb83c4a3b5a93bb75b59e6be590f7991",
     few: false,
   },
 };
