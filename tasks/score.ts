@@ -198,6 +198,7 @@ export async function scoreTask(args: string[]): Promise<void> {
     floor: before?.floor ?? await floorOf(features, reference, data.test, n, making),
     rows: before?.rows ?? [],
   };
+  await writeReport(dir, report);
   const { samplers = [drawable.sampler], steps: stepsOf = [drawable.steps] } = options;
   const wanted = samplers.flatMap((sampler) =>
     stepsOf.map((steps) => ({
