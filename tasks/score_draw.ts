@@ -137,9 +137,22 @@ export async function measure(
   return { evaluations: images / TIMED, secondsFor64: (performance.now() - start) / 1000 };
 }
 
-/** The classes of images in a row, each as often as the others. */
-export const classesOf = ({ classes }: Drawable, from: number, n: number): number[] =>
-  Array.from({ length: n }, (_, i) => classes.length ? (from + i) % classes.length : 0);
+/** Images of a class among so many in a row that has it as often as the others. */
+const OF_A_CLASS = 100;
+
+/**
+ * The classes of images in a row, each as often as the others, in a drawn order: where parts of the row had each equally
+ * often, two images of a part would be less alike than two of the data, and KID of parts too low.
+ */
+export function classesOf({ classes }: Pick<Drawable, "classes">, from: number, n: number): number[] {
+  if (!classes.length) return new Array<number>(n).fill(0);
+  const block = OF_A_CLASS * classes.length, orders = new Map<number, Int32Array>();
+  return Array.from({ length: n }, (_, i) => {
+    const at = from + i, which = Math.floor(at / block);
+    if (!orders.has(which)) orders.set(which, new Generator(which).permutation(block));
+    return orders.get(which)![at % block] % classes.length;
+  });
+}
 
 /** Draws and scores one sampler with one seed. */
 export async function score(

@@ -4,6 +4,7 @@ import { diffusion, FASHION_MNIST_CLASSES, HostArray, type scores, setSeed, unet
 import { UsageError, UserError } from "../../tasks/cli.ts";
 import { backToData, prepareImages } from "../../tasks/data.ts";
 import { PRESETS } from "../../tasks/presets.ts";
+import { classesOf } from "../../tasks/score_draw.ts";
 import {
   readReport,
   type ScoreFacts,
@@ -225,6 +226,23 @@ Deno.test("scores of something else, or a damaged file, are not gone on with", w
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test(
+  "classes: as many of each, and two images of a part are as often alike as in the data",
+  wasmOnly,
+  () => {
+    const classes = FASHION_MNIST_CLASSES, all = classesOf({ classes }, 0, 10_000);
+    const countsOf = (labels: number[]) =>
+      classes.map((_, c) => labels.filter((label) => label === c).length);
+    assertEquals(countsOf(all), Array(10).fill(1000));
+    assertEquals(classesOf({ classes }, 1990, 20), all.slice(1990, 2010));
+    let alike = 0;
+    for (let i = 0; i < 200; i++) {
+      for (const n of countsOf(all.slice(50 * i, 50 * i + 50))) alike += n * (n - 1) / (50 * 49);
+    }
+    assert(Math.abs(alike / 200 - 0.1) < 0.003, `${alike / 200}`); // in turn it is 0.082
+  },
+);
 
 Deno.test("a DDPM's images come back to the data's size", wasmOnly, async () => {
   const bytes = new HostArray(Uint8Array.from({ length: 2 * 28 * 28 }, (_, i) => i * 7 % 256), [
