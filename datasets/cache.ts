@@ -13,3 +13,22 @@ export async function cacheDirectory(source: string): Promise<string | undefined
     if (base) return `${base}${rest}/denoise/${source}`;
   }
 }
+
+/** The value of the first of these environment variables that is there and may be read. */
+export async function variable(...names: string[]): Promise<string | undefined> {
+  for (const name of names) {
+    const value = await isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
+    if (value) return value;
+  }
+}
+
+/** Where Hugging Face's clients keep what they download. */
+export async function hubCache(): Promise<string | undefined> {
+  const own = await variable("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE");
+  if (own) return own;
+  const home = await variable("HF_HOME"),
+    cache = await variable("XDG_CACHE_HOME"),
+    user = await variable("HOME", "USERPROFILE");
+  const base = home ?? (cache ? `${cache}/huggingface` : user && `${user}/.cache/huggingface`);
+  return base && `${base}/hub`;
+}

@@ -1,7 +1,7 @@
 /** Files of data sets on the Hugging Face Hub, by its official client, kept in the cache that its Python client has too. */
 import type { HubApiError, ListFileEntry } from "npm:@huggingface/hub@2.17.5";
 import { progressBar, writeFile } from "../core/mod.ts";
-import { isGranted } from "./cache.ts";
+import { hubCache, isGranted, variable } from "./cache.ts";
 
 /** A data set's address, taken apart. */
 export interface HubAddress {
@@ -39,25 +39,6 @@ export function parseHubAddress(address: string): HubAddress {
   const { name, revision = "main", path = "" } = address.match(ADDRESS)?.groups ?? {};
   if (name === undefined) throw new Error(`${address}: a data set of Hugging Face is ${FORM}`);
   return { name, revision: decodeURIComponent(revision), path: path.replace(/\/+$/, "") };
-}
-
-/** The value of the first of these environment variables that is there and may be read. */
-async function variable(...names: string[]): Promise<string | undefined> {
-  for (const name of names) {
-    const value = await isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
-    if (value) return value;
-  }
-}
-
-/** Where Hugging Face's clients keep what they download. */
-async function hubCache(): Promise<string | undefined> {
-  const own = await variable("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE");
-  if (own) return own;
-  const home = await variable("HF_HOME"),
-    cache = await variable("XDG_CACHE_HOME"),
-    user = await variable("HOME", "USERPROFILE");
-  const base = home ?? (cache ? `${cache}/huggingface` : user && `${user}/.cache/huggingface`);
-  return base && `${base}/hub`;
 }
 
 /** What every request needs. */

@@ -1,10 +1,38 @@
 /** The data of the tasks, and how a DDPM gets its images. */
-import { embeddedFashionMnist, type FashionMnist, fashionMnist, HostArray, transforms } from "../mod.ts";
+import {
+  embeddedFashionMnist,
+  FASHION_MNIST_CLASSES,
+  type FashionMnist,
+  fashionMnist,
+  HostArray,
+  transforms,
+} from "../mod.ts";
 import { UsageError } from "./cli.ts";
-import type { TrainConfig } from "./presets.ts";
+import { type EdmConfig, isOfPictures, type TrainConfig } from "./presets.ts";
 
 /** Height and width of Fashion-MNIST's images. */
 export const DATA_SIZE = 28;
+
+/** What the images of a run of EDM's training are. */
+export interface ImageFacts {
+  /** Height and width. */
+  size: number;
+  /** 1 grey, 3 RGB. */
+  channels: 1 | 3;
+  /** Names of the classes that the network is told; none where it is told none. */
+  classes: readonly string[];
+  /** Whether dark and light change places in pictures of them, as Fashion-MNIST's clothes are shown. */
+  inverted: boolean;
+}
+
+/** What the images of a config are: Fashion-MNIST's where it names no others. */
+export function imagesOf(config: EdmConfig): ImageFacts {
+  if (!isOfPictures(config)) {
+    return { size: DATA_SIZE, channels: 1, classes: FASHION_MNIST_CLASSES, inverted: true };
+  }
+  const { size, grey, classNames = [] } = config;
+  return { size, channels: grey ? 1 : 3, classes: classNames, inverted: false };
+}
 
 /**
  * Fashion-MNIST from a directory, or from where it is found.

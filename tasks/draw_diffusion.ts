@@ -12,7 +12,7 @@ import {
   tf,
   type UNet,
 } from "../mod.ts";
-import { DATA_SIZE } from "./data.ts";
+import { DATA_SIZE, type ImageFacts } from "./data.ts";
 import { makeSchedule } from "./models.ts";
 import type { TrainConfig } from "./presets.ts";
 import { allIsWritten, endOnStop } from "./stop.ts";
@@ -41,8 +41,11 @@ export interface Drawable {
   process: diffusion.Process;
   /** Names of the classes, none where the network is not told them. */
   classes: readonly string[];
-  /** Height and width of its images, and the values of black and white. */
+  /** Height and width of its images, their channels, and whether dark and light change places in pictures of them. */
   size: number;
+  channels: ImageFacts["channels"];
+  inverted: boolean;
+  /** The values of black and white. */
   range: readonly [low: number, high: number];
   spacing: diffusion.Spacing;
   /** What is taken where the command line does not say. */
@@ -54,14 +57,17 @@ const { steps: STEPS, fewSteps: FEW_STEPS, ...SIGMAS } = diffusion.EDM_DRAWING;
 
 /** A network of EDM to draw with; of consistency tuning where it takes few steps. */
 export function drawableEdm(
-  { denoise, classes }: Pick<Drawable, "denoise" | "classes">,
-  few = false,
+  { denoise, classes, model }: Pick<diffusion.EDMModel, "denoise" | "classes" | "model">,
+  { few = false, inverted = true }: { few?: boolean; inverted?: boolean } = {},
 ): Drawable {
+  const { sample_size, in_channels } = model.config;
   return {
     denoise,
     process: diffusion.ve(SIGMAS),
     classes,
-    size: DATA_SIZE,
+    size: typeof sample_size === "number" ? sample_size : DATA_SIZE,
+    channels: in_channels === 3 ? 3 : 1,
+    inverted,
     range: [-1, 1],
     spacing: "karras",
     sampler: few ? "consistency" : "dpm-solver",
@@ -83,6 +89,8 @@ export function drawableDdpm(model: UNet, config: TrainConfig): Drawable {
     process: diffusion.vp(makeSchedule(config)),
     classes: [],
     size: config.size,
+    channels: 1,
+    inverted: true,
     range: [0, 1],
     spacing: "trailing",
     sampler: "dpm-solver",
@@ -102,7 +110,7 @@ export interface DiffusionDrawing {
   guidance?: number;
   /** σ between which there is guidance; default everywhere. */
   guidanceInterval?: readonly [low: number, high: number];
-  /** The image [1,H,W,1] to begin with, and the share of the steps that change it. */
+  /** The image [1,H,W,C] to begin with, and the share of the steps that change it. */
   image?: HostArray;
   strength?: number;
   /** 1 where the image is kept, 0 where it is drawn anew, [1,H,W,1]. */
@@ -141,9 +149,10 @@ function between(size: [number, number, number, number], columns: number, genera
   });
 }
 
-/** Draws images with a bar, and writes them as a grid (dark on light) and an animation of what each step expects. */
+/** Draws images with a bar, and writes them as a grid and an animation of what each step expects. */
 export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawing): Promise<void> {
-  const { classes, size, process, range } = drawable, { n, generator = defaultGenerator, png, gif } = drawing;
+  const { classes, size, channels, inverted, process, range } = drawable;
+  const { n, generator = defaultGenerator, png, gif } = drawing;
   const { sampler = drawable.sampler, steps = drawable.steps, guidance = 1, guidanceInterval } = drawing;
   let written = "";
   await endOnStop(() =>
@@ -152,7 +161,7 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
   const all = classes.length > 0 && drawing.class === undefined;
   const rows = all ? layOut(n, classes.length) : undefined;
   const columns = rows?.columns ?? Math.ceil(Math.sqrt(n));
-  const shape: [number, number, number, number] = [n, size, size, 1], owned: Tensor[] = [];
+  const shape: [number, number, number, number] = [n, size, size, channels], owned: Tensor[] = [];
   const own = <T extends Tensor>(x: T): T => (owned.push(x), x);
   const repeat = (image: HostArray) => {
     const one = own(image.toTensor());
@@ -205,11 +214,11 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
     tf.dispose(owned);
   }
   const grid = (x: HostArray, scale: number) =>
-    imageGrid(filled(x, columns, rows?.labels, range[0]), {
+    imageGrid(filled(x, columns, rows?.labels, range[inverted ? 0 : 1]), {
       columns,
       scale,
       range: [...range],
-      invert: true,
+      invert: inverted,
     });
   await writeFile(png, encodePng(grid(images, 3)));
   written = png;

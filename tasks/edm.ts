@@ -8,7 +8,6 @@ import {
   type DataLoader,
   type DataLoaders,
   diffusion,
-  FASHION_MNIST_CLASSES,
   GradientClipCB,
   initDdpm,
   InverseSqrtLR,
@@ -22,7 +21,7 @@ import {
   unet,
 } from "../mod.ts";
 import { UserError } from "./cli.ts";
-import { DATA_SIZE } from "./data.ts";
+import { imagesOf } from "./data.ts";
 import { fitRun } from "./fit.ts";
 import { type EdmConfig, unetOptions } from "./presets.ts";
 import type { Run } from "./training.ts";
@@ -32,11 +31,12 @@ export const prepareEdm: transforms.ImageTransform = transforms.toFloat(-1, 1);
 
 /** The network of a config, as the lesson initialises it. */
 function makeNetwork(config: EdmConfig): unet.PatchUNet {
+  const { size, channels, classes } = imagesOf(config);
   const model = new unet.PatchUNet({
-    ...unetOptions(config),
+    ...unetOptions(config, channels),
     patch_size: config.patch,
-    sample_size: DATA_SIZE,
-    num_class_embeds: FASHION_MNIST_CLASSES.length + 1,
+    sample_size: size,
+    num_class_embeds: classes.length ? classes.length + 1 : null,
   });
   initDdpm(model);
   return model;
@@ -151,7 +151,8 @@ export function copyOfWeights(model: Module, average?: PowerEMACB): StateDict {
 /** The callback that makes a config's batches, and its loss. */
 function objectiveOf(config: EdmConfig) {
   const { sigmaData, meanLogSigma, stdLogSigma, classDropout, stageBatches = 1 } = config;
-  const conditions = { classes: FASHION_MNIST_CLASSES.length, dropout: classDropout };
+  const { classes } = imagesOf(config);
+  const conditions = classes.length ? { classes: classes.length, dropout: classDropout } : undefined;
   const options = { sigmaData, meanLogSigma, stdLogSigma, conditions };
   return config.method === "edm"
     ? { cb: new diffusion.EDMCB(options), lossTitle: "loss (EDM's mean squared error)" }
@@ -193,7 +194,7 @@ export async function fitEdm(
     const weights = copyOfWeights(model, average);
     const facts: diffusion.EDMFacts = {
       sigmaData: config.sigmaData!,
-      classes: [...FASHION_MNIST_CLASSES],
+      classes: [...imagesOf(config).classes],
       imagesSeen: config.batch * (averages[0].moves - before) + (config.imagesBefore ?? 0),
       averageLength: average?.length ?? null,
     };

@@ -2,6 +2,7 @@
 import { breathe, progressBar } from "../core/mod.ts";
 import {
   DataLoader,
+  type Dataset,
   diffusion,
   F,
   Generator,
@@ -19,12 +20,14 @@ import {
   parse,
   path,
   runName,
+  UsageError,
   UserError,
   whole,
 } from "./cli.ts";
-import { loadData, prepareImages } from "./data.ts";
+import { imagesOf, loadData, prepareImages } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { prepareEdm } from "./edm.ts";
+import { openPictures } from "./images.ts";
 import {
   chooseModel,
   type ChosenDdpm,
@@ -34,12 +37,13 @@ import {
   pretrainedOption,
 } from "./models.ts";
 import { requireReadable } from "./paths.ts";
+import { isOfPictures } from "./presets.ts";
 import { endOnStop } from "./stop.ts";
 
 const command = withCommonOptions(
   makeCommand(
     "evaluate",
-    "Mean squared error of the predicted noise on Fashion-MNIST's test images, by draws of t and ε",
+    "Mean squared error of the predicted noise on test images, or on those that a run of other pictures holds back, by draws of t and ε",
   ),
 )
   .option("--run <name>", "the run (default: the newest, or a model that ships where there is none)", runName)
@@ -62,7 +66,7 @@ interface Options extends CommonOptions, ModelOptions {
 /** How a model's images are made, and the loss of a batch of them with their classes. */
 interface Measure {
   transform: transforms.ImageTransform;
-  loss(x: Tensor, labels: Tensor, generator: Generator): Tensor;
+  loss(x: Tensor, labels: Tensor | undefined, generator: Generator): Tensor;
 }
 
 async function measure(chosen: ChosenDdpm | ChosenEdm): Promise<Measure> {
@@ -78,25 +82,54 @@ async function measure(chosen: ChosenDdpm | ChosenEdm): Promise<Measure> {
   }
   const { meanLogSigma, stdLogSigma } = chosen.config, { model, sigmaData } = await chosen.load();
   const edm = new diffusion.EDMCB({ sigmaData, meanLogSigma, stdLogSigma });
+  const told = imagesOf(chosen.config).classes.length > 0;
   model.eval();
   return {
     transform: prepareEdm,
     loss(x, labels, generator) {
       const [input, target] = edm.noisify(x, generator);
-      return F.mseLoss(model.call([...input, labels]), target);
+      return F.mseLoss(model.call(told && labels ? [...input, labels] : input), target);
     },
   };
+}
+
+/**
+ * The images to measure a model with: those that its run was evaluated on, where they are its own pictures.
+ * @throws UsageError for `--data` with a run of other pictures.
+ */
+async function openTest(
+  { config, title, kind }: ChosenDdpm | ChosenEdm,
+  data: string | undefined,
+): Promise<{ test: Dataset; close(): void } | null> {
+  if (kind === "ddpm" || !isOfPictures(config)) {
+    return data === undefined ? null : { test: (await loadData(data)).test, close() {} };
+  }
+  if (data !== undefined) throw new UsageError(`--data ${data}: ${title} is of ${config.images}`);
+  return await openPictures(config);
 }
 
 /** `deno task evaluate`. */
 export async function evaluate(args: string[]): Promise<void> {
   const options = parse<Options>(command, args, ["runs", "data"]);
   if (options.data !== undefined) await requireReadable("--data", options.data);
-  const chosen = await chooseModel(options), { title } = chosen;
-  const given = options.data === undefined ? null : await loadData(options.data);
-  await startDevice(command);
-  const { transform, loss: lossOf } = await measure(chosen);
-  const { test } = given ?? await loadData(undefined);
+  const chosen = await chooseModel(options);
+  const given = await openTest(chosen, options.data);
+  try {
+    await startDevice(command);
+    await evaluateOn(chosen, given?.test, options);
+  } finally {
+    given?.close();
+  }
+}
+
+/** Measures a model with images, by default Fashion-MNIST's. */
+async function evaluateOn(
+  chosen: ChosenDdpm | ChosenEdm,
+  given: Dataset | undefined,
+  options: Options,
+): Promise<void> {
+  const { title } = chosen, { transform, loss: lossOf } = await measure(chosen);
+  const test = given ?? (await loadData(undefined)).test;
   const generator = new Generator(options.seed);
   const losses: number[] = [];
   const shown = () => losses.map((l) => l.toFixed(5)).join(", ");
@@ -113,7 +146,7 @@ export async function evaluate(args: string[]): Promise<void> {
       const loss = noGrad(() =>
         tf.tidy(() => {
           const x = images.toTensor();
-          return tf.mul(lossOf(x, labels.toTensor("int32"), generator), x.shape[0]);
+          return tf.mul(lossOf(x, labels?.toTensor("int32"), generator), x.shape[0]);
         })
       );
       sum += (await loss.data())[0];

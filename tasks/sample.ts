@@ -1,5 +1,5 @@
 /** `deno task sample`: draws images with a trained run. */
-import { FASHION_MNIST_CLASSES, Generator, HostArray, type Variance } from "../mod.ts";
+import { Generator, HostArray, type Variance } from "../mod.ts";
 import { inProject } from "./caller.ts";
 import {
   command as makeCommand,
@@ -16,7 +16,7 @@ import {
   whole,
 } from "./cli.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
-import { DATA_SIZE } from "./data.ts";
+import { imagesOf } from "./data.ts";
 import { drawSamples } from "./draw.ts";
 import {
   type Drawable,
@@ -34,7 +34,7 @@ import {
   pretrainedOption,
 } from "./models.ts";
 import { requireFile } from "./paths.ts";
-import { readPicture } from "./pictures.ts";
+import { type PictureForm, readPicture } from "./pictures.ts";
 import { isEdm } from "./presets.ts";
 import { runFiles } from "./runs.ts";
 
@@ -77,7 +77,7 @@ const command = withCommonOptions(
     "noise σ between which there is guidance (default: everywhere)",
     range,
   )
-  .option("--image <file>", "begin with this PNG, dark on light, of the images' size", path)
+  .option("--image <file>", "begin with this PNG of the images' size (clothes: dark on light)", path)
   .option("--strength <x>", "share of the steps that change it (default: 0.6)", number(0.01, 1))
   .option("--inpaint <file>", "keep --image but where this PNG is white, of the same size", path)
   .option("--interpolate", "let each row go from one noise to another")
@@ -146,8 +146,8 @@ function requireTogether(options: Options, chosen: ChosenDdpm | ChosenEdm): void
   const wrong = (text: string) => {
     throw new UsageError(text);
   };
-  const { config, title } = chosen;
-  if (chosen.kind === "ddpm") {
+  const { config, title } = chosen, knowsClasses = isEdm(config) && imagesOf(config).classes.length > 0;
+  if (!knowsClasses) {
     for (const name of ["class", "guidance", "guidanceInterval"] as const) {
       if (options[name] === undefined) continue;
       wrong(
@@ -156,6 +156,8 @@ function requireTogether(options: Options, chosen: ChosenDdpm | ChosenEdm): void
         }: ${title} knows of no classes (the model that ships does, --pretrained, or a run of \`deno task train --preset edm\`)`,
       );
     }
+  }
+  if (chosen.kind === "ddpm") {
     if (options.steps !== undefined && options.steps > chosen.config.steps) {
       wrong(`--steps ${options.steps}: ${title} has ${chosen.config.steps} diffusion steps`);
     }
@@ -197,16 +199,22 @@ function classOf(text: string, classes: readonly string[]): number {
   );
 }
 
-/** The pictures that the options name, of 0 (white) to 1 (black). */
+/** The pictures that the options name, and what is kept of the first: 1 where the other is black, 0 where it is white. */
 interface Pictures {
   image?: HostArray;
   inpaint?: HostArray;
 }
 
-async function readPictures({ image, inpaint }: Options, size: number): Promise<Pictures> {
-  const read = (option: string, path?: string) =>
-    path === undefined ? undefined : readPicture(option, path, size);
-  return { image: await read("--image", image), inpaint: await read("--inpaint", inpaint) };
+async function readPictures(
+  { image, inpaint }: Options,
+  { size, channels, inverted }: PictureForm,
+): Promise<Pictures> {
+  const read = (option: string, path: string | undefined, form: PictureForm) =>
+    path === undefined ? undefined : readPicture(option, path, form);
+  return {
+    image: await read("--image", image, { size, channels, inverted }),
+    inpaint: await read("--inpaint", inpaint, { size, channels: 1, inverted: true }),
+  };
 }
 
 /** Draws as the options say. */
@@ -239,16 +247,22 @@ export async function sample(args: string[]): Promise<void> {
   const options = parse<Options>(command, args, ["runs", "out", "image", "inpaint"]);
   const chosen = await chooseModel(options), { name, title } = chosen;
   requireTogether(options, chosen);
-  if (options.class !== undefined) classOf(options.class, FASHION_MNIST_CLASSES);
+  const images: PictureForm = chosen.kind === "edm"
+    ? imagesOf(chosen.config)
+    : { size: chosen.config.size, channels: 1, inverted: true };
+  if (options.class !== undefined && chosen.kind === "edm") {
+    classOf(options.class, imagesOf(chosen.config).classes);
+  }
   const files = await chooseFiles(options, name);
-  const pictures = await readPictures(options, chosen.kind === "edm" ? DATA_SIZE : chosen.config.size);
+  const pictures = await readPictures(options, images);
   await startDevice(command);
   if (name === undefined) console.error(`Drawing with ${title} (\`deno task train\` makes your own)`);
   const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
   const more = { ...files, generator: new Generator(seed) };
   if (chosen.kind === "edm") {
     const few = chosen.config.method === "ect";
-    await drawWith(drawableEdm(await chosen.load(), few), options, pictures, more);
+    const drawable = drawableEdm(await chosen.load(), { few, inverted: images.inverted });
+    await drawWith(drawable, options, pictures, more);
   } else if (OF_DIFFUSION.some((option) => options[option] !== undefined)) {
     await drawWith(drawableDdpm(await chosen.load(), chosen.config), options, pictures, more);
   } else {

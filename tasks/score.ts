@@ -16,12 +16,13 @@ import {
   UsageError,
   whole,
 } from "./cli.ts";
-import { backToData, hashOf, loadData, prepareImages } from "./data.ts";
+import { backToData, DATA_SIZE, hashOf, loadData, prepareImages } from "./data.ts";
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { type Drawable, drawableDdpm, drawableEdm, type SamplerName, SAMPLERS } from "./draw_diffusion.ts";
 import { readEdmModel } from "./edm.ts";
 import { chooseModel, type ModelOptions, pretrainedOption } from "./models.ts";
 import { requireFolder, requireReadable } from "./paths.ts";
+import { isOfPictures } from "./presets.ts";
 import { exists, runFiles } from "./runs.ts";
 import { costOf, floorOf, type Making, measure, referenceOf, score } from "./score_draw.ts";
 import {
@@ -102,6 +103,15 @@ interface Scored {
   load(): Promise<{ drawable: Drawable; model: Module }>;
 }
 
+/** @throws UsageError for a network of other images than Fashion-MNIST's, of which the scores are. */
+function requireClothes(what: string, channels: number, size: unknown): void {
+  if (channels === 1 && (typeof size !== "number" || size === DATA_SIZE)) return;
+  throw new UsageError(
+    `${what}: scores compare grey images of ${DATA_SIZE}×${DATA_SIZE} with Fashion-MNIST's, not ` +
+      `${channels === 1 ? "grey" : "RGB"} ones of ${size}×${size}`,
+  );
+}
+
 /** A file of a network of EDM, as a run's. */
 async function chooseFile(run: string, { average, pretrained }: Options): Promise<Scored> {
   const file = fromCaller(run);
@@ -111,6 +121,7 @@ async function chooseFile(run: string, { average, pretrained }: Options): Promis
   if (!await exists(file)) throw new UsageError(`${run}: there is no such file`);
   const load = async () => {
     const { model } = await readEdmModel(file);
+    requireClothes(run, model.model.config.in_channels, model.model.config.sample_size);
     return { drawable: drawableEdm(model), model: model.model };
   };
   return { title: file, dir: inProject(SCORES), load };
@@ -132,9 +143,13 @@ async function choose(run: string | undefined, options: Options): Promise<Scored
     );
   }
   if (chosen.kind === "edm") {
+    const { config } = chosen;
+    if (isOfPictures(config)) {
+      throw new UsageError(`${title}: scores compare with Fashion-MNIST, and it is of ${config.images}`);
+    }
     const load = async () => {
       const model = await chosen.load();
-      return { drawable: drawableEdm(model, isEct), model: model.model };
+      return { drawable: drawableEdm(model, { few: isEct }), model: model.model };
     };
     return { title, dir, load };
   }

@@ -101,12 +101,12 @@ export async function draw(
   generator: Generator,
   onStep?: () => void,
 ): Promise<HostArray> {
-  const { classes, size, range, process } = drawable, told = tf.tensor1d([...labels], "int32");
+  const { classes, size, channels, range, process } = drawable, told = tf.tensor1d([...labels], "int32");
   try {
     const denoise = classes.length
       ? diffusion.guided(drawable.denoise, told, { scale: guidance, none: classes.length, interval })
       : drawable.denoise;
-    return await diffusion.sample(denoise, [labels.length, size, size, 1], {
+    return await diffusion.sample(denoise, [labels.length, size, size, channels], {
       levels: levelsOf(drawable, sampler, steps),
       sampler: SAMPLERS[sampler](process),
       generator,

@@ -4,12 +4,12 @@ import {
   type DataLoader,
   type DataLoaders,
   diffusion,
-  FASHION_MNIST_CLASSES,
   type PowerEMACB,
   scores,
   tf,
   unet,
 } from "../mod.ts";
+import { imagesOf } from "./data.ts";
 import { drawableEdm } from "./draw_diffusion.ts";
 import { copyOfWeights } from "./edm.ts";
 import type { EdmConfig } from "./presets.ts";
@@ -38,10 +38,11 @@ export async function scoresOf(
 class RunScores extends scores.ScoreCB {
   constructor(
     options: Omit<scores.ScoreCBOptions, "draw">,
-    { sigmaData, method }: EdmConfig,
+    config: EdmConfig,
     dir: string,
     average: PowerEMACB,
   ) {
+    const { sigmaData, method } = config;
     super({
       ...options,
       draw: async ({ model }, n, generator, from) => {
@@ -50,7 +51,11 @@ class RunScores extends scores.ScoreCB {
         network.loadStateDict(weights);
         tf.dispose(weights);
         const denoise = diffusion.denoiser(network, { prediction: "edm", sigmaData });
-        const drawable = drawableEdm({ denoise, classes: FASHION_MNIST_CLASSES }, method === "ect");
+        const drawable = drawableEdm({
+          denoise,
+          classes: [...imagesOf(config).classes],
+          model: network,
+        }, { few: method === "ect" });
         const labels = classesOf(drawable, from, n), { sampler, steps } = drawable;
         try {
           return { images: await draw(drawable, labels, { sampler, steps, guidance: 1 }, generator), labels };

@@ -1,5 +1,5 @@
-/** `deno task train`: trains a diffusion model on Fashion-MNIST and writes a run. */
-import { Adam, DDPMCB, Generator } from "../mod.ts";
+/** `deno task train`: trains a diffusion model on Fashion-MNIST, or on your own pictures, and writes a run. */
+import { Adam, type DataLoader, type DataLoaders, DDPMCB, Generator } from "../mod.ts";
 import {
   averageLengths,
   command as makeCommand,
@@ -14,13 +14,23 @@ import {
   varianceOption,
   whole,
 } from "./cli.ts";
-import { DATA_SIZE, prepareImages } from "./data.ts";
+import { DATA_SIZE, imagesOf, prepareImages } from "./data.ts";
 import { drawableEdm, drawDiffusion } from "./draw_diffusion.ts";
 import { fitEdm, prepareEdm } from "./edm.ts";
 import { drawSamples } from "./draw.ts";
 import { fitRun } from "./fit.ts";
+import { placeOf, preparePictures } from "./images.ts";
 import { makeModel, makeSchedule } from "./models.ts";
-import { EDM_PRESETS, type EdmConfig, isEdm, PRESETS, type TrainConfig } from "./presets.ts";
+import {
+  EDM_PRESETS,
+  type EdmConfig,
+  EMOJI,
+  isEdm,
+  isOfPictures,
+  PICTURE_PRESETS,
+  PRESETS,
+  type TrainConfig,
+} from "./presets.ts";
 import { exists, tellFiles } from "./runs.ts";
 import { scoresOf } from "./score_training.ts";
 import {
@@ -35,10 +45,32 @@ import {
 } from "./training.ts";
 
 const command = withTrainingOptions(
-  makeCommand("train", "Trains a diffusion model on Fashion-MNIST and writes runs/NAME/"),
+  makeCommand(
+    "train",
+    "Trains a diffusion model on Fashion-MNIST, or on your own pictures (--images), and writes runs/NAME/",
+  ),
   [...Object.keys(PRESETS), ...Object.keys(EDM_PRESETS)],
 )
+  .option(
+    "--images <where>",
+    "your own pictures: a folder, an archive, a table, an https: address, hf://datasets/OWNER/NAME, or drawn:emoji (docs/pictures.md)",
+    path,
+  )
   .option("--size <n>", "height and width of the model's images", whole(8, 512))
+  .option("--grey", "grey pictures (--images)")
+  .option("--no-grey", "RGB pictures (--images)")
+  .option("--classes", "tell the network the pictures' classes, and leave out pictures of none (--images)")
+  .option("--no-classes", "tell it none (--images; default: where each picture is in a class)")
+  .addOption(
+    new Option("--crop <how>", "which part of a picture that is no square (--images)").choices([
+      "random",
+      "centre",
+    ]),
+  )
+  .option("--flip", "mirror pictures at random (--images)")
+  .option("--no-flip", "mirror none (--images)")
+  .option("--strict", "refuse a picture that cannot be read (--images)")
+  .option("--no-strict", "skip it, and say so (--images)")
   .addOption(new Option("--fit <how>", "how 28×28 becomes that size").choices(["resize", "pad"]))
   .option("--channels <list>", "channels of each level, such as 16,32,64,64", numbers)
   .option("--layers <n>", "residual blocks a level", whole(1, 8))
@@ -73,7 +105,7 @@ const command = withTrainingOptions(
   .option("--score-n <n>", "pictures that are scored (edm, ect)", whole(8, 1e6))
   .option("--begin <file>", "the network whose weights to begin with (edm, ect)", path)
   .addHelpText("after", describePresets(PRESETS))
-  .addHelpText("after", describePresets(EDM_PRESETS, "Presets of classes"));
+  .addHelpText("after", describePresets(EDM_PRESETS, "Presets of classes, and of your own pictures"));
 
 /** The config that the command line asks for. */
 function makeConfig(preset: string): TrainConfig | EdmConfig {
@@ -104,10 +136,17 @@ function requireDdpm({ channels, size, fit, betaMin, betaMax }: TrainConfig): vo
 }
 
 /** @throws UsageError for options of EDM's training that there cannot be. */
-function requireEdm({ channels, patch, method, begin }: EdmConfig): void {
-  const halvings = channels.length - 1;
-  if (DATA_SIZE % (patch * 2 ** halvings)) {
-    wrong(`--patch ${patch}: ${DATA_SIZE} pixels are no patches of ${patch} that halve ${halvings} times`);
+function requireEdm(config: EdmConfig): void {
+  const { channels, patch, method, begin, preset } = config, halvings = channels.length - 1;
+  const { size } = imagesOf(config), factor = patch * 2 ** halvings;
+  if (size % factor) {
+    const advice = isOfPictures(config) ? `: give a --size that is a multiple of ${factor}` : "";
+    wrong(
+      `--patch ${patch}: ${size} pixels are no patches of ${patch} that halve ${halvings} times${advice}`,
+    );
+  }
+  if (isOfPictures(config) && !config.images) {
+    wrong(`--preset ${preset} trains on your own pictures: give --images WHERE, such as a folder`);
   }
   if (method === "ect" && !begin) {
     wrong("--preset ect tunes a network of EDM: give --begin FILE, such as runs/NAME/model.safetensors");
@@ -134,10 +173,30 @@ function requireNetwork(config: TrainConfig | EdmConfig): void {
   }
 }
 
+/** What the command line says of pictures. */
+interface PictureOptions {
+  images?: string;
+  size?: number;
+}
+
+/** The preset of pictures where the command line names none: that of the emoji, or of the size. */
+function presetOf({ images, size = 32 }: PictureOptions): string {
+  if (images === EMOJI) return "emoji";
+  const presets = Object.values(PICTURE_PRESETS);
+  return (presets.find((preset) => preset.size >= size) ?? presets.at(-1)!).preset;
+}
+
 /** `deno task train`. */
 export async function train(args: string[]): Promise<number | void> {
   parse<TrainingOptions & { begin?: string }>(command, args, ["runs", "data", "begin"]);
-  const { begin } = command.opts<{ begin?: string }>();
+  const { begin, images, size } = command.opts<{ begin?: string } & PictureOptions>();
+  if (images !== undefined) {
+    command.setOptionValueWithSource("images", placeOf(images), "cli");
+    if (command.getOptionValueSource("preset") === "default") {
+      command.setOptionValueWithSource("preset", presetOf({ images, size }), "implied");
+    }
+    if (command.getOptionValueSource("data") === "cli") wrong("--data and --images: give one of them");
+  }
   if (begin !== undefined && !await exists(begin)) wrong(`--begin ${begin}: there is no such file`);
   const run = await chooseRun<TrainConfig | EdmConfig>(command, "train", makeConfig);
   await (isEdm(run.config)
@@ -155,13 +214,25 @@ async function isToDraw(
 }
 
 async function trainEdm(run: Run<EdmConfig>): Promise<void> {
+  const { config } = run;
+  if (!isOfPictures(config)) {
+    return await trainOn(run, await prepare(command, run, { transform: prepareEdm }));
+  }
+  const { dls, close } = await preparePictures(command, { ...run, config });
+  try {
+    await trainOn(run, dls);
+  } finally {
+    close();
+  }
+}
+
+async function trainOn(run: Run<EdmConfig>, dls: DataLoaders<DataLoader>): Promise<void> {
   const { config, name, files } = run;
-  const dls = await prepare(command, run, { transform: prepareEdm });
   const score = config.scoreEvery ? await scoresOf(run, dls, config.scoreEvery) : () => [];
   const trained = await fitEdm(run, dls, score);
   if (trained === null) return;
   if (await isToDraw(run, trained.finished)) {
-    await drawDiffusion(drawableEdm(trained.model), {
+    await drawDiffusion(drawableEdm(trained.model, { inverted: imagesOf(config).inverted }), {
       n: config.samples,
       generator: new Generator(config.seed),
       png: files.samples,

@@ -36,7 +36,17 @@ export interface TrainingOptions extends CommonOptions {
 
 const MAX_ITEMS = 1e9;
 /** What may be given with `--resume`: where to find the run, what computes, and what does not change its numbers. */
-const WITH_RESUME = ["resume", "runs", "device", "threads", "data", "samples", "passes", "checkpointEvery"];
+const WITH_RESUME = [
+  "resume",
+  "runs",
+  "device",
+  "threads",
+  "data",
+  "images",
+  "samples",
+  "passes",
+  "checkpointEvery",
+];
 
 /** Adds the options that both tasks have. */
 export function withTrainingOptions(command: Command, presets: string[]): Command {
@@ -80,7 +90,7 @@ export function describePresets<C extends RunConfig>(presets: Record<string, C>,
   const first = Object.values(presets)[0];
   const parts = Object.entries(presets).map(([name, config]) => {
     const fields = Object.entries(config).filter(([key, value]) =>
-      !WITHOUT_OPTION.includes(key) && value !== "" &&
+      !WITHOUT_OPTION.includes(key) && value !== "" && value !== null &&
       (config === first || String(value) !== String(first[key as keyof C]))
     );
     const flags = fields.map(toFlag).map((flag) => flag.replace(" ", "\u00a0")).join(" ");
@@ -165,28 +175,38 @@ export async function chooseRun<C extends RunConfig>(
 }
 
 /**
+ * Keeps a run's data in its config.
+ * @throws UserError if the run goes on with others than it was trained on.
+ */
+export function requireSameData(
+  { name, config }: Run<RunConfig>,
+  { source, hash }: { source: string; hash: string },
+): void {
+  if (config.dataHash !== undefined && config.dataHash !== hash) {
+    throw new UserError(
+      `Run ${name} was trained on other data: ${config.dataSource} (SHA-256 ${config.dataHash}), ` +
+        `not ${source} (${hash})`,
+    );
+  }
+  config.dataSource = source;
+  config.dataHash = hash;
+}
+
+/**
  * Starts the device, fixes the random numbers and loads the data, whose source and hash the run's config keeps.
  * @throws UsageError for a `--data` that does not hold the data, before the device starts; UserError if a run goes on with other data.
  */
 export async function prepare(
   command: Command,
-  { name, config }: Run<RunConfig>,
+  run: Run<RunConfig>,
   { transform, augment }: Pick<DataLoaderOptions, "transform" | "augment">,
 ): Promise<DataLoaders<DataLoader>> {
-  const { data: dir } = command.opts<TrainingOptions>();
+  const { config } = run, { data: dir } = command.opts<TrainingOptions>();
   const given = dir === undefined ? null : await loadData(resolve(dir));
   await startDevice(command);
   const data = given ??
     await (config.dataSource === undefined ? loadData(undefined) : loadAgain(config.dataSource));
-  const hash = await hashOf(data);
-  if (config.dataHash !== undefined && config.dataHash !== hash) {
-    throw new UserError(
-      `Run ${name} was trained on other data: ${config.dataSource} (SHA-256 ${config.dataHash}), ` +
-        `not ${data.source} (${hash})`,
-    );
-  }
-  config.dataSource = data.source;
-  config.dataHash = hash;
+  requireSameData(run, { source: data.source, hash: await hashOf(data) });
   const { limit, testLimit, seed, batch } = config, { train, test } = data;
   setSeed(seed);
   return DataLoaders.from(limit ? take(train, limit) : train, testLimit ? take(test, testLimit) : test, {

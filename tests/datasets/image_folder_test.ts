@@ -1,10 +1,10 @@
 /** Folders of pictures. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DataLoader, encodePng, Generator, imageFolder, transforms } from "../../mod.ts";
+import { DataLoader, encodePng, imageFolder, transforms } from "../../mod.ts";
 import { wasmOnly } from "../support.ts";
+import { mixedFolder, PICTURES, SCENE } from "./mixed_folder.ts";
 import { inFiles } from "./sources.ts";
 
-const PICTURES = new URL("./pictures/", import.meta.url);
 const quiet = { log: () => {} };
 const all = ({ length }: { length: number }) => Int32Array.from({ length }, (_, i) => i);
 const png = encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(9) });
@@ -119,41 +119,11 @@ Deno.test({
     }),
 });
 
-const SCENE = [[220, 40, 40], [40, 180, 60], [50, 70, 210], [230, 210, 60]];
-
-/** The scene of the pictures, in a size of its own. */
-function scene(width: number, height: number): Uint8Array {
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      data.set(SCENE[2 * Number(y >= height / 2) + Number(x >= width / 2)], 3 * (y * width + x));
-    }
-  }
-  return encodePng({ width, height, channels: 3, data });
-}
-
-/** A picture as a JPEG. */
-async function jpeg(bytes: Uint8Array): Promise<Uint8Array> {
-  const bitmap = await createImageBitmap(new Blob([bytes as BlobPart]));
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(bitmap);
-  const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 });
-  return new Uint8Array(await blob.arrayBuffer());
-}
-
 Deno.test({
   name: "400 PNG and 50 JPEG of mixed sizes, some odd and one broken: all are seen right in their batches",
   ...wasmOnly,
   async fn() {
-    const files: Record<string, Uint8Array> = {}, sides = new Generator(1).randintArray(900, 20, 91);
-    for (let i = 0; i < 400; i++) files[`Bücher & Bäume/${i} ü.png`] = scene(sides[2 * i], sides[2 * i + 1]);
-    for (let i = 400; i < 450; i++) {
-      files[`my photos/holiday ${i}.JPG`] = await jpeg(scene(sides[2 * i], sides[2 * i + 1]));
-    }
-    for (const name of ["cmyk.jpg", "animated.gif", "grey16.png", "turned/exif 6.jpg"]) {
-      files[`my photos/${name}`] = await Deno.readFile(new URL(name, PICTURES));
-    }
-    files["my photos/broken.jpg"] = files["my photos/holiday 400.JPG"].slice(0, -100);
+    const files = await mixedFolder();
     const greys = SCENE.map(([r, g, b]) => (r * 0.299 + g * 0.587 + b * 0.114) / 255);
     await inFiles(files, async (dir) => {
       const lines: string[] = [];

@@ -16,53 +16,13 @@ import {
 import { loadAgain } from "../../tasks/data.ts";
 import { makeModel, makeSchedule } from "../../tasks/models.ts";
 import { PRESETS, type TrainConfig } from "../../tasks/presets.ts";
-import { device } from "../support.ts";
+import { cliTest, rows, run, trainAndStop } from "./task.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
 /** Options of a DDPM that is trained in seconds. */
 const TINY =
   ("--channels 8,8 --groups 4 --layers 1 --head-dim 4 --size 16 --steps 40 --batch 16 --limit 96 " +
     "--test-limit 32 --samples 4 --seed 7").split(" ");
 
-/** Starts `deno task NAME …`, runs kept in dir. Runs must lie in the project: a task may write nowhere else. */
-function start(task: string, dir: string, ...args: string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", task, "--runs", dir, "--device", "wasm", ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    signal: AbortSignal.timeout(180_000),
-  }).spawn();
-}
-
-async function finish(child: Deno.ChildProcess) {
-  const { code, stdout, stderr } = await child.output();
-  const [out, err] = [stdout, stderr].map((b) => new TextDecoder().decode(b));
-  return { code, out, err };
-}
-const run = (task: string, dir: string, ...args: string[]) => finish(start(task, dir, ...args));
-
-/** A test with a directory for runs, in the suite's run on one device. */
-function cliTest(name: string, fn: (dir: string) => Promise<void>, on: "wasm" | "webgpu" = "wasm"): void {
-  Deno.test({
-    name,
-    ignore: device.name !== on,
-    async fn() {
-      await Deno.mkdir(`${ROOT}runs`, { recursive: true });
-      const dir = await Deno.makeTempDir({ dir: `${ROOT}runs`, prefix: "test-" });
-      try {
-        await fn(dir);
-      } finally {
-        await Deno.remove(dir, { recursive: true });
-      }
-    },
-  });
-}
-
-const rows = async (path: string) =>
-  (await Deno.readTextFile(path)).trim().split("\n").map((line) => JSON.parse(line));
 const magic = async (path: string) => [...(await Deno.readFile(path)).slice(0, 4)];
 
 cliTest("train writes a run and says so; sample draws from it; the same seed draws the same", async (dir) => {
@@ -104,19 +64,6 @@ cliTest("train writes a run and says so; sample draws from it; the same seed dra
   assertEquals(pictures[0], pictures[1]);
   assert(pictures[0] !== pictures[2]);
 });
-
-/** Trains until the first epoch is over, then presses Ctrl-C. */
-async function trainAndStop(dir: string, ...args: string[]): Promise<void> {
-  const child = start("train", dir, ...args);
-  const [seen, rest] = child.stdout.tee();
-  for await (const part of seen.pipeThrough(new TextDecoderStream())) if (/1\s+eval/.test(part)) break;
-  // `deno task` hands the signal on to the task.
-  child.kill("SIGINT");
-  const stdout = await new Response(rest).text();
-  const stderr = await new Response(child.stderr).text();
-  assertEquals((await child.status).code, 130, stdout + stderr);
-  assertMatch(stdout, /Stopped. Go on with: deno task train --resume/);
-}
 
 cliTest("Ctrl-C saves and stops; --resume ends where an unbroken run does", async (dir) => {
   const args = [...TINY, "--epochs", "4", "--limit", "640", "--samples", "0"];

@@ -25,6 +25,8 @@ const greys: Drawable = {
   process: diffusion.ve(),
   classes: ["a", "b", "c"],
   size: 2,
+  channels: 1,
+  inverted: true,
   range: [-1, 1],
   spacing: "karras",
   sampler: "dpm-solver",

@@ -197,9 +197,9 @@ pathsTest("a link that leads nowhere is named with what it leads to", async (_, 
 pathsTest(
   "what is allowed: the project, where the caller stands, and the user's cache, wherever it is",
   async () => {
-    const grants = async (env: Record<string, string>) => {
+    const grants = async (env: Record<string, string>, names = ["project", "caller", "cache"]) => {
       const { stdout } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "--no-prompt", "--allow-env", `${ROOT}tasks/grants.ts`, "project", "caller", "cache"],
+        args: ["run", "--no-prompt", "--allow-env", `${ROOT}tasks/grants.ts`, ...names],
         env: {
           DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`,
           PATH: Deno.env.get("PATH")!,
@@ -223,6 +223,13 @@ pathsTest(
     );
     assertEquals(await grants({ HOME: "", INIT_CWD: "/c" }), ".,/c,.cache");
     assertEquals(await grants({ HOME: "/a,/etc", INIT_CWD: "/,b" }), ".,runs,.cache");
+    const pictures = ["decoded", "downloads", "hub"];
+    assertEquals(
+      await grants({ HOME: "/h" }, pictures),
+      "/h/.cache/denoise/pictures,/h/.cache/denoise/downloads,/h/.cache/huggingface/hub",
+    );
+    assertEquals(await grants({ HOME: "/h", HF_HOME: "/f" }, ["hub"]), "/f/hub");
+    assertEquals(await grants({ HOME: "" }, pictures), ".cache/pictures,.cache/downloads,.cache/hub");
   },
 );
 

@@ -2,15 +2,15 @@
 import { encode } from "npm:fast-png@8.0.0";
 import { assertEquals, assertRejects } from "@std/assert";
 import { UsageError } from "../../tasks/cli.ts";
-import { readPicture } from "../../tasks/pictures.ts";
+import { type PictureForm, readPicture } from "../../tasks/pictures.ts";
 import { assertClose, wasmOnly } from "../support.ts";
 
 /** Reads a picture of these pixels. */
-async function read(picture: Parameters<typeof encode>[0], size: number) {
+async function read(picture: Parameters<typeof encode>[0], size: number, form: Partial<PictureForm> = {}) {
   const path = await Deno.makeTempFile({ suffix: ".png" });
   try {
     await Deno.writeFile(path, encode(picture));
-    return await readPicture("--image", path, size);
+    return await readPicture("--image", path, { size, channels: 1, inverted: true, ...form });
   } finally {
     await Deno.remove(path);
   }
@@ -30,8 +30,30 @@ Deno.test("white is 0 and black 1, in grey, colour, with transparency and 16 bit
   await assertClose((await read({ ...size, data: deep, channels: 1, depth: 16 }, 2)).data, all, 1e-4);
 });
 
+Deno.test(
+  "as RGB: black is 0, each channel its own, grey in all three, clear is white",
+  wasmOnly,
+  async () => {
+    const form: Partial<PictureForm> = { channels: 3, inverted: false }, one = { width: 1, height: 1 };
+    const colour = await read({ ...one, data: Uint8Array.of(0, 51, 255), channels: 3 }, 1, form);
+    assertEquals(colour.shape, [1, 1, 1, 3]);
+    await assertClose(colour.data, [0, 0.2, 1], 1e-6);
+    await assertClose((await read({ ...one, data: Uint8Array.of(51), channels: 1 }, 1, form)).data, [
+      0.2,
+      0.2,
+      0.2,
+    ]);
+    const clear = Uint8Array.of(0, 51, 255, 51);
+    await assertClose((await read({ ...one, data: clear, channels: 4 }, 1, form)).data, [0.8, 0.84, 1], 1e-6);
+  },
+);
+
 Deno.test("what is no picture of the size is refused by its option and path", wasmOnly, async () => {
   const small = { width: 2, height: 1, data: new Uint8Array(2), channels: 1 };
   await assertRejects(() => read(small, 28), UsageError, "the picture is 28×28, not 2×1");
-  await assertRejects(() => readPicture("--image", "/nowhere.png", 28), UsageError, "--image /nowhere.png");
+  await assertRejects(
+    () => readPicture("--image", "/nowhere.png", { size: 28, channels: 1, inverted: true }),
+    UsageError,
+    "--image /nowhere.png",
+  );
 });

@@ -91,7 +91,7 @@ const TRAINING: [option: string, low: number, high: number][] = [
 NUMBERS.train.push(...TRAINING);
 NUMBERS.classify.push(...TRAINING);
 const PATHS: Record<string, string[]> = {
-  train: ["--runs", "--data", "--begin"],
+  train: ["--runs", "--data", "--begin", "--images"],
   classify: ["--runs", "--data"],
   sample: ["--runs", "--out", "--image", "--inpaint"],
   evaluate: ["--runs", "--data"],
@@ -274,6 +274,21 @@ usageTest("options that are each right and wrong together", async () => {
     ["train", "--preset edm --head-dim 40", "--head-dim 40: 96 channels do not divide into heads of 40"],
     ["train", "--preset edm --averages 0.1,0.3", "numbers between 0 and 0.2886 with commas"],
     ["train", "--preset edm --begin /nowhere", "--begin /nowhere: there is no such file"],
+    ["train", "--preset pictures32", "--preset pictures32 trains on your own pictures: give --images WHERE"],
+    ["train", "--preset edm --images a", "--images: --preset edm has no use for it"],
+    ["train", "--grey", "--grey: --preset quick has no use for it"],
+    ["train", "--images a --steps 5", "--steps: --preset pictures32 has no use for it"],
+    ["train", "--images a --score-every 1", "--score-every: --preset pictures32 has no use for it"],
+    ["train", "--images a --size 100 --stage-batches 1", "--stage-batches: --preset pictures128 has no"],
+    [
+      "train",
+      "--images a --size 100",
+      "100 pixels are no patches of 2 that halve 3 times: give a --size that is a multiple of 16",
+    ],
+    ["train", "--images a --crop left", "Allowed choices are random, centre"],
+    ["train", "--images a --data b", "--data and --images: give one of them"],
+    ["train", "--images /nowhere/at/all", "--images /nowhere/at/all: it cannot be opened"],
+    ["train", "--images drawn:cats", "--images drawn:cats: what is drawn is drawn:emoji"],
     ["train", "--preset ect", "--preset ect tunes a network of EDM: give --begin FILE"],
     ["train", "--resume gone", "There is no run ", "runs/gone. "],
     [
