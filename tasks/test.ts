@@ -10,29 +10,60 @@ import { endOnStop } from "./stop.ts";
 
 const total = { passed: 0, failed: 0 };
 
-/** Runs deno with these arguments, its output passed through; adds what it reports to the totals. */
-async function step(title: string, args: string[], env: Record<string, string> = {}): Promise<void> {
-  console.log(`\n── ${title}`);
+/** Writes all of a text. */
+function write(text: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+}
+
+/** What runs, which ends with the task. */
+const children = new Set<Deno.ChildProcess>();
+
+/** A part of the checks. */
+interface Step {
+  title: string;
+  /** Of deno. */
+  args: string[];
+  env?: Record<string, string>;
+  /** Its output is shown when this is over; by default at once. */
+  after?: Promise<void>;
+}
+
+/** Runs a step, its output passed through; adds what it reports to the totals. */
+async function step({ title, args, env, after }: Step): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT,
     env,
     stdin: "null",
     stdout: "piped",
-    stderr: "inherit",
+    stderr: "piped",
   }).spawn();
-  let running = true;
-  child.status.finally(() => running = false);
+  children.add(child);
   await endOnStop(() => {
-    if (running) child.kill();
+    for (const child of children) child.kill();
     return "Stopped";
   });
-  let text = "";
-  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
-    text += part;
-    await Deno.stdout.write(new TextEncoder().encode(part));
-  }
+  let text = "", waiting = `\n── ${title}\n`, isShown = false;
+  const show = (part: string) => {
+    if (isShown) write(part);
+    else waiting += part;
+  };
+  const shown = (async () => {
+    await after;
+    write(waiting);
+    isShown = true;
+  })();
+  const pass = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, isReport: boolean) => {
+    for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+      if (isReport) text += part;
+      show(part);
+    }
+  };
+  await Promise.all([pass(child.stdout, true), pass(child.stderr, false)]);
   const { success, signal } = await child.status;
+  children.delete(child);
+  await shown;
   // deno-lint-ignore no-control-regex
   const plain = text.replace(/\x1b\[[0-9;]*m/g, "");
   const [, passed, failed] = plain.match(/^(?:ok|FAILED) \| (\d+) passed.*?\| (\d+) failed/m) ?? [];
@@ -58,26 +89,39 @@ const CHECKED = ["mod.ts", "datasets", "callbacks", "models", "tasks", "tests", 
 /** `deno task test`. */
 export async function test(args: string[]): Promise<number> {
   const { device } = parse<{ device?: DeviceChoice }>(command, args);
-  await step("format", ["fmt", "--check", "--quiet"]);
-  await step("lint", ["lint", "--quiet"]);
-  await step("docs", ["run", "--no-prompt", "--allow-read", "--allow-run", "tasks/lint_docs.ts"]);
-  await step("types", ["check", "--quiet", ...CHECKED]);
-  await step("examples in the docs", ["test", "-A", "--quiet", "--doc", ...DOCUMENTED], {
-    DENOISE_DEVICE: "wasm",
+  await step({ title: "format", args: ["fmt", "--check", "--quiet"] });
+  await step({ title: "lint", args: ["lint", "--quiet"] });
+  await step({
+    title: "docs",
+    args: ["run", "--no-prompt", "--allow-read", "--allow-run", "tasks/lint_docs.ts"],
   });
-  if (device !== "webgpu") {
-    await step("suite on WASM", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "wasm" });
-  }
+  await step({ title: "types", args: ["check", "--quiet", ...CHECKED] });
+  await step({
+    title: "examples in the docs",
+    args: ["test", "-A", "--quiet", "--doc", ...DOCUMENTED],
+    env: { DENOISE_DEVICE: "wasm" },
+  });
+  const suite = (name: string, on: string, after?: Promise<void>) =>
+    step({
+      title: `suite on ${name}`,
+      args: ["test", "-A", "--no-check", "tests"],
+      env: { DENOISE_DEVICE: on },
+      after,
+    });
+  // Beside each other: neither keeps two cores busy by itself.
+  const onWasm = device === "webgpu" ? undefined : suite("WASM", "wasm");
   if (device !== "wasm") {
     if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp"); // Mesa complains without
     if (await navigator.gpu?.requestAdapter()) {
-      await step("suite on WebGPU", ["test", "-A", "--no-check", "tests"], { DENOISE_DEVICE: "webgpu" });
+      await suite("WebGPU", "webgpu", onWasm);
     } else {
+      await onWasm;
       console.log(
         "\nNo WebGPU adapter here: the suite ran on WASM only. Software Vulkan will do (mesa-vulkan-drivers).",
       );
     }
   }
+  await onWasm;
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   return total.failed ? EXIT.failure : EXIT.ok;
 }
