@@ -128,6 +128,7 @@ export {
   type DataLoaderOptions,
   DataLoaders,
   type Dataset,
+  type DownloadOptions,
   type ImageTransform,
   type Loader,
   loaderOf,
@@ -140,7 +141,6 @@ export * as transforms from "./core/data/transforms/mod.ts";
 export {
   type CifarOptions,
   cifarSource,
-  type DownloadOptions,
   embeddedFashionMnist,
   type Emoji,
   emoji,

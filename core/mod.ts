@@ -125,7 +125,17 @@ export {
   tensorsIn,
   TrainLearner,
 } from "./learner/mod.ts";
+export { cacheDirectory, isGranted } from "./io/cache.ts";
+export { downloadFile, type DownloadOptions } from "./io/download.ts";
 export { finishWriting, readBytes, sha256, sweepTemporaryFiles, writeFile } from "./io/files.ts";
+export {
+  type HubAddress,
+  type HubFile,
+  type HubFiles,
+  hubFiles,
+  type HubKind,
+  parseHubAddress,
+} from "./io/hugging_face.ts";
 export { parseJson, showJson } from "./io/json.ts";
 export { COUNT, NUMBER, recordOf, requireSchema } from "./io/schema.ts";
 export {

@@ -1,6 +1,12 @@
 /** Fashion-MNIST (Xiao et al. 2017): 28×28 grey images of ten kinds of clothes, 60,000 to train on, 10,000 to test. */
-import { ArrayDataset, HostArray, sweepTemporaryFiles, writeFile } from "../core/mod.ts";
-import { cacheDirectory, isGranted } from "./cache.ts";
+import {
+  ArrayDataset,
+  cacheDirectory,
+  HostArray,
+  isGranted,
+  sweepTemporaryFiles,
+  writeFile,
+} from "../core/mod.ts";
 import { download, findFile } from "./files.ts";
 import { readIdx } from "./idx.ts";
 

@@ -1,6 +1,5 @@
 /** What sources of data share: finding files, gzip, downloads that are checked. */
-import { progressBar, sha256 } from "../core/mod.ts";
-import { isGranted } from "./cache.ts";
+import { isGranted, progressBar, sha256 } from "../core/mod.ts";
 
 const DOWNLOAD_MS = 300_000;
 

@@ -1,7 +1,6 @@
 /** Data to train on: one file a source. */
 export { type CifarOptions, cifarSource } from "./cifar.ts";
 export { type Emoji, emoji, EMOJI_CLASSES, type EmojiOptions } from "./emoji.ts";
-export { cacheDirectory } from "./cache.ts";
 export {
   embeddedFashionMnist,
   FASHION_MNIST_CLASSES,
@@ -18,7 +17,6 @@ export {
   type ImageOptions,
   type SkippedImage,
 } from "./images/dataset.ts";
-export type { DownloadOptions } from "./images/download.ts";
 export type { ImageLayout } from "./images/rows.ts";
 export type { ImageEntry, ImageSource, Pixels } from "./images/source.ts";
 export { type NumpyOptions, numpySource } from "./npy.ts";

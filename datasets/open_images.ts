@@ -1,12 +1,11 @@
 /** Pictures from wherever they are: which of the sources it is, its content tells. */
+import { downloadFile, type DownloadOptions, type HubFile, hubFiles, parseHubAddress } from "../core/mod.ts";
 import { type Archive, archiveSource, isPicture } from "./images/archive.ts";
 import { type Bytes, inflate, openBytes } from "./images/bytes.ts";
 import { cifarInArchive, type CifarOptions, cifarSource, isCifar } from "./cifar.ts";
 import { type ImageDataset, imageDataset, type ImageOptions } from "./images/dataset.ts";
-import { downloadFile, type DownloadOptions } from "./images/download.ts";
 import { folderSource } from "./image_folder.ts";
 import { sniff } from "./images/format.ts";
-import { CONVERTED, type HubFile, hubFiles, parseHubAddress } from "./hugging_face.ts";
 import { type IdxOptions, idxSource, isIdx } from "./idx.ts";
 import { isNpy, isNpz, type NumpyOptions, openNumpy } from "./npy.ts";
 import { openParquet, type ParquetOptions, parquetSource } from "./parquet.ts";
@@ -171,6 +170,9 @@ async function openDirectory(dir: string, options: SourceOptions): Promise<Image
   return await folderSource(parts?.length === 1 ? `${dir}/${parts[0]}` : dir);
 }
 
+/** Where the Hub's data sets have Parquet files that it has made of them. */
+const CONVERTED = "refs/convert/parquet";
+
 /** The folders that some files are in. */
 const foldersOf = (
   files: readonly HubFile[],
@@ -188,7 +190,7 @@ function hubPictures(address: string, files: readonly HubFile[], split: string):
 
 /** A data set on the Hub as a source: its Parquet files, else an archive, else its pictures, else what the Hub has made of it. */
 async function openHub(address: string, options: SourceOptions): Promise<ImageSource> {
-  const { split = "train" } = options, files = await hubFiles(address);
+  const { split = "train" } = options, { files } = await hubFiles(address, "dataset");
   for (const [fits, what] of [[isTable, "Parquet files"], [isArchive, "archives"]] as const) {
     const found = files.filter(({ path }) => fits(path));
     if (found.length === 0) continue;
@@ -211,7 +213,7 @@ async function openHub(address: string, options: SourceOptions): Promise<ImageSo
       ? { ...await openFile(places[0], options), name: address }
       : await parquetSource(places, options, address);
   }
-  const { name, revision, path } = parseHubAddress(address);
+  const { name, revision, path } = parseHubAddress(address, "dataset");
   const isLast = revision === CONVERTED || path !== "" || files.some((file) => isPicture(file.path));
   if (isLast) return hubPictures(address, files, split);
   return await openHub(`hf://datasets/${name}@${CONVERTED}`, options);

@@ -5,7 +5,7 @@
  * of the project is.
  */
 import { fileURLToPath } from "node:url";
-import { cacheDirectory, hubCache } from "../datasets/cache.ts";
+import { cacheDirectory, hubCache } from "../core/io/cache.ts";
 
 /** A path: what it is, and what is allowed instead. */
 type Grant = [path: string | undefined, instead: string];

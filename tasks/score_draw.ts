@@ -1,6 +1,5 @@
 /** What `deno task score` computes: features of real images, and scores of drawn ones. */
-import { cacheDirectory } from "../datasets/mod.ts";
-import { progressBar, sha256, sweepTemporaryFiles, writeFile } from "../core/mod.ts";
+import { cacheDirectory, progressBar, sha256, sweepTemporaryFiles, writeFile } from "../core/mod.ts";
 import {
   DataLoader,
   type Dataset,

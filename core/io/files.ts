@@ -106,6 +106,17 @@ export async function sweepTemporaryFiles(path: string): Promise<string[]> {
   return swept;
 }
 
+/** Whether something is there. */
+export const exists = (path: string): Promise<boolean> => Deno.stat(path).then(() => true, () => false);
+
+/** The SHA-256 of a file, in hexadecimal; it is read piece by piece. */
+export async function sha256OfFile(path: string): Promise<string> {
+  const { createHash } = await import("node:crypto");
+  const hash = createHash("sha256"), file = await Deno.open(path);
+  for await (const piece of file.readable) hash.update(piece);
+  return hash.digest("hex");
+}
+
 /** The SHA-256 of some bytes, in hexadecimal. */
 export async function sha256(bytes: Uint8Array): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)).toHex();

@@ -1,5 +1,5 @@
 /** Bytes that are read piece by piece, so that a file larger than memory is a source too. */
-import { cacheDirectory, isGranted } from "../cache.ts";
+import { cacheDirectory, isGranted } from "../../core/mod.ts";
 import { PlacedFile } from "./placed_file.ts";
 
 /** Bytes that can be read from any place. */

@@ -1,6 +1,13 @@
 /** A dataset of the pictures of any source: decoded, turned upright, on a background, of one size. */
-import { type Dataset, type Generator, HostArray, type ProgressBar, progressBar } from "../../core/mod.ts";
-import { cacheDirectory, isGranted } from "../cache.ts";
+import {
+  cacheDirectory,
+  type Dataset,
+  type Generator,
+  HostArray,
+  isGranted,
+  type ProgressBar,
+  progressBar,
+} from "../../core/mod.ts";
 import type { Recipe } from "./prepare.ts";
 import type { ImageSource } from "./source.ts";
 import { DiskStore, MemoryStore } from "./store.ts";

@@ -151,7 +151,7 @@ Deno.test({
       "/nowhere/at all: it cannot be opened (No such file",
     );
     const plain = "http://example.com/a.zip";
-    await assertRejects(() => openImageSource(plain), Error, `${plain}: pictures are loaded by https:`);
+    await assertRejects(() => openImageSource(plain), Error, `${plain}: files are loaded by https:`);
     const says = "s3://bucket/a.zip: a path, an https: address or hf://datasets/OWNER/NAME is opened";
     await assertRejects(() => openImageSource("s3://bucket/a.zip"), Error, says);
     const open = (path: string) => openImageSource(path);

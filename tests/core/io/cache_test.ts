@@ -1,7 +1,7 @@
 /** Where downloads are kept. */
 import { assertEquals } from "@std/assert";
-import { cacheDirectory, isGranted } from "../../datasets/cache.ts";
-import { wasmOnly } from "../support.ts";
+import { cacheDirectory, isGranted } from "../../../core/io/cache.ts";
+import { wasmOnly } from "../../support.ts";
 
 /** Runs a body with these environment variables, those that are undefined not there. */
 async function withEnvironment(

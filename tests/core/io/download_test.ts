@@ -1,8 +1,8 @@
 /** Files of the web, downloaded once. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { downloadFile } from "../../../datasets/images/download.ts";
+import { downloadFile } from "../../../core/io/download.ts";
 import { wasmOnly } from "../../support.ts";
-import { range } from "../files.ts";
+import { range } from "../../datasets/files.ts";
 
 const BYTES = Uint8Array.from(range(100_000), (i) => i * i % 251);
 
@@ -120,7 +120,7 @@ Deno.test({
       await assertRejects(
         () => downloadFile(plain, options),
         Error,
-        `${plain}: pictures are loaded by https: (http: from`,
+        `${plain}: files are loaded by https: (http: from`,
       );
       await assertRejects(
         () => downloadFile("https://", options),
@@ -130,7 +130,7 @@ Deno.test({
       await assertRejects(
         () => downloadFile("ftp://example.com/a.zip", options),
         Error,
-        "ftp://example.com/a.zip: pictures",
+        "ftp://example.com/a.zip: files are",
       );
     });
   },
