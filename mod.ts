@@ -129,6 +129,7 @@ export {
   DataLoaders,
   type Dataset,
   type DownloadOptions,
+  type FolderOptions,
   type ImageTransform,
   type Loader,
   loaderOf,

@@ -128,6 +128,7 @@ export {
 export { cacheDirectory, isGranted } from "./io/cache.ts";
 export { downloadFile, type DownloadOptions } from "./io/download.ts";
 export { finishWriting, readBytes, sha256, sweepTemporaryFiles, writeFile } from "./io/files.ts";
+export { type Folder, type FolderFile, type FolderOptions, openFolder } from "./io/folder.ts";
 export {
   type HubAddress,
   type HubFile,

@@ -1,9 +1,13 @@
-/** Networks with their schedulers as directories that Diffusers' `DDPMPipeline` and `DDIMPipeline` read and write. */
+/** Networks with their schedulers as folders that Diffusers' `DDPMPipeline` and `DDIMPipeline` read and write. */
 import * as v from "npm:valibot@1.5.0";
 import {
   encodeSafetensors,
   findWeightFiles,
+  type Folder,
+  type FolderFile,
+  type FolderOptions,
   loadArrays,
+  openFolder,
   readJsonFile,
   readWeightFiles,
   requireSchema,
@@ -46,14 +50,16 @@ export interface Pipeline {
 /** The schedulers with which Diffusers' pipelines of such a network draw. */
 const WRITABLE: readonly SchedulerClass[] = ["DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"];
 
-/** Where the parts of a pipeline are. */
+/** The files of a pipeline. */
 const PLACES = {
   index: "model_index.json",
-  config: "unet/config.json",
-  scheduler: "scheduler/scheduler_config.json",
+  config: "config.json",
+  scheduler: "scheduler_config.json",
   card: "README.md",
   picture: "samples.png",
 } as const;
+/** The folders of its parts. */
+const UNET = "unet/", SCHEDULER = "scheduler/";
 /** The name of the file with the weights, without its ending. */
 const WEIGHTS = "diffusion_pytorch_model";
 /** The least bytes that a number has in a file. */
@@ -68,18 +74,25 @@ const INDEX: v.GenericSchema<unknown, { _class_name: PipelineClass }> = v.looseO
 });
 
 /** Options of {@link loadPipeline}. */
-export interface LoadPipelineOptions {
+export interface LoadPipelineOptions extends FolderOptions {
   /** Which of several files of weights to read, as Diffusers names them, such as `fp16`; default none. */
   variant?: string;
 }
 
 /**
- * Reads a directory that Diffusers' `save_pretrained` or {@link savePipeline} wrote: `model_index.json`, `unet/` and
- * `scheduler/`. Weights may be sharded, and of 64, 32 or 16 bits. Only JSON and safetensors are read, of names within the
- * directory, and no more than the config has room for.
- * @param dir the directory
+ * Reads what Diffusers' `save_pretrained` or {@link savePipeline} wrote: `model_index.json`, `unet/` and `scheduler/`, whose
+ * files lie beside the index where a part has no folder. Weights may be sharded, and of 64, 32 or 16 bits.
+ * Only JSON and safetensors are read, of names within the folder, and no more than the config has room for; only what is
+ * read is downloaded.
+ *
+ * A script needs the permission to read a directory; for an address besides `--allow-net` of its host, and to read and write
+ * the cache directory; for Hugging Face that of huggingface.co and of the hosts that it keeps files on (`*.hf.co`,
+ * `*.xethub.hf.co`), and to read `HF_HOME`, `HF_TOKEN` and `HOME` (`--allow-env`).
+ * @param where a directory, the `https:` address of one (`http:` on this machine), or a model of Hugging Face:
+ *   `OWNER/NAME[@REVISION]`, where that is no path that is there, or `hf://OWNER/NAME[@REVISION][/PATH]`
  * @throws Error that names the file, the field and its value: of another pipeline, network or scheduler, a value that is
- *   not supported, weights that are missing, do not fit, or are pickled.
+ *   not supported, weights that are missing, do not fit, or are pickled; a model that is not there or is private, and what
+ *   cannot be downloaded, or has another SHA-256 than `sha256` says.
  *
  * @example
  * ```ts
@@ -101,35 +114,54 @@ export interface LoadPipelineOptions {
  * await Deno.remove(dir, { recursive: true });
  * ```
  */
-export async function loadPipeline(dir: string, options: LoadPipelineOptions = {}): Promise<Pipeline> {
-  const read = (place: string) => readJsonFile(`${dir}/${place}`);
-  const { _class_name: kind } = requireSchema(INDEX, await read(PLACES.index), `${dir}/${PLACES.index}`);
-  const config = named(`${dir}/${PLACES.config}`, await read(PLACES.config), readConfig);
+export async function loadPipeline(where: string, options: LoadPipelineOptions = {}): Promise<Pipeline> {
+  const folder = await openFolder(where, options);
+  const index = await partOf(folder, "", PLACES.index);
+  const { _class_name: kind } = requireSchema(INDEX, await readJsonFile(index), index.name);
+  const configFile = await partOf(folder, UNET, PLACES.config),
+    schedulerFile = await partOf(folder, SCHEDULER, PLACES.scheduler);
+  const config = named(configFile.name, await readJsonFile(configFile), readConfig);
   const how = named(
-    `${dir}/${PLACES.scheduler}`,
-    await read(PLACES.scheduler),
+    schedulerFile.name,
+    await readJsonFile(schedulerFile),
     (json) =>
       scheduler(
         (kind === "DDIMPipeline" ? asScheduler("DDIMScheduler", json) : json) as Partial<SchedulerConfig>,
       ),
   );
-  const files = await findWeightFiles(`${dir}/unet`, WEIGHTS, options);
+  const stem = configFile.path.replace(/[^/]*$/, WEIGHTS),
+    weights = await findWeightFiles(folder, stem, options);
   const least = leastParameters(config);
-  if (least * NARROWEST_BYTES > files.bytes) {
+  if (least * NARROWEST_BYTES > weights.bytes) {
     throw new Error(
-      `${dir}/${PLACES.config} is of a network of over ${least} numbers, and the weights have ${files.bytes} bytes`,
+      `${configFile.name} is of a network of over ${least} numbers, and the weights have ${weights.bytes} bytes`,
     );
+  }
+  const [unread] = folder.unchecked();
+  if (unread !== undefined) {
+    const read = [index, configFile, schedulerFile, ...weights.files].map(({ path }) => path).join(", ");
+    throw new Error(`${where}: sha256 has ${unread}, and what is read is ${read}`);
   }
   const model = new UNet2DModel(config);
   try {
     const numbers = Object.values(model.stateDict()).reduce((sum, x) => sum + x.size, 0);
-    const arrays = await readWeightFiles(files, numbers);
-    named(files.paths.join(", "), arrays, (arrays) => loadArrays(model, arrays));
+    const arrays = await readWeightFiles(weights, numbers);
+    named(weights.files.map(({ name }) => name).join(", "), arrays, (arrays) => loadArrays(model, arrays));
   } catch (error) {
     model.dispose();
     throw error;
   }
   return { kind, model: model.eval(), scheduler: how, denoise: denoiser(model, how) };
+}
+
+/**
+ * A file of a part of a pipeline: in the part's folder, or beside the index.
+ * @throws Error that names it where it is in neither.
+ */
+async function partOf(folder: Folder, part: string, name: string): Promise<FolderFile> {
+  const file = await folder.find(part + name) ?? (part && await folder.find(name));
+  if (file) return file;
+  throw new Error(`Could not read ${folder.nameOf(part + name)}: it ${folder.lack}`);
 }
 
 /** What `read` makes of a file's content; its error begins with the path. */
@@ -193,13 +225,13 @@ export async function savePipeline(dir: string, options: SavePipelineOptions): P
     unet: ["diffusers", "UNet2DModel"],
   };
   const weights = encodeSafetensors(await toTorch(model.stateDict()), {}, { floats });
-  for (const part of ["unet", "scheduler"]) await Deno.mkdir(`${dir}/${part}`, { recursive: true });
+  for (const part of [UNET, SCHEDULER]) await Deno.mkdir(`${dir}/${part}`, { recursive: true });
   await Deno.remove(`${dir}/${PLACES.index}`).catch(() => {});
   const json = (place: string, value: unknown) =>
     writeFile(`${dir}/${place}`, `${JSON.stringify(value, null, 2)}\n`);
-  await writeFile(`${dir}/unet/${WEIGHTS}.safetensors`, weights);
-  await json(PLACES.config, config);
-  await json(PLACES.scheduler, toSchedulerJson(how, version));
+  await writeFile(`${dir}/${UNET}${WEIGHTS}.safetensors`, weights);
+  await json(UNET + PLACES.config, config);
+  await json(SCHEDULER + PLACES.scheduler, toSchedulerJson(how, version));
   if (picture) await writeFile(`${dir}/${PLACES.picture}`, picture);
   await writeFile(`${dir}/${PLACES.card}`, cardOf(kind, card, picture !== undefined));
   await json(PLACES.index, index);

@@ -11,6 +11,9 @@ import {
   unet,
   UNet2DModel,
 } from "../../../../mod.ts";
+import { sha256 } from "../../../../core/mod.ts";
+import { serveFiles } from "../../../files_server.ts";
+import { type Hub, withHub } from "../../../hub.ts";
 import { assertClose, wasmOnly } from "../../../support.ts";
 import { TINY } from "../../../tiny.ts";
 import { formula, formulaState } from "../../unet/formula.ts";
@@ -287,5 +290,215 @@ Deno.test({
         Error,
         'no config field "patch_size"',
       );
+    }),
+});
+
+const PARTS = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"];
+
+/** The files of a directory with a golden pipeline, by their paths. */
+async function filesOf(dir: string): Promise<Record<string, Uint8Array>> {
+  const paths = [...PARTS, `${WEIGHTS}.safetensors`];
+  return Object.fromEntries(
+    await Promise.all(paths.map(async (path) => [path, await Deno.readFile(`${dir}/${path}`)])),
+  );
+}
+
+/** A pipeline's numbers, and its scheduler. */
+async function loaded(where: string, options: diffusion.LoadPipelineOptions = {}): Promise<unknown> {
+  const { kind, model, scheduler: { config } } = await diffusion.loadPipeline(where, options);
+  const state = await toTorch(model.stateDict());
+  model.dispose();
+  return { kind, config, state };
+}
+
+Deno.test({
+  name:
+    "loadPipeline: a directory, its address and the Hub's model are the same pipeline, also where it has no parts",
+  ...wasmOnly,
+  fn: () =>
+    inDirectory(async (dir) => {
+      const { files } = golden.DDIM, downloadDir = `${dir}/downloads`;
+      await writeGolden(dir, files);
+      const expected = await loaded(dir), parts = await filesOf(dir);
+      const name = (path: string) => path.replace(/.*\//, "");
+      const flat = Object.fromEntries(Object.entries(parts).map(([path, bytes]) => [name(path), bytes]));
+      await Deno.mkdir(`${dir}/flat`);
+      for (const [path, bytes] of Object.entries(flat)) await Deno.writeFile(`${dir}/flat/${path}`, bytes);
+      assertEquals(await loaded(`${dir}/flat`), expected);
+
+      await using server = serveFiles(dir);
+      assertEquals(await loaded(server.url, { downloadDir }), expected);
+      assertEquals(await loaded(`${server.url}/flat`, { downloadDir }), expected);
+      const asked = server.asked.length;
+      assertEquals(await loaded(server.url, { downloadDir }), expected);
+      assertEquals(server.asked.length, asked); // they are there
+
+      const others = Object.fromEntries(
+        ["README.md", `${WEIGHTS}.bin`, `${WEIGHTS}.fp16.safetensors`, "model.onnx"].map((
+          path,
+        ) => [path, Uint8Array.of(1)]),
+      );
+      const hub: Hub = {
+        "models/me/ddim": { main: { ...parts, ...others }, old: flat },
+        "models/me/two": { main: { "a/model_index.json": Uint8Array.of(), ...prefixed("b/", parts) } },
+      };
+      await withHub(hub, {}, async (seen, _, stop) => {
+        assertEquals(await loaded("me/ddim"), expected);
+        assertEquals(
+          seen.sort(),
+          [...PARTS, `${WEIGHTS}.safetensors`].map((path) => `me/ddim/${path}`).sort(),
+        );
+        assertEquals(await loaded("me/ddim@old"), expected);
+        assertEquals(await loaded("hf://me/two/b"), expected);
+        await stop();
+        for (const where of ["me/ddim", "hf://me/ddim", "hf://me/ddim@old"]) {
+          assertEquals(await loaded(where), expected);
+        }
+        const says =
+          `hf://me/ddim/${WEIGHTS}.fp16.safetensors is not in the cache, and the Hub could not be asked`;
+        await assertRejects(() => loaded("me/ddim", { variant: "fp16" }), Error, says);
+      });
+    }),
+});
+
+/** Files under a folder's name. */
+const prefixed = (folder: string, files: Record<string, Uint8Array>) =>
+  Object.fromEntries(Object.entries(files).map(([path, bytes]) => [folder + path, bytes]));
+
+Deno.test({
+  name: "loadPipeline: shards and a variant from an address and the Hub, by the SHA-256 that they must have",
+  ...wasmOnly,
+  fn: () =>
+    inDirectory(async (dir) => {
+      const arrays = await writeGolden(dir, golden.DDIM.files), names = Object.keys(arrays);
+      const expected = await loaded(dir),
+        whole = await filesOf(dir),
+        first = `${WEIGHTS}-00001-of-00002.safetensors`;
+      await Deno.remove(`${dir}/${WEIGHTS}.safetensors`);
+      const weight_map: Record<string, string> = {};
+      for (const [i, shard] of [names.slice(0, 50), names.slice(50)].entries()) {
+        const file = first.replace("00001", `0000${i + 1}`), of = shard.map((name) => [name, arrays[name]]);
+        await Deno.writeFile(`${dir}/${file}`, encodeSafetensors(Object.fromEntries(of)));
+        for (const name of shard) weight_map[name] = file.replace("unet/", "");
+      }
+      const index = `${WEIGHTS}.safetensors.index.v2.json`;
+      await Deno.writeTextFile(`${dir}/${index}`, JSON.stringify({ weight_map }));
+      const read = async (paths: string[]) =>
+        Object.fromEntries(
+          await Promise.all(paths.map(async (path) => [path, await Deno.readFile(`${dir}/${path}`)])),
+        );
+      const files = await read([...PARTS, index, first, first.replace("00001", "00002")]);
+      const hash = await sha256(files[first]);
+
+      await using server = serveFiles(dir);
+      await withHub(
+        { "models/me/net": { main: files }, "models/me/broken": { main: whole } },
+        {},
+        async () => {
+          for (const where of [server.url, "me/net"]) {
+            const options = { variant: "v2", downloadDir: `${dir}/downloads` };
+            assertEquals(
+              await loaded(where, {
+                ...options,
+                sha256: { [first]: hash, [index]: await sha256(files[index]) },
+              }),
+              expected,
+            );
+            const wrong = { ...options, sha256: { [first]: hash.replaceAll(/\d/g, "0") } };
+            await assertRejects(() => loaded(where, wrong), Error, `${first}: its SHA-256 is ${hash}, not `);
+            const other = { ...options, sha256: { [`${WEIGHTS}.safetensors`]: hash } };
+            const says =
+              `${where}: sha256 has ${WEIGHTS}.safetensors, and what is read is model_index.json, unet/config.json`;
+            await assertRejects(() => loaded(where, other), Error, says);
+          }
+          await assertRejects(
+            () => loaded("me/broken"),
+            Error,
+            "the SHA-256 of unet/diffusion_pytorch_model.safetensors is ",
+          );
+        },
+      );
+    }),
+});
+
+Deno.test({
+  name:
+    "loadPipeline: what is missing, private, pickled, hostile or too large on the web and the Hub is not downloaded",
+  ...wasmOnly,
+  fn: () =>
+    inDirectory(async (dir) => {
+      await writeGolden(dir, golden.DDIM.files);
+      const { [`${WEIGHTS}.safetensors`]: weights, ...parts } = await filesOf(dir),
+        downloadDir = `${dir}/downloads`;
+      const index = new TextEncoder().encode(
+        JSON.stringify({ weight_map: { a: "../../../secret.safetensors" } }),
+      );
+      const hub: Hub = {
+        "models/me/nothing": { main: { "README.md": Uint8Array.of(1) } },
+        "models/me/private": { main: parts },
+        "models/me/pickled": { main: { ...parts, [`${WEIGHTS}.bin`]: weights } },
+        "models/me/hostile": { main: { ...parts, [`${WEIGHTS}.safetensors.index.json`]: index } },
+        "models/me/large": { main: { ...parts, [`${WEIGHTS}.safetensors`]: new Uint8Array(4e6) } },
+        "models/me/index": { main: { ...parts, "model_index.json": new Uint8Array(17e6) } },
+        "models/me/evil": { main: { ...parts, "../../x.json": index } },
+      };
+      const refusals: [name: string, says: string[]][] = [
+        ["nothing", ["/model_index.json", ": it is not there"]],
+        ["pickled", [
+          `/${WEIGHTS}.bin is pickled`,
+          'M.from_pretrained("DIR")',
+          "with DIR a copy of ",
+          "/unet on this disk",
+        ]],
+        ["hostile", [`/${WEIGHTS}.safetensors.index.json: "../../../secret.safetensors" is no name`]],
+        ["large", [`/${WEIGHTS}.safetensors: 4000000 bytes; the model's`]],
+        ["index", ["/model_index.json: it has 17000000 bytes, over the limit"]],
+      ];
+      for (const [name, revisions] of Object.entries(hub)) {
+        if (name.endsWith("evil")) continue;
+        for (const [path, bytes] of Object.entries(revisions.main)) {
+          const place = `${dir}/${name}/${path}`;
+          await Deno.mkdir(place.replace(/\/[^/]*$/, ""), { recursive: true });
+          await Deno.writeFile(place, bytes);
+        }
+      }
+      await using server = serveFiles(`${dir}/models/me`);
+      const before = tf.memory().numTensors;
+      await withHub(hub, {}, async (seen) => {
+        for (const [name, says] of refusals) {
+          for (const where of [`${server.url}/${name}`, `me/${name}`]) {
+            const { message } = await assertRejects(
+              () => diffusion.loadPipeline(where, { downloadDir }),
+              Error,
+            );
+            for (const part of says) assert(message.includes(part), message);
+          }
+        }
+        const large = [...seen, ...server.asked.filter((what) => !what.endsWith(" 0-0"))];
+        assertEquals(large.filter((path) => /bin$|safetensors$|index\/model_index/.test(path)), []);
+        const refused = (where: string, says: string) =>
+          assertRejects(() => diffusion.loadPipeline(where), Error, `hf://${where}: ${says}`);
+        await refused(
+          "me/none",
+          "there is no such model, revision or file, or it is private: HF_TOKEN is to be",
+        );
+        await refused(
+          "me/private",
+          "there is no such model, revision or file, or it is private: HF_TOKEN is to be",
+        );
+        await refused("me/pickled@v9", "there is no such model, revision or file");
+        await refused("me/evil", "the Hub names a file ../../x.json");
+        await withHub(hub, { HF_TOKEN: "hf_wrong" }, () =>
+          refused("me/private", "it may not be read with this HF_TOKEN; see http://").then(() => {}));
+        await withHub(hub, { HF_TOKEN: "hf_right" }, async () => {
+          await assertRejects(
+            () =>
+              diffusion.loadPipeline("me/private"),
+            Error,
+            "There are no weights: hf://me/private/unet/",
+          );
+        });
+      });
+      assertEquals(tf.memory().numTensors, before);
     }),
 });
