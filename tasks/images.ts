@@ -1,5 +1,6 @@
 /** The pictures that `--images` names, as data to train on and to evaluate on. */
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { progressBar, sha256 } from "../core/mod.ts";
 import {
   type DataLoader,
@@ -20,9 +21,10 @@ import {
   transforms,
 } from "../mod.ts";
 import { fromCaller, ROOT } from "./caller.ts";
-import { type Command, UsageError, UserError } from "./cli.ts";
+import { type Command, Option, UsageError, UserError } from "./cli.ts";
 import { startDevice } from "./device.ts";
-import { type EdmConfig, EMOJI, type PictureConfig } from "./presets.ts";
+import { prepareEdm } from "./edm.ts";
+import { type EdmConfig, EMOJI, PICTURE_PRESETS, type PictureConfig } from "./presets.ts";
 import { requireSameData, type Run } from "./training.ts";
 
 /** Whether a place is an address, or drawn, not a path. */
@@ -31,6 +33,29 @@ const isAddress = (where: string): boolean => /^(hf|drawn):|^[a-z][a-z0-9+.-]+:\
 /** What `--images` names, from wherever it is read again: addresses as they are, paths as absolute ones. */
 export function placeOf(where: string): string {
   return isAddress(where) ? where : resolve(fromCaller(where));
+}
+
+/** The preset of pictures where the command line names none: that of the emoji, or the first that is as large. */
+export function presetOf({ images, size = 32 }: { images?: string; size?: number }): string {
+  if (images === EMOJI) return "emoji";
+  const presets = Object.values(PICTURE_PRESETS);
+  return (presets.find((preset) => preset.size >= size) ?? presets.at(-1)!).preset;
+}
+
+/** Adds the options of how pictures are made. */
+export function withPictureOptions(command: Command): Command {
+  return command
+    .option("--grey", "grey pictures")
+    .option("--no-grey", "RGB pictures")
+    .option("--classes", "tell the network the pictures' classes, and leave out pictures of none")
+    .option("--no-classes", "tell it none (default: told where each picture is in a class)")
+    .addOption(
+      new Option("--crop <how>", "which part of a picture that is no square").choices(["random", "centre"]),
+    )
+    .option("--flip", "mirror pictures at random")
+    .option("--no-flip", "mirror none")
+    .option("--strict", "refuse a picture that cannot be read")
+    .option("--no-strict", "skip it, and say so");
 }
 
 /** Pictures in two parts. */
@@ -71,9 +96,12 @@ async function requireHost(where: string): Promise<void> {
   const address = where.startsWith("hf:") ? Deno.env.get("HF_ENDPOINT") : where;
   const host = address && /^https?:/i.test(address) && URL.parse(address)?.host;
   if (!host || (await Deno.permissions.query({ name: "net", host })).state === "granted") return;
+  const script = Deno.mainModule.startsWith("file:")
+    ? fileURLToPath(Deno.mainModule)
+    : `${ROOT}tasks/train.ts`;
   throw new UsageError(
-    `--images ${where}: this task may not reach ${host}. Download the file and give its path, or call the task so: ` +
-      `deno run --allow-read --allow-write --allow-env --allow-net=${host} ${ROOT}tasks/train.ts --images '${where}' …`,
+    `--images ${where}: this task may not reach ${host}. Download the file and give its path, or call the task so, with ` +
+      `its options behind it: deno run --allow-read --allow-write --allow-env --allow-net=${host} ${script}`,
   );
 }
 
@@ -227,6 +255,19 @@ export async function measurePictures(
   return { hash, sigmaData: Math.sqrt(Math.max(0, variance)) };
 }
 
+/** Batches of pictures as a config's run has them. */
+export function loadersOf(
+  { train, test }: Pick<OwnPictures, "train" | "test">,
+  { limit, testLimit, seed, batch, flip }: EdmConfig & PictureConfig,
+): DataLoaders<DataLoader> {
+  return DataLoaders.from(limit ? take(train, limit) : train, testLimit ? take(test, testLimit) : test, {
+    batchSize: batch,
+    seed,
+    transform: prepareEdm,
+    augment: flip ? transforms.randomFlip() : undefined,
+  });
+}
+
 /** The smallest standard deviation that can be trained on: half a step of a byte. */
 const LEAST_SIGMA = 1 / 255;
 
@@ -240,7 +281,7 @@ export async function preparePictures(
   command: Command,
   run: Run<EdmConfig & PictureConfig>,
 ): Promise<{ dls: DataLoaders<DataLoader>; close(): void }> {
-  const { config } = run, pictures = await openPictures(config), { train, test, classes, close } = pictures;
+  const { config } = run, pictures = await openPictures(config), { classes, close } = pictures;
   try {
     await startDevice(command);
     const { hash, sigmaData } = await measurePictures(pictures, config.limit);
@@ -252,19 +293,8 @@ export async function preparePictures(
     }
     config.classNames = [...classes];
     config.sigmaData = sigmaData;
-    const { limit, testLimit, seed, batch } = config;
-    setSeed(seed);
-    const dls = DataLoaders.from(
-      limit ? take(train, limit) : train,
-      testLimit ? take(test, testLimit) : test,
-      {
-        batchSize: batch,
-        seed,
-        transform: transforms.toFloat(-1, 1),
-        augment: config.flip ? transforms.randomFlip() : undefined,
-      },
-    );
-    return { dls, close };
+    setSeed(config.seed);
+    return { dls: loadersOf(pictures, config), close };
   } catch (error) {
     close();
     throw error;

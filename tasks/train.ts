@@ -19,18 +19,10 @@ import { drawableEdm, drawDiffusion } from "./draw_diffusion.ts";
 import { fitEdm, prepareEdm } from "./edm.ts";
 import { drawSamples } from "./draw.ts";
 import { fitRun } from "./fit.ts";
-import { placeOf, preparePictures } from "./images.ts";
+import { placeOf, preparePictures, presetOf, withPictureOptions } from "./images.ts";
+import { LOOK, look } from "./look.ts";
 import { makeModel, makeSchedule } from "./models.ts";
-import {
-  EDM_PRESETS,
-  type EdmConfig,
-  EMOJI,
-  isEdm,
-  isOfPictures,
-  PICTURE_PRESETS,
-  PRESETS,
-  type TrainConfig,
-} from "./presets.ts";
+import { EDM_PRESETS, type EdmConfig, isEdm, isOfPictures, PRESETS, type TrainConfig } from "./presets.ts";
 import { exists, tellFiles } from "./runs.ts";
 import { scoresOf } from "./score_training.ts";
 import {
@@ -44,33 +36,23 @@ import {
   withTrainingOptions,
 } from "./training.ts";
 
-const command = withTrainingOptions(
+const command = withPictureOptions(withTrainingOptions(
   makeCommand(
     "train",
     "Trains a diffusion model on Fashion-MNIST, or on your own pictures (--images), and writes runs/NAME/",
   ),
   [...Object.keys(PRESETS), ...Object.keys(EDM_PRESETS)],
-)
+))
   .option(
     "--images <where>",
     "your own pictures: a folder, an archive, a table, an https: address, hf://datasets/OWNER/NAME, or drawn:emoji (docs/pictures.md)",
     path,
   )
-  .option("--size <n>", "height and width of the model's images", whole(8, 512))
-  .option("--grey", "grey pictures (--images)")
-  .option("--no-grey", "RGB pictures (--images)")
-  .option("--classes", "tell the network the pictures' classes, and leave out pictures of none (--images)")
-  .option("--no-classes", "tell it none (--images; default: where each picture is in a class)")
-  .addOption(
-    new Option("--crop <how>", "which part of a picture that is no square (--images)").choices([
-      "random",
-      "centre",
-    ]),
+  .option(
+    "--look",
+    "only show the pictures of --images as the network would see them, in look.svg beside the runs",
   )
-  .option("--flip", "mirror pictures at random (--images)")
-  .option("--no-flip", "mirror none (--images)")
-  .option("--strict", "refuse a picture that cannot be read (--images)")
-  .option("--no-strict", "skip it, and say so (--images)")
+  .option("--size <n>", "height and width of the model's images", whole(8, 512))
   .addOption(new Option("--fit <how>", "how 28×28 becomes that size").choices(["resize", "pad"]))
   .option("--channels <list>", "channels of each level, such as 16,32,64,64", numbers)
   .option("--layers <n>", "residual blocks a level", whole(1, 8))
@@ -177,25 +159,27 @@ function requireNetwork(config: TrainConfig | EdmConfig): void {
 interface PictureOptions {
   images?: string;
   size?: number;
-}
-
-/** The preset of pictures where the command line names none: that of the emoji, or of the size. */
-function presetOf({ images, size = 32 }: PictureOptions): string {
-  if (images === EMOJI) return "emoji";
-  const presets = Object.values(PICTURE_PRESETS);
-  return (presets.find((preset) => preset.size >= size) ?? presets.at(-1)!).preset;
+  look?: true;
 }
 
 /** `deno task train`. */
 export async function train(args: string[]): Promise<number | void> {
   parse<TrainingOptions & { begin?: string }>(command, args, ["runs", "data", "begin"]);
-  const { begin, images, size } = command.opts<{ begin?: string } & PictureOptions>();
+  const { begin, images, size, look: only, resume, runs } = command.opts<
+    TrainingOptions & { begin?: string } & PictureOptions
+  >();
   if (images !== undefined) {
     command.setOptionValueWithSource("images", placeOf(images), "cli");
     if (command.getOptionValueSource("preset") === "default") {
       command.setOptionValueWithSource("preset", presetOf({ images, size }), "implied");
     }
     if (command.getOptionValueSource("data") === "cli") wrong("--data and --images: give one of them");
+  }
+  if (only) {
+    if (resume !== undefined) wrong("--look shows what a run would begin with: leave out --resume");
+    const config = makeConfig(command.opts().preset);
+    if (!isOfPictures(config)) wrong("--look shows the pictures of --images: give --images WHERE");
+    return await look(config, `${runs}/${LOOK}`);
   }
   if (begin !== undefined && !await exists(begin)) wrong(`--begin ${begin}: there is no such file`);
   const run = await chooseRun<TrainConfig | EdmConfig>(command, "train", makeConfig);

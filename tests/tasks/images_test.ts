@@ -300,7 +300,7 @@ cliTest("an address that the task may not reach is wrong use that says how to re
     err.includes("--images https://pictures.invalid/a.zip: this task may not reach pictures.invalid."),
     err,
   );
-  assertMatch(err, /deno run .* --allow-net=pictures\.invalid \S+tasks\/train\.ts --images/);
+  assertMatch(err, /deno run .* --allow-net=pictures\.invalid \S+tasks\/train\.ts$/m);
 });
 
 cliTest("drawn:emoji takes its preset, and its own part for evaluation", async (dir) => {

@@ -4,10 +4,10 @@ import { device } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** Starts `deno task NAME …`, runs kept in dir. Runs must lie in the project: a task may write nowhere else. */
-export function start(task: string, dir: string, ...args: string[]): Deno.ChildProcess {
+/** Starts `deno task NAME …`. */
+export function startTask(task: string, args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", task, "--runs", dir, "--device", "wasm", ...args],
+    args: ["task", "--quiet", task, ...args],
     cwd: ROOT,
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -15,6 +15,11 @@ export function start(task: string, dir: string, ...args: string[]): Deno.ChildP
     stderr: "piped",
     signal: AbortSignal.timeout(180_000),
   }).spawn();
+}
+
+/** Starts `deno task NAME …`, runs kept in dir. Runs must lie in the project: a task may write nowhere else. */
+export function start(task: string, dir: string, ...args: string[]): Deno.ChildProcess {
+  return startTask(task, ["--runs", dir, "--device", "wasm", ...args]);
 }
 
 /** What a task said, and its exit code. */

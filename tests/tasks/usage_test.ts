@@ -8,6 +8,7 @@ import { buildWasm } from "../../tasks/build_wasm.ts";
 import { classify } from "../../tasks/classify.ts";
 import { exitCodeOf, type Task } from "../../tasks/cli.ts";
 import { evaluate } from "../../tasks/evaluate.ts";
+import { lookTask } from "../../tasks/look.ts";
 import { sample } from "../../tasks/sample.ts";
 import { scoreTask } from "../../tasks/score.ts";
 import { test } from "../../tasks/test.ts";
@@ -16,6 +17,7 @@ import { wasmOnly } from "../support.ts";
 
 const TASKS: Record<string, Task> = {
   train,
+  look: lookTask,
   classify,
   sample,
   evaluate,
@@ -49,6 +51,7 @@ const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
     ["--clip", 1e-9, 1e9],
     ["--stage-batches", 1, 1e9],
   ],
+  look: [["--size", 8, 512], ["--limit", 0, 1e9], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
   classify: [["--drop", 0, 0.99], ["--passes", 1, 1000]],
   sample: [
     ["--n", 1, 1024],
@@ -92,6 +95,7 @@ NUMBERS.train.push(...TRAINING);
 NUMBERS.classify.push(...TRAINING);
 const PATHS: Record<string, string[]> = {
   train: ["--runs", "--data", "--begin", "--images"],
+  look: ["--out"],
   classify: ["--runs", "--data"],
   sample: ["--runs", "--out", "--image", "--inpaint"],
   evaluate: ["--runs", "--data"],
@@ -165,7 +169,7 @@ usageTest(
   async () => {
     for (const task of Object.keys(TASKS)) {
       await assertWrong(task, ["--nonsense"], ["unknown option '--nonsense'", "--help tells the options"]);
-      const known = task === "score" ? ["run"] : [];
+      const known = ["score", "look"].includes(task) ? ["run"] : [];
       await assertWrong(task, [...known, "nonsense"], ["too many arguments"]);
       await assertWrong(task, ["-A"], ["unknown option '-A'"]);
       const options = [...NUMBERS[task] ?? [], ...PATHS[task] ?? [], ...NAMES[task] ?? []].map((o) =>
@@ -285,6 +289,11 @@ usageTest("options that are each right and wrong together", async () => {
       "--images a --size 100",
       "100 pixels are no patches of 2 that halve 3 times: give a --size that is a multiple of 16",
     ],
+    ["train", "--look", "--look shows the pictures of --images: give --images WHERE"],
+    ["train", "--look --images a --resume b", "--look shows what a run would begin with: leave out --resume"],
+    ["look", "/nowhere/at/all", "--images /nowhere/at/all: it cannot be opened"],
+    ["look", "drawn:emoji --out a.png", "--out a.png: the picture is an SVG"],
+    ["look", "drawn:emoji --crop left", "Allowed choices are random, centre"],
     ["train", "--images a --crop left", "Allowed choices are random, centre"],
     ["train", "--images a --data b", "--data and --images: give one of them"],
     ["train", "--images /nowhere/at/all", "--images /nowhere/at/all: it cannot be opened"],
