@@ -72,6 +72,18 @@ export function timestepEmbedding(
 }
 
 /**
+ * @throws RangeError for a noise level that is not above 0: a number, or one of a tensor whose numbers are known on the
+ * host, as all are on WASM.
+ */
+export function requireNoiseLevels(t: Tensor | number): void {
+  const wrong = (typeof t === "number" ? [t] : hostValues(t))?.find((value) => !(value > 0));
+  if (wrong === undefined) return;
+  throw new RangeError(
+    `GaussianFourierProjection takes noise levels above 0 (time_embedding_type "fourier"), not ${wrong}`,
+  );
+}
+
+/**
  * Sines and cosines of the logarithm of numbers above 0 at random frequencies, which are not trained (Tancik et al. 2020;
  * Song et al. 2021, appendix H.1; Diffusers' `GaussianFourierProjection`).
  */
@@ -109,12 +121,7 @@ export class GaussianFourierProjection extends Module<[Tensor], Tensor> {
     if (t.shape.length !== 1) {
       throw new RangeError(`GaussianFourierProjection takes numbers [N], not of shape [${t.shape}]`);
     }
-    const wrong = hostValues(t)?.find((value) => !(value > 0));
-    if (wrong !== undefined) {
-      throw new RangeError(
-        `GaussianFourierProjection takes noise levels above 0 (time_embedding_type "fourier"), not ${wrong}`,
-      );
-    }
+    requireNoiseLevels(t);
     const logs = tf.reshape(tf.log(tf.cast(t, "float32")), [-1, 1]);
     const turns = tf.mul(logs, tf.reshape(this.weight.value, [1, -1]));
     const angles = tf.mul(tf.sub(turns, tf.floor(tf.add(turns, 0.5))), 2 * Math.PI);

@@ -9,7 +9,12 @@ import { skipGroups } from "./blocks/skip_parts.ts";
 import { SkipUpBlock } from "./blocks/skip_up.ts";
 import type { UpBlock } from "./blocks/up.ts";
 import { completeConfig, type UNet2DConfig } from "./config.ts";
-import { GaussianFourierProjection, TimestepEmbedding, timestepEmbedding } from "./embedding.ts";
+import {
+  GaussianFourierProjection,
+  requireNoiseLevels,
+  TimestepEmbedding,
+  timestepEmbedding,
+} from "./embedding.ts";
 
 /** Standard deviation of the frequencies of a Fourier embedding, Diffusers' number. */
 const FOURIER_SCALE = 16;
@@ -152,6 +157,7 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
       const given = typeof classes === "number" ? classes : `[${classes.shape}]`;
       throw new Error(`UNet2DModel: with class_embed_type "identity" classes are [${shape}], not ${given}`);
     }
+    if (class_embed_type === "timestep") this.#requireTimes(classes);
     const each = perImage("classes", classes, n);
     return this.class_embedding instanceof Embedding
       ? this.class_embedding.call(each)
@@ -163,6 +169,11 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
     const told = this.time_embedding.call(this.#project(times));
     const ofClasses = this.#embedClasses(classes, times.size);
     return ACTIVATIONS[this.#config.act_fn](ofClasses ? tf.add(told, ofClasses) : told);
+  }
+
+  /** @throws RangeError for timesteps that cannot be told, as long as the host has them: one for all is not tiled yet. */
+  #requireTimes(t: Tensor | number): void {
+    if (this.#config.time_embedding_type === "fourier") requireNoiseLevels(t);
   }
 
   /** @throws Error unless images have the network's channels, and halve as often as it does. */
@@ -192,6 +203,7 @@ export abstract class UNet2D<In extends unknown[], Out> extends Module<In, Out> 
   protected predict(x: Tensor, t: Tensor | number, classes?: ClassLabels): Tensor {
     this.#requireImages(x);
     const { center_input_sample, time_embedding_type } = this.#config;
+    this.#requireTimes(t);
     const n = x.shape[0], times = perImage("t", t, n), temb = this.#tell(times, classes);
     if (center_input_sample) x = tf.sub(tf.mul(x, 2), 1);
 
