@@ -8,6 +8,7 @@ import { buildWasm } from "../../tasks/build_wasm.ts";
 import { classify } from "../../tasks/classify.ts";
 import { exitCodeOf, type Task } from "../../tasks/cli.ts";
 import { evaluate } from "../../tasks/evaluate.ts";
+import { exportTask } from "../../tasks/export.ts";
 import { lookTask } from "../../tasks/look.ts";
 import { sample } from "../../tasks/sample.ts";
 import { scoreTask } from "../../tasks/score.ts";
@@ -21,6 +22,7 @@ const TASKS: Record<string, Task> = {
   classify,
   sample,
   evaluate,
+  export: exportTask,
   score: scoreTask,
   browser,
   test,
@@ -29,8 +31,8 @@ const TASKS: Record<string, Task> = {
   "build:subset": buildSubset,
 };
 /** Tasks that compute. */
-const DEVICE = ["train", "classify", "sample", "evaluate", "score", "browser", "test", "bench"];
-const THREADS = ["train", "classify", "sample", "evaluate", "score", "bench"];
+const DEVICE = ["train", "classify", "sample", "evaluate", "export", "score", "browser", "test", "bench"];
+const THREADS = ["train", "classify", "sample", "evaluate", "export", "score", "bench"];
 /** Tasks with options that take a number, one of each. */
 const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
   train: [
@@ -99,11 +101,14 @@ const PATHS: Record<string, string[]> = {
   classify: ["--runs", "--data"],
   sample: ["--runs", "--out", "--image", "--inpaint"],
   evaluate: ["--runs", "--data"],
+  export: ["--runs"],
   score: ["--runs", "--data", "--out"],
   browser: ["--out"],
   bench: ["--json"],
   "build:subset": ["--data"],
 };
+/** Arguments that are none of an option. */
+const ARGUMENTS: Record<string, string[]> = { score: ["run"], look: ["run"], export: ["run", "dir"] };
 const NAMES: Record<string, string[]> = {
   train: ["--name", "--resume"],
   classify: ["--name", "--resume"],
@@ -169,7 +174,7 @@ usageTest(
   async () => {
     for (const task of Object.keys(TASKS)) {
       await assertWrong(task, ["--nonsense"], ["unknown option '--nonsense'", "--help tells the options"]);
-      const known = ["score", "look"].includes(task) ? ["run"] : [];
+      const known = ARGUMENTS[task] ?? [];
       await assertWrong(task, [...known, "nonsense"], ["too many arguments"]);
       await assertWrong(task, ["-A"], ["unknown option '-A'"]);
       const options = [...NUMBERS[task] ?? [], ...PATHS[task] ?? [], ...NAMES[task] ?? []].map((o) =>
@@ -349,6 +354,10 @@ usageTest("options that are each right and wrong together", async () => {
     ["sample", "--pretrained --image README.md", "--image README.md: it is no PNG"],
     ["evaluate", "--run gone", "There is no run ", "runs/gone. "],
     ["evaluate", "--pretrained --data /nowhere", "--data /nowhere does not hold all of"],
+    ["export", "gone dir", "There is no run ", "runs/gone. "],
+    ["export", "run", "missing required argument 'dir'"],
+    ["export", "a/b dir", "'a/b' is invalid for argument 'run'. It must be a name, not a path"],
+    ["export", "run dir --to keras", "'keras' is invalid. Allowed choices are diffusers"],
     ["score", "gone", "There is no run ", "runs/gone. "],
     ["score", "a/b", "a/b: there is no such file"],
     ["score", ".hidden", "'.hidden' is invalid for argument 'run'. It must be a name, not a path"],

@@ -190,6 +190,11 @@ export interface SavePipelineOptions extends SafeTensorsOptions {
   size?: number | [height: number, width: number];
   /** What the model card says in Markdown, such as the training's figures; default that Denoise made it. */
   card?: string;
+  /**
+   * Values of black and white in the network's images, of which the card tells how to get pictures; default −1 and 1, which
+   * Diffusers' pipelines take them to be.
+   */
+  range?: readonly [low: number, high: number];
   /** A picture for the card, such as a grid of samples, as PNG; default none. */
   picture?: Uint8Array;
 }
@@ -203,7 +208,8 @@ export interface SavePipelineOptions extends SafeTensorsOptions {
  *   a field that is not known, or of a scheduler that asks for other noise; and as {@link writeFile}.
  */
 export async function savePipeline(dir: string, options: SavePipelineOptions): Promise<void> {
-  const { model, scheduler: given, floats, card = "Trained with Denoise.", picture } = options;
+  const { model, scheduler: given, floats, card = "Trained with Denoise.", range = [-1, 1], picture } =
+    options;
   const { sample_size } = model.config, size = options.size ?? sample_size;
   if (size === null) {
     throw new Error(
@@ -233,12 +239,26 @@ export async function savePipeline(dir: string, options: SavePipelineOptions): P
   await json(UNET + PLACES.config, config);
   await json(SCHEDULER + PLACES.scheduler, toSchedulerJson(how, version));
   if (picture) await writeFile(`${dir}/${PLACES.picture}`, picture);
-  await writeFile(`${dir}/${PLACES.card}`, cardOf(kind, card, picture !== undefined));
+  await writeFile(`${dir}/${PLACES.card}`, cardOf(kind, how, { card, range, picture }));
   await json(PLACES.index, index);
 }
 
+/** Steps that Diffusers' pipelines take where they are told none. */
+const USUAL_STEPS: Readonly<Record<PipelineClass, number>> = { DDPMPipeline: 1000, DDIMPipeline: 50 };
+
 /** A model card: what the hub reads of it, the text, and how to draw. */
-function cardOf(kind: PipelineClass, text: string, picture: boolean): string {
+function cardOf(
+  kind: PipelineClass,
+  { num_train_timesteps: steps }: SchedulerConfig,
+  { card, range: [low, high], picture }:
+    & Required<Pick<SavePipelineOptions, "card" | "range">>
+    & Pick<SavePipelineOptions, "picture">,
+): string {
+  const usual = low === -1 && high === 1, options = ["batch_size=4"];
+  const shift = low === 0 ? "" : ` ${low < 0 ? "+" : "-"} ${Math.abs(low)}`, from0 = `2 * images - 1${shift}`;
+  const pixels = high - low === 1 ? from0 : `(${from0}) / ${high - low}`;
+  if (steps < USUAL_STEPS[kind]) options.push(`num_inference_steps=${steps}`);
+  if (!usual) options.push('output_type="np"');
   return `---
 library_name: diffusers
 pipeline_tag: unconditional-image-generation
@@ -247,12 +267,19 @@ tags:
 - diffusers:${kind}
 ---
 
-${text.trim()}
+${card.trim()}
 ${picture ? `\n![Samples](${PLACES.picture})\n` : ""}
 \`\`\`python
 from diffusers import ${kind}
 
-images = ${kind}.from_pretrained("PATH OR OWNER/NAME")(batch_size=4).images
-\`\`\`
+pipeline = ${kind}.from_pretrained("PATH OR OWNER/NAME")
+images = pipeline(${options.join(", ")}).images
+${
+    usual
+      ? ""
+      : `# Diffusers takes the network's images to go from -1 to 1; they go from ${low} to ${high}. Of these 0 is black, 1 white.
+images = (${pixels}).clip(0, 1)
+`
+  }\`\`\`
 `;
 }

@@ -270,6 +270,15 @@ Deno.test({
       const model = new UNet(TINY), config = diffusion.schedulerConfig(linearSchedule({ nSteps: 50 }));
       const picture = Uint8Array.of(1, 2, 3);
       await diffusion.savePipeline(dir, { model, scheduler: config, size: 8, card: "Loss 0.02.\n", picture });
+      const range = [-0.5, 1.5] as const;
+      await diffusion.savePipeline(`${dir}/other`, { model, scheduler: config, size: 8, range });
+      const other = await Deno.readTextFile(`${dir}/other/README.md`);
+      assert(
+        other.includes('pipeline(batch_size=4, num_inference_steps=50, output_type="np").images'),
+        other,
+      );
+      assert(other.includes("they go from -0.5 to 1.5."), other);
+      assert(other.includes("images = ((2 * images - 1 + 0.5) / 2).clip(0, 1)"), other);
       const card = await Deno.readTextFile(`${dir}/README.md`);
       assert(card.startsWith("---\nlibrary_name: diffusers\n"));
       assert(card.includes("\nLoss 0.02.\n\n![Samples](samples.png)\n"), card);
