@@ -8,6 +8,7 @@ import {
   type Generator,
   HostArray,
   imageGrid,
+  type Picture,
   type Tensor,
   tf,
   type UNet,
@@ -149,15 +150,22 @@ function between(size: [number, number, number, number], columns: number, genera
   });
 }
 
-/** Draws images with a bar, and writes them as a grid and an animation of what each step expects. */
-export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawing): Promise<void> {
+/** Images, what a sampler expected of them at each step before, and how a grid shows them. */
+interface Drawn {
+  images: HostArray;
+  frames: HostArray[];
+  grid(x: HostArray, scale: number): Picture;
+}
+
+/** Draws images. */
+async function drawImages(
+  drawable: Drawable,
+  drawing: Omit<DiffusionDrawing, "png" | "advice">,
+  makeBar: typeof progressBar,
+): Promise<Drawn> {
   const { classes, size, channels, inverted, process, range } = drawable;
-  const { n, generator = defaultGenerator, png, gif } = drawing;
+  const { n, generator = defaultGenerator, gif } = drawing;
   const { sampler = drawable.sampler, steps = drawable.steps, guidance = 1, guidanceInterval } = drawing;
-  let written = "";
-  await endOnStop(() =>
-    `Stopped: ${written || "nothing"} was written${drawing.advice ? `. ${drawing.advice}` : ""}`
-  );
   const all = classes.length > 0 && drawing.class === undefined;
   const rows = all ? layOut(n, classes.length) : undefined;
   const columns = rows?.columns ?? Math.ceil(Math.sqrt(n));
@@ -197,7 +205,7 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
       xT = own(tf.mul(noise, levels[0].σ));
     }
     const taken = levels.length - 1; // fewer than asked for where an image is begun with
-    bar = progressBar(`sampling ${n} images`, taken);
+    bar = makeBar(`sampling ${n} images`, taken);
     images = await diffusion.sample(denoise, shape, {
       levels,
       sampler: SAMPLERS[sampler](process),
@@ -220,6 +228,24 @@ export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawin
       range: [...range],
       invert: inverted,
     });
+  return { images, frames, grid };
+}
+
+/** Draws images without a word, as the bytes of a PNG of their grid. */
+export async function drawGrid(
+  drawable: Drawable,
+  drawing: Pick<DiffusionDrawing, "n" | "generator">,
+): Promise<Uint8Array> {
+  const { images, grid } = await drawImages(drawable, drawing, () => ({ update() {}, stop() {} }));
+  return encodePng(grid(images, 3));
+}
+
+/** Draws images with a bar, and writes them as a grid and an animation of what each step expects. */
+export async function drawDiffusion(drawable: Drawable, drawing: DiffusionDrawing): Promise<void> {
+  const { png, gif, advice } = drawing;
+  let written = "";
+  await endOnStop(() => `Stopped: ${written || "nothing"} was written${advice ? `. ${advice}` : ""}`);
+  const { images, frames, grid } = await drawImages(drawable, drawing, progressBar);
   await writeFile(png, encodePng(grid(images, 3)));
   written = png;
   if (gif === undefined) return allIsWritten();

@@ -1,6 +1,7 @@
 /** The networks of `--preset edm` and `ect`, and their training. */
 import { sha256, writeFile } from "../core/mod.ts";
 import {
+  AccumulateGradCB,
   Adam,
   type AveragePlace,
   Callback,
@@ -23,7 +24,7 @@ import {
 import { UserError } from "./cli.ts";
 import { imagesOf } from "./data.ts";
 import { fitRun } from "./fit.ts";
-import { type EdmConfig, unetOptions } from "./presets.ts";
+import { type EdmConfig, isOfPictures, unetOptions } from "./presets.ts";
 import type { Run } from "./training.ts";
 
 /** From bytes to the images of [−1, 1] that EDM's networks are trained on. */
@@ -141,6 +142,28 @@ class KeepAveragesCB extends Callback {
 
 const averageFile = (dir: string, { moves, length }: PowerEMACB) => `${dir}/${moves}-${length}.safetensors`;
 
+/** The table of classes, by its name among the weights. */
+const TABLE = "class_embedding.weight";
+
+/** Gives a network another one's weights; the table of classes only where these are the same, in the same order. */
+function beginWith(model: unet.PatchUNet, begun: diffusion.EDMModel, classes: readonly string[]): void {
+  const weights = begun.model.stateDict();
+  if (JSON.stringify(begun.classes) === JSON.stringify(classes)) {
+    model.loadStateDict(weights);
+    return;
+  }
+  const { [TABLE]: _, ...others } = weights, { [TABLE]: table } = model.stateDict();
+  const own = table && copyOf(table);
+  model.loadStateDict(own ? { ...others, [TABLE]: own } : others);
+  own?.dispose();
+  const named = (names: readonly string[]) => names.length ? names.join(", ") : "none";
+  console.error(
+    `Classes: ${named(classes)}, in place of ${named(begun.classes)}${
+      own ? ": their table begins anew" : ""
+    }`,
+  );
+}
+
 /** A copy of a network's weights, or of an average of them; the caller frees it. */
 export function copyOfWeights(model: Module, average?: PowerEMACB): StateDict {
   const copy = () =>
@@ -184,10 +207,13 @@ export async function fitEdm(
     }
     config.beginHash = hash;
     config.imagesBefore = begun.imagesSeen;
-    model.loadStateDict(begun.model.stateDict());
+    beginWith(model, begun, imagesOf(config).classes);
     begun.model.dispose();
   }
-  const before = config.method === "edm" ? Math.round((config.imagesBefore ?? 0) / config.batch) : 0;
+  // Of other pictures than the weights have seen, rate and averages begin anew.
+  const before = config.method === "edm" && !isOfPictures(config)
+    ? Math.round((config.imagesBefore ?? 0) / config.batch / (config.accumulate ?? 1))
+    : 0;
   const clip = new GradientClipCB(config.clip),
     averages = config.averages.map((length) => new PowerEMACB(length));
   const encode = async (average?: PowerEMACB, floats: "F16" | "F32" = "F16") => {
@@ -195,7 +221,8 @@ export async function fitEdm(
     const facts: diffusion.EDMFacts = {
       sigmaData: config.sigmaData!,
       classes: [...imagesOf(config).classes],
-      imagesSeen: config.batch * (averages[0].moves - before) + (config.imagesBefore ?? 0),
+      imagesSeen: config.batch * (config.accumulate ?? 1) * (averages[0].moves - before) +
+        (config.imagesBefore ?? 0),
       averageLength: average?.length ?? null,
     };
     try {
@@ -215,13 +242,14 @@ export async function fitEdm(
       cb,
       ...averages,
       clip,
+      ...(config.accumulate ?? 1) > 1 ? [new AccumulateGradCB(config.accumulate!)] : [],
       new GoOnCB(averages, before),
       new KeepAveragesCB(averagesOf(files.dir), averages, encode),
       ...more(averages.at(-1)!),
     ],
     schedule: (opt) => {
       const rate = new InverseSqrtLR(opt, { maxLr, warmup, flat });
-      rate.stepNum = before;
+      rate.stepNum = before * (config.accumulate ?? 1); // it moves by batches
       return rate;
     },
     encode: () => encode(averages.at(-1), "F32"),

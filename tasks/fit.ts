@@ -28,6 +28,7 @@ import type { RunConfig } from "./presets.ts";
 import { exists, makeRun, updateFile, writeConfig } from "./runs.ts";
 import { formatMetrics } from "./schemas.ts";
 import { finishOnStop, isStopping } from "./stop.ts";
+import { TimeLeftCB } from "./time_left.ts";
 import type { Run } from "./training.ts";
 
 /** What a fit of a run needs besides its config. */
@@ -102,6 +103,7 @@ export async function fitRun(run: Run<RunConfig>, options: FitRunOptions): Promi
       metrics,
       recorder,
       new ProgressCB(),
+      new TimeLeftCB(),
       checkpoint,
     ],
   });

@@ -175,6 +175,10 @@ export interface EdmConfig extends RunConfig, Partial<PictureConfig> {
   /** Epochs from one scoring of what it draws to the next, and images that are scored; 0 for none, as before it was kept. */
   scoreEvery?: number;
   scoreN?: number;
+  /** Epochs from one picture of what it draws to the next; 0 for none, as before it was kept. */
+  sampleEvery?: number;
+  /** Batches whose gradients are averaged for a step; 1 in runs of before it was kept. */
+  accumulate?: number;
 }
 
 const EDM: EdmConfig = {
@@ -201,6 +205,8 @@ const EDM: EdmConfig = {
   averages: [0.05, 0.1],
   begin: "",
   samples: 64,
+  sampleEvery: 0,
+  accumulate: 1,
   scoreEvery: 0,
   scoreN: 1000,
   beta2: 0.999,
@@ -224,6 +230,7 @@ const PICTURES_32: EdmConfig & PictureConfig = {
   crop: "random",
   flip: true,
   strict: false,
+  sampleEvery: 5,
   testLimit: 500,
   channels: [64, 128],
   attention: [true, true],

@@ -81,6 +81,8 @@ const EDM: Fields<EdmConfig> = {
   imagesBefore: v.optional(COUNT),
   sigmaData: v.optional(NOT_NEGATIVE),
   samples: COUNT,
+  sampleEvery: v.optional(COUNT),
+  accumulate: v.optional(POSITIVE),
   images: v.optional(TEXT),
   size: v.optional(POSITIVE),
   grey: v.optional(v.boolean()),

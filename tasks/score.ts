@@ -20,6 +20,7 @@ import { backToData, DATA_SIZE, hashOf, loadData, prepareImages } from "./data.t
 import { type CommonOptions, startDevice, withCommonOptions } from "./device.ts";
 import { type Drawable, drawableDdpm, drawableEdm, type SamplerName, SAMPLERS } from "./draw_diffusion.ts";
 import { readEdmModel } from "./edm.ts";
+import { isFile } from "./from.ts";
 import { chooseModel, type ModelOptions, pretrainedOption } from "./models.ts";
 import { requireFolder, requireReadable } from "./paths.ts";
 import { isOfPictures } from "./presets.ts";
@@ -39,9 +40,6 @@ import { allIsWritten, endOnStop } from "./stop.ts";
 /** Where scores go that are of no run. */
 const SCORES = "scores";
 const SAMPLER_NAMES = Object.keys(SAMPLERS) as SamplerName[];
-
-/** Whether the argument is the path of a file, as no run's name is. */
-const isFile = (run: string) => run.includes("/") || run.includes("\\") || run.endsWith(".safetensors");
 
 const command = withCommonOptions(
   makeCommand(

@@ -3,17 +3,13 @@ import {
   type Callback,
   type DataLoader,
   type DataLoaders,
-  diffusion,
   type PowerEMACB,
   scores,
-  tf,
-  unet,
+  type unet,
 } from "../mod.ts";
-import { imagesOf } from "./data.ts";
-import { drawableEdm } from "./draw_diffusion.ts";
-import { copyOfWeights } from "./edm.ts";
 import type { EdmConfig } from "./presets.ts";
 import { updateFile } from "./runs.ts";
+import { drawAverage } from "./sample_training.ts";
 import { classesOf, draw, floorOf, referenceOf } from "./score_draw.ts";
 import type { Run } from "./training.ts";
 
@@ -42,27 +38,13 @@ class RunScores extends scores.ScoreCB {
     dir: string,
     average: PowerEMACB,
   ) {
-    const { sigmaData, method } = config;
     super({
       ...options,
-      draw: async ({ model }, n, generator, from) => {
-        const network = new unet.PatchUNet((model as unet.PatchUNet).config);
-        const weights = copyOfWeights(model, average);
-        network.loadStateDict(weights);
-        tf.dispose(weights);
-        const denoise = diffusion.denoiser(network, { prediction: "edm", sigmaData });
-        const drawable = drawableEdm({
-          denoise,
-          classes: [...imagesOf(config).classes],
-          model: network,
-        }, { few: method === "ect" });
-        const labels = classesOf(drawable, from, n), { sampler, steps } = drawable;
-        try {
+      draw: ({ model }, n, generator, from) =>
+        drawAverage(config, model as unet.PatchUNet, average, async (drawable) => {
+          const labels = classesOf(drawable, from, n), { sampler, steps } = drawable;
           return { images: await draw(drawable, labels, { sampler, steps, guidance: 1 }, generator), labels };
-        } finally {
-          network.dispose();
-        }
-      },
+        }),
     });
     this.log = async (row) => {
       console.log(scores.showScores(row));

@@ -1,5 +1,5 @@
 /** `deno task train`: trains a diffusion model on Fashion-MNIST, or on your own pictures, and writes a run. */
-import { Adam, type DataLoader, type DataLoaders, DDPMCB, Generator } from "../mod.ts";
+import { Adam, type DataLoader, type DataLoaders, DDPMCB, diffusion, Generator } from "../mod.ts";
 import {
   averageLengths,
   command as makeCommand,
@@ -19,11 +19,13 @@ import { drawableEdm, drawDiffusion } from "./draw_diffusion.ts";
 import { fitEdm, prepareEdm } from "./edm.ts";
 import { drawSamples } from "./draw.ts";
 import { fitRun } from "./fit.ts";
+import { fileOf, readNetwork, takeNetwork } from "./from.ts";
 import { placeOf, preparePictures, presetOf, withPictureOptions } from "./images.ts";
 import { LOOK, look } from "./look.ts";
 import { makeModel, makeSchedule } from "./models.ts";
 import { EDM_PRESETS, type EdmConfig, isEdm, isOfPictures, PRESETS, type TrainConfig } from "./presets.ts";
 import { exists, tellFiles } from "./runs.ts";
+import { RunSamples } from "./sample_training.ts";
 import { scoresOf } from "./score_training.ts";
 import {
   chooseRun,
@@ -80,19 +82,46 @@ const command = withPictureOptions(withTrainingOptions(
   .option("--averages <list>", "lengths of the averages of the weights (edm, ect)", averageLengths)
   .option("--stage-batches <n>", "batches until the levels of a pair are nearer (ect)", whole(1, 1e9))
   .option(
+    "--sample-every <n>",
+    "epochs from one picture of what it draws to the next, in samples/; 0 for none (edm, ect, --images)",
+    whole(0, 1e5),
+  )
+  .option(
+    "--accumulate <n>",
+    "batches whose gradients are averaged for a step: as one of so many times the images (edm, ect, --images)",
+    whole(1, 1000),
+  )
+  .option(
     "--score-every <n>",
     "epochs from one scoring of its pictures to the next; 0 for none (edm, ect)",
     whole(0, 1e5),
   )
   .option("--score-n <n>", "pictures that are scored (edm, ect)", whole(8, 1e6))
-  .option("--begin <file>", "the network whose weights to begin with (edm, ect)", path)
+  .option(
+    "--from <model>",
+    `begin with the weights of a model that ships (${
+      Object.keys(diffusion.PRETRAINED).join(", ")
+    }), a run, or a file (edm, ect, --images)`,
+    path,
+  )
+  .option("--begin <file>", "the same of a file", path)
   .addHelpText("after", describePresets(PRESETS))
   .addHelpText("after", describePresets(EDM_PRESETS, "Presets of classes, and of your own pictures"));
 
+/** A network to begin with: the option that names it, and what it is. */
+interface Beginning {
+  option: string;
+  network: Parameters<typeof takeNetwork>[2];
+}
+
 /** The config that the command line asks for. */
-function makeConfig(preset: string): TrainConfig | EdmConfig {
+function makeConfig(preset: string, beginning?: Beginning): TrainConfig | EdmConfig {
   const config = overlay<TrainConfig | EdmConfig>(command, PRESETS[preset] ?? EDM_PRESETS[preset]);
   requireUsed(command, config);
+  if (beginning && isEdm(config)) {
+    const isGiven = (field: string) => command.getOptionValueSource(field) === "cli";
+    takeNetwork(beginning.option, config, beginning.network, isGiven);
+  }
   const { length } = config.channels;
   if (length !== config.attention.length && command.getOptionValueSource("attention") !== "cli") {
     config.attention = config.channels.map((_, level) => level > 0);
@@ -131,7 +160,7 @@ function requireEdm(config: EdmConfig): void {
     wrong(`--preset ${preset} trains on your own pictures: give --images WHERE, such as a folder`);
   }
   if (method === "ect" && !begin) {
-    wrong("--preset ect tunes a network of EDM: give --begin FILE, such as runs/NAME/model.safetensors");
+    wrong("--preset ect tunes a network of EDM: give --from, such as edm, a run or a file");
   }
 }
 
@@ -162,12 +191,33 @@ interface PictureOptions {
   look?: true;
 }
 
+/**
+ * The network that the command line says to begin with; a preset of it, where none is named.
+ * @throws UsageError if there is no such network.
+ */
+async function readBeginning(
+  { from, begin, runs }: TrainingOptions & { from?: string; begin?: string },
+): Promise<Beginning | undefined> {
+  if (from !== undefined && begin !== undefined) wrong("--from and --begin: give one of them");
+  if (begin !== undefined && !await exists(begin)) wrong(`--begin ${begin}: there is no such file`);
+  const file = from === undefined ? begin : await fileOf(from, runs);
+  if (file === undefined) return undefined;
+  const option = from === undefined ? `--begin ${begin}` : `--from ${from}`;
+  if (from !== undefined) {
+    if (command.getOptionValueSource("preset") === "default") {
+      command.setOptionValueWithSource("preset", "edm", "implied");
+    }
+    const { preset } = command.opts<TrainingOptions>();
+    if (!(preset in EDM_PRESETS)) wrong(`--from: --preset ${preset} has no use for it`);
+    command.setOptionValueWithSource("begin", file, "cli");
+  }
+  return { option, network: await readNetwork(option, file) };
+}
+
 /** `deno task train`. */
 export async function train(args: string[]): Promise<number | void> {
   parse<TrainingOptions & { begin?: string }>(command, args, ["runs", "data", "begin"]);
-  const { begin, images, size, look: only, resume, runs } = command.opts<
-    TrainingOptions & { begin?: string } & PictureOptions
-  >();
+  const { images, size, look: only, resume, runs } = command.opts<TrainingOptions & PictureOptions>();
   if (images !== undefined) {
     command.setOptionValueWithSource("images", placeOf(images), "cli");
     if (command.getOptionValueSource("preset") === "default") {
@@ -181,8 +231,15 @@ export async function train(args: string[]): Promise<number | void> {
     if (!isOfPictures(config)) wrong("--look shows the pictures of --images: give --images WHERE");
     return await look(config, `${runs}/${LOOK}`);
   }
-  if (begin !== undefined && !await exists(begin)) wrong(`--begin ${begin}: there is no such file`);
-  const run = await chooseRun<TrainConfig | EdmConfig>(command, "train", makeConfig);
+  if (resume !== undefined && command.opts().from !== undefined) {
+    wrong(`--from ${command.opts().from}: a resumed run goes on with its own weights`);
+  }
+  const beginning = resume === undefined ? await readBeginning(command.opts()) : undefined;
+  const run = await chooseRun<TrainConfig | EdmConfig>(
+    command,
+    "train",
+    (preset) => makeConfig(preset, beginning),
+  );
   await (isEdm(run.config)
     ? trainEdm({ ...run, config: run.config })
     : trainDdpm({ ...run, config: run.config }));
@@ -213,7 +270,11 @@ async function trainEdm(run: Run<EdmConfig>): Promise<void> {
 async function trainOn(run: Run<EdmConfig>, dls: DataLoaders<DataLoader>): Promise<void> {
   const { config, name, files } = run;
   const score = config.scoreEvery ? await scoresOf(run, dls, config.scoreEvery) : () => [];
-  const trained = await fitEdm(run, dls, score);
+  const trained = await fitEdm(
+    run,
+    dls,
+    (average) => [...score(average), new RunSamples(config, files, average)],
+  );
   if (trained === null) return;
   if (await isToDraw(run, trained.finished)) {
     await drawDiffusion(drawableEdm(trained.model, { inverted: imagesOf(config).inverted }), {

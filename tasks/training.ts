@@ -110,7 +110,7 @@ export function overlay<C extends RunConfig>(command: Command, preset: C): C {
 }
 
 /** Options that no config has. */
-const OF_NO_CONFIG = ["look", "preset", "name", "resume", "runs", "data", "device", "threads"];
+const OF_NO_CONFIG = ["look", "from", "preset", "name", "resume", "runs", "data", "device", "threads"];
 
 /** @throws UsageError for an option on the command line that a config has no use for. */
 export function requireUsed(command: Command, config: RunConfig): void {

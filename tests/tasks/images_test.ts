@@ -7,7 +7,7 @@ import { measurePictures, openPictures, placeOf } from "../../tasks/images.ts";
 import { PICTURE_PRESETS, type PictureConfig } from "../../tasks/presets.ts";
 import { mixedFolder } from "../datasets/mixed_folder.ts";
 import { inFiles } from "../datasets/sources.ts";
-import { wasmOnly } from "../support.ts";
+import { assertClose, wasmOnly } from "../support.ts";
 import { cliTest, rows, run, trainAndStop } from "./task.ts";
 
 /** A picture of one colour. */
@@ -316,3 +316,155 @@ cliTest("drawn:emoji takes its preset, and its own part for evaluation", async (
   ]);
   assertMatch(err, /Data: 5000 pictures in 10 classes[^]*Data: 1000 pictures in 10 classes/);
 });
+
+cliTest(
+  "--sample-every draws on the way; --accumulate steps on more; both end where they are resumed",
+  async (dir) => {
+    await writeFolder(`${dir}/folder`);
+    const args = [
+      "--images",
+      `${dir}/folder`,
+      ...TINY,
+      ..."--epochs 4 --sample-every 2 --accumulate 4".split(" "),
+    ];
+    const whole = await run("train", dir, ...args, "--name", "whole");
+    assertEquals(whole.code, 0, whole.err);
+    assertMatch(
+      whole.err,
+      /^Time left: under a minute \(to epoch 4, evaluations included, as yet a guess\)$/m,
+    );
+    await trainAndStop(dir, ...args, "--name", "broken");
+    const resumed = await run("train", dir, "--resume", "broken");
+    assertEquals(resumed.code, 0, resumed.err);
+    const names = (await Array.fromAsync(Deno.readDir(`${dir}/whole/samples`))).map((file) => file.name)
+      .sort();
+    assertEquals(names, ["0002.png", "0004.png"]);
+    const [early, late] = await Promise.all(
+      names.map((name) => Deno.readFile(`${dir}/whole/samples/${name}`)),
+    );
+    assertEquals(decode(early).width, 2 * (16 * 3 + 2) + 2);
+    assert(early.join() !== late.join(), "nothing was learnt between the pictures");
+    for (const file of ["model.safetensors", "samples/0002.png", "samples/0004.png", "samples.png"]) {
+      assertEquals(
+        await Deno.readFile(`${dir}/broken/${file}`),
+        await Deno.readFile(`${dir}/whole/${file}`),
+        file,
+      );
+    }
+    // 21 pictures are 6 batches, and 2 steps an epoch.
+    const { metadata } = decodeSafetensors(await Deno.readFile(`${dir}/whole/checkpoint.safetensors`));
+    assertEquals(JSON.parse(metadata["denoise.checkpoint"]).callbacks["PowerEMACB(0.1)"], 8);
+  },
+);
+
+cliTest(
+  "--from begins with a run, a file or a model that ships, with its network; what does not fit is said",
+  async (dir) => {
+    await writeFolder(`${dir}/folder`);
+    const images = ["--images", `${dir}/folder`],
+      short = "--batch 4 --epochs 1 --samples 0 --lr 0".split(" ");
+    const first = await run(
+      "train",
+      dir,
+      ...images,
+      ...TINY,
+      "--epochs",
+      "1",
+      "--samples",
+      "0",
+      "--name",
+      "first",
+    );
+    assertEquals(first.code, 0, first.err);
+    const read = async (name: string) =>
+      decodeSafetensors(await Deno.readFile(`${dir}/${name}/model.safetensors`));
+    const base = await read("first");
+    for (const [name, from] of [["run", "first"], ["file", `${dir}/first/model.safetensors`]]) {
+      const again = await run(
+        "train",
+        dir,
+        ...images,
+        "--size",
+        "16",
+        ...short,
+        "--from",
+        from,
+        "--name",
+        name,
+      );
+      assertEquals(again.code, 0, again.err);
+      const { tensors, metadata } = await read(name);
+      assertEquals(JSON.parse(metadata.config), JSON.parse(base.metadata.config));
+      await assertClose(
+        tensors["class_embedding.weight"].data,
+        base.tensors["class_embedding.weight"].data,
+        1e-6,
+      );
+      assertEquals(JSON.parse(metadata.edm).imagesSeen, 2 * 24);
+    }
+    const resumed = await run("train", dir, "--resume", "run");
+    assertEquals(resumed.code, 0, resumed.err);
+    const others = await run(
+      "train",
+      dir,
+      "--images",
+      "drawn:emoji",
+      "--limit",
+      "8",
+      "--test-limit",
+      "4",
+      "--size",
+      "16",
+      ...short,
+      "--from",
+      "first",
+      "--name",
+      "others",
+    );
+    assertEquals(others.code, 0, others.err);
+    assert(others.err.includes("in place of red ones, ä: their table begins anew"), others.err);
+    const { tensors } = await read("others");
+    assertEquals(tensors["class_embedding.weight"].shape[0], 11);
+    await assertClose(tensors["conv_in.weight"].data, base.tensors["conv_in.weight"].data, 1e-6);
+    const shipped = await run(
+      "train",
+      dir,
+      ...images,
+      ..."--from edm --size 28 --grey --no-classes --limit 4 --test-limit 2 --name shipped".split(" "),
+      ...short,
+    );
+    assertEquals(shipped.code, 0, shipped.err);
+    assertEquals((await read("shipped")).tensors["conv_in.weight"].shape, [64, 4, 3, 3]);
+    for (
+      const [args, message] of [
+        [
+          [...images, "--from", "edm"],
+          "--from edm: its images are grey ones of 28×28, not RGB ones of 32×32: give --size 28 --grey",
+        ],
+        [
+          ["--from", "first"],
+          "--from first: its images are RGB ones of 16×16, not grey ones of 28×28: give --images WHERE",
+        ],
+        [
+          [...images, "--size", "16", "--channels", "8,16", "--from", "first"],
+          "--channels 8,16: the network of --from first has 8,8",
+        ],
+        [["--from", "gone"], "--from gone: There is no run "],
+        [["--from", `${dir}/gone.safetensors`], "gone.safetensors: there is no such file"],
+        [
+          ["--from", `${dir}/first/checkpoint.safetensors`],
+          'it is no network of EDM: its metadata lacks "edm"',
+        ],
+        [["--from", "first", "--preset", "lesson"], "--from: --preset lesson has no use for it"],
+        [
+          ["--from", "first", "--begin", `${dir}/first/model.safetensors`],
+          "--from and --begin: give one of them",
+        ],
+        [["--from", "first", "--resume", "run"], "--from first: a resumed run goes on with its own weights"],
+      ] as [string[], string][]
+    ) {
+      const { code, err } = await run("train", dir, ...args);
+      assertEquals([code, err.includes(message)], [2, true], err);
+    }
+  },
+);

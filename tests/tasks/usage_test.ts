@@ -52,6 +52,8 @@ const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
     ["--flat", 1, 1e9],
     ["--clip", 1e-9, 1e9],
     ["--stage-batches", 1, 1e9],
+    ["--sample-every", 0, 1e5],
+    ["--accumulate", 1, 1000],
   ],
   look: [["--size", 8, 512], ["--limit", 0, 1e9], ["--seed", 0, Number.MAX_SAFE_INTEGER]],
   classify: [["--drop", 0, 0.99], ["--passes", 1, 1000]],
@@ -96,7 +98,7 @@ const TRAINING: [option: string, low: number, high: number][] = [
 NUMBERS.train.push(...TRAINING);
 NUMBERS.classify.push(...TRAINING);
 const PATHS: Record<string, string[]> = {
-  train: ["--runs", "--data", "--begin", "--images"],
+  train: ["--runs", "--data", "--begin", "--images", "--from"],
   look: ["--out"],
   classify: ["--runs", "--data"],
   sample: ["--runs", "--out", "--image", "--inpaint"],
@@ -303,7 +305,7 @@ usageTest("options that are each right and wrong together", async () => {
     ["train", "--images a --data b", "--data and --images: give one of them"],
     ["train", "--images /nowhere/at/all", "--images /nowhere/at/all: it cannot be opened"],
     ["train", "--images drawn:cats", "--images drawn:cats: what is drawn is drawn:emoji"],
-    ["train", "--preset ect", "--preset ect tunes a network of EDM: give --begin FILE"],
+    ["train", "--preset ect", "--preset ect tunes a network of EDM: give --from, such as edm"],
     ["train", "--resume gone", "There is no run ", "runs/gone. "],
     [
       "train",
