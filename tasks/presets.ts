@@ -51,6 +51,9 @@ export interface TrainConfig extends RunConfig {
   variance?: Variance;
   /** Images in `samples.png`; 16 in runs of before it was kept. */
   samples?: number;
+  /** The file whose weights the run begins with, empty for none as before it was kept; its SHA-256. */
+  begin?: string;
+  beginHash?: string;
 }
 
 /** PyTorch's defaults of Adam and OneCycleLR, and how often there is a checkpoint. */
@@ -83,6 +86,7 @@ const LESSON: TrainConfig = {
   betaMax: 0.02,
   variance: "fixed_large",
   samples: 16,
+  begin: "",
   batch: 128,
   epochs: 5,
   lr: 5e-3,

@@ -56,6 +56,8 @@ const TRAIN: Fields<TrainConfig> = {
   betaMax: NOT_NEGATIVE,
   variance: v.optional(v.picklist(["fixed_large", "fixed_small"])),
   samples: v.optional(COUNT),
+  begin: v.optional(TEXT),
+  beginHash: v.optional(TEXT),
 };
 
 const EDM: Fields<EdmConfig> = {

@@ -1,5 +1,15 @@
 /** `deno task train`: trains a diffusion model on Fashion-MNIST, or on your own pictures, and writes a run. */
-import { Adam, type DataLoader, type DataLoaders, DDPMCB, diffusion, Generator } from "../mod.ts";
+import { sha256 } from "../core/mod.ts";
+import {
+  Adam,
+  type DataLoader,
+  type DataLoaders,
+  DDPMCB,
+  diffusion,
+  Generator,
+  loadWeights,
+  type UNet,
+} from "../mod.ts";
 import {
   averageLengths,
   command as makeCommand,
@@ -11,6 +21,7 @@ import {
   parse,
   path,
   UsageError,
+  UserError,
   varianceOption,
   whole,
 } from "./cli.ts";
@@ -104,7 +115,7 @@ const command = withPictureOptions(withTrainingOptions(
     }), a run, or a file (edm, ect, --images)`,
     path,
   )
-  .option("--begin <file>", "the same of a file", path)
+  .option("--begin <file>", "the same of a file; of a DDPM too", path)
   .addHelpText("after", describePresets(PRESETS))
   .addHelpText("after", describePresets(EDM_PRESETS, "Presets of classes, and of your own pictures"));
 
@@ -196,10 +207,11 @@ interface PictureOptions {
  * @throws UsageError if there is no such network.
  */
 async function readBeginning(
-  { from, begin, runs }: TrainingOptions & { from?: string; begin?: string },
+  { from, begin, runs, preset: asked }: TrainingOptions & { from?: string; begin?: string },
 ): Promise<Beginning | undefined> {
   if (from !== undefined && begin !== undefined) wrong("--from and --begin: give one of them");
   if (begin !== undefined && !await exists(begin)) wrong(`--begin ${begin}: there is no such file`);
+  if (from === undefined && asked in PRESETS) return undefined; // a DDPM's weights have no config of their own to take
   const file = from === undefined ? begin : await fileOf(from, runs);
   if (file === undefined) return undefined;
   const option = from === undefined ? `--begin ${begin}` : `--from ${from}`;
@@ -288,10 +300,27 @@ async function trainOn(run: Run<EdmConfig>, dls: DataLoaders<DataLoader>): Promi
   console.log(`Draw more with: deno task sample --run ${name}`);
 }
 
+/**
+ * Gives a DDPM's network the weights that its run begins with.
+ * @throws UserError for a file that has changed since, or of another network.
+ */
+async function begin(model: UNet, { name, config, files }: Run<TrainConfig>): Promise<void> {
+  if (!config.begin || await exists(files.checkpoint)) return;
+  const bytes = await Deno.readFile(config.begin), hash = await sha256(bytes);
+  if (config.beginHash !== undefined && config.beginHash !== hash) {
+    throw new UserError(`${config.begin} has changed since the run ${name} began with it`);
+  }
+  config.beginHash = hash;
+  await loadWeights(model, bytes).catch((cause) => {
+    throw new UserError(`--begin ${config.begin}: ${cause.message}`, { cause });
+  });
+}
+
 async function trainDdpm(run: Run<TrainConfig>): Promise<void> {
   const { config, name, files } = run;
   const dls = await prepare(command, run, { transform: prepareImages(config) });
   const model = makeModel(config);
+  await begin(model, run);
   const finished = await fitRun(run, {
     model,
     dls,

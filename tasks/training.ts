@@ -75,7 +75,7 @@ export function withTrainingOptions(command: Command, presets: string[]): Comman
 }
 
 /** A field of a config as the flag that sets it. */
-function toFlag([key, value]: [string, unknown]): string {
+export function toFlag([key, value]: [string, unknown]): string {
   const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   if (typeof value === "boolean") return value ? `--${name}` : `--no-${name}`;
   const words = [value].flat().map((part) => part === true ? "yes" : part === false ? "no" : part);

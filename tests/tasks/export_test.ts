@@ -1,8 +1,20 @@
-/** `deno task export`: a DDPM's run as a pipeline of Diffusers, and what is refused. */
-import { assert, assertEquals } from "@std/assert";
-import { diffusion, linearSchedule, sample, saveWeights, tf, toTorch, UNet } from "../../mod.ts";
+/** `deno task export` and `import`: a DDPM's run as a pipeline of Diffusers and back, and what is refused. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  decodeSafetensors,
+  diffusion,
+  linearSchedule,
+  sample,
+  saveWeights,
+  tf,
+  toTorch,
+  UNet,
+  type UNet2DConfig,
+  UNet2DModel,
+} from "../../mod.ts";
+import { configOf } from "../../tasks/import.ts";
 import { EDM_PRESETS, PRESETS, type TrainConfig, unetOptions } from "../../tasks/presets.ts";
-import { assertClose } from "../support.ts";
+import { assertClose, wasmOnly } from "../support.ts";
 import { cliTest, run } from "./task.ts";
 
 const CONFIG: TrainConfig = {
@@ -100,3 +112,76 @@ cliTest(
     assert(begun.err.includes("its training has not finished an epoch yet"), begun.err);
   },
 );
+
+cliTest(
+  "import: what was exported is a run with the same weights, which is drawn with and trained on from",
+  async (dir) => {
+    const model = new UNet({ ...unetOptions(CONFIG), sample_size: CONFIG.size }),
+      weights = await toTorch(model.stateDict());
+    const schedule = linearSchedule({ nSteps: 4, betaMin: CONFIG.betaMin, betaMax: CONFIG.betaMax });
+    await diffusion.savePipeline(`${dir}/net`, { model, scheduler: diffusion.schedulerConfig(schedule) });
+    const { code, err, out } = await run("import", dir, `${dir}/net/`, "--name", "back");
+    assertEquals(code, 0, err);
+    assert(/^Wrote .*\/back: config.json, model.safetensors$/m.test(out), out);
+    const stored = decodeSafetensors(await Deno.readFile(`${dir}/back/model.safetensors`)).tensors;
+    assertEquals({ ...stored }, weights);
+    const config = JSON.parse(await Deno.readTextFile(`${dir}/back/config.json`));
+    for (
+      const field of [
+        "size",
+        "channels",
+        "attention",
+        "layers",
+        "groups",
+        "headDim",
+        "steps",
+        "betaMin",
+        "betaMax",
+      ]
+    ) {
+      assertEquals(config[field], CONFIG[field as keyof TrainConfig], field);
+    }
+    const drawn = await run("sample", dir, "--run", "back", "--n", "1");
+    assertEquals(drawn.code, 0, drawn.err);
+
+    const [, advice] = out.match(/Train on from it with: deno task train (.*)/)!, flags = advice.split(" ");
+    assert(advice.includes("--channels 8,8 ") && !advice.includes("--lr "), advice);
+    const short = "--limit 8 --test-limit 8 --batch 8 --epochs 1 --samples 0 --lr 0".split(" ");
+    const trained = await run("train", dir, "--name", "on", ...flags, ...short);
+    assertEquals(trained.code, 0, trained.err);
+    const after = decodeSafetensors(await Deno.readFile(`${dir}/on/model.safetensors`)).tensors;
+    assertEquals({ ...after }, weights); // a learning rate of 0 keeps them
+    const taken = await run("import", dir, `${dir}/net`, "--name", "back");
+    assertEquals([taken.code, /back exists: give another --name/.test(taken.err)], [2, true], taken.err);
+    const other = await run("train", dir, "--name", "other", ...short, ...flags.slice(-2));
+    assertEquals(other.code, 1, other.err);
+    assert(other.err.includes(`error: --begin ${dir}/back/model.safetensors: `), other.err);
+  },
+);
+
+Deno.test({
+  name: "import: a network or a scheduler that is no run's is refused by its field",
+  ...wasmOnly,
+  fn() {
+    const how = diffusion.schedulerConfig(linearSchedule({ nSteps: 4 }));
+    const of = (network: Partial<UNet2DConfig>, change: Partial<diffusion.SchedulerConfig> = {}) => {
+      const model = new UNet2DModel({ ...unetOptions(CONFIG), sample_size: 8, ...network });
+      return configOf("a/b", { model, scheduler: diffusion.scheduler({ ...how, ...change }) });
+    };
+    assertEquals(of({}).channels, CONFIG.channels);
+    const says = (error: string, call: () => unknown) => assertThrows(call, Error, `a/b: ${error}`);
+    says("its images are 8×4, and those of a run square", () => of({ sample_size: [8, 4] }));
+    says("its images are null×null", () => of({ sample_size: null }));
+    const must = "and of a run of deno task train";
+    says(
+      `"prediction_type" of its scheduler is "v_prediction", ${must} "epsilon"`,
+      () => of({}, { prediction_type: "v_prediction" }),
+    );
+    says(
+      `"beta_schedule" of its scheduler is "scaled_linear", ${must} "linear"`,
+      () => of({}, { beta_schedule: "scaled_linear" }),
+    );
+    says(`"act_fn" of its network is "gelu", ${must} "silu"`, () => of({ act_fn: "gelu" }));
+    says(`"in_channels" of its network is 3, ${must} 1`, () => of({ in_channels: 3, out_channels: 3 }));
+  },
+});

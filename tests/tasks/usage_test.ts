@@ -9,6 +9,7 @@ import { classify } from "../../tasks/classify.ts";
 import { exitCodeOf, type Task } from "../../tasks/cli.ts";
 import { evaluate } from "../../tasks/evaluate.ts";
 import { exportTask } from "../../tasks/export.ts";
+import { importTask } from "../../tasks/import.ts";
 import { lookTask } from "../../tasks/look.ts";
 import { sample } from "../../tasks/sample.ts";
 import { scoreTask } from "../../tasks/score.ts";
@@ -23,6 +24,7 @@ const TASKS: Record<string, Task> = {
   sample,
   evaluate,
   export: exportTask,
+  import: importTask,
   score: scoreTask,
   browser,
   test,
@@ -31,8 +33,19 @@ const TASKS: Record<string, Task> = {
   "build:subset": buildSubset,
 };
 /** Tasks that compute. */
-const DEVICE = ["train", "classify", "sample", "evaluate", "export", "score", "browser", "test", "bench"];
-const THREADS = ["train", "classify", "sample", "evaluate", "export", "score", "bench"];
+const DEVICE = [
+  "train",
+  "classify",
+  "sample",
+  "evaluate",
+  "export",
+  "import",
+  "score",
+  "browser",
+  "test",
+  "bench",
+];
+const THREADS = ["train", "classify", "sample", "evaluate", "export", "import", "score", "bench"];
 /** Tasks with options that take a number, one of each. */
 const NUMBERS: Record<string, [option: string, low: number, high: number][]> = {
   train: [
@@ -104,18 +117,25 @@ const PATHS: Record<string, string[]> = {
   sample: ["--runs", "--out", "--image", "--inpaint"],
   evaluate: ["--runs", "--data"],
   export: ["--runs"],
+  import: ["--runs"],
   score: ["--runs", "--data", "--out"],
   browser: ["--out"],
   bench: ["--json"],
   "build:subset": ["--data"],
 };
 /** Arguments that are none of an option. */
-const ARGUMENTS: Record<string, string[]> = { score: ["run"], look: ["run"], export: ["run", "dir"] };
+const ARGUMENTS: Record<string, string[]> = {
+  score: ["run"],
+  look: ["run"],
+  export: ["run", "dir"],
+  import: ["where"],
+};
 const NAMES: Record<string, string[]> = {
   train: ["--name", "--resume"],
   classify: ["--name", "--resume"],
   sample: ["--run"],
   evaluate: ["--run"],
+  import: ["--name"],
 };
 /** What the help says of presets. */
 const PRESETS_TOLD: Record<string, string[]> = {
@@ -356,6 +376,8 @@ usageTest("options that are each right and wrong together", async () => {
     ["sample", "--pretrained --image README.md", "--image README.md: it is no PNG"],
     ["evaluate", "--run gone", "There is no run ", "runs/gone. "],
     ["evaluate", "--pretrained --data /nowhere", "--data /nowhere does not hold all of"],
+    ["import", "a/...", 'a/...: "..." is no name of a run: give --name'],
+    ["train", "--begin /nowhere", "--begin /nowhere: there is no such file"],
     ["export", "gone dir", "There is no run ", "runs/gone. "],
     ["export", "run", "missing required argument 'dir'"],
     ["export", "a/b dir", "'a/b' is invalid for argument 'run'. It must be a name, not a path"],

@@ -175,6 +175,9 @@ function ddimLevels(c: SchedulerConfig, process: Process, steps: number): NoiseL
   return [...atSteps(c, process, steps), c.set_alpha_to_one ? CLEAN : process.at(0)];
 }
 
+/** The number of few digits that steps between two ends were reckoned from. */
+const unrounded = (x: number): number => Number(x.toPrecision(15));
+
 /** Options of {@link schedulerConfig}. */
 export interface SchedulerConfigOptions {
   /** Which scheduler; default `DDPMScheduler`. */
@@ -209,7 +212,9 @@ export function schedulerConfig(schedule: Schedule, options: SchedulerConfigOpti
   return readSchedulerConfig({
     _class_name: kind,
     num_train_timesteps: nSteps,
-    ...straight ? { beta_start: β[0], beta_end: β[nSteps - 1] } : { trained_betas: Array.from(β) },
+    ...straight
+      ? { beta_start: unrounded(β[0]), beta_end: unrounded(β[nSteps - 1]) }
+      : { trained_betas: Array.from(β) },
     prediction_type: prediction,
     clip_sample: clip !== null,
     clip_sample_range: clip ?? 1,

@@ -204,3 +204,16 @@ Deno.test({
     assertThrows(() => diffusion.schedulerConfig(some), Error, "some steps of another");
   },
 });
+
+Deno.test({
+  name: "schedulerConfig: the ends of β are those that the schedule was made with",
+  ...wasmOnly,
+  fn() {
+    for (const [nSteps, betaMin, betaMax] of [[4, 1e-4, 0.1], [1000, 1e-4, 0.02], [7, 0.003, 0.7]]) {
+      const { beta_start, beta_end } = diffusion.schedulerConfig(
+        linearSchedule({ nSteps, betaMin, betaMax }),
+      );
+      assertEquals([beta_start, beta_end], [betaMin, betaMax]);
+    }
+  },
+});
