@@ -13,21 +13,9 @@ import {
   writeReport,
 } from "../../tasks/score_report.ts";
 import { assertClose, wasmOnly } from "../support.ts";
+import { testInDirectory } from "./task.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-
-/** A test with a directory in the project, where a task may write. */
-function inDirectory(name: string, fn: (dir: string) => Promise<void>): void {
-  Deno.test(name, wasmOnly, async () => {
-    await Deno.mkdir(`${ROOT}runs`, { recursive: true });
-    const dir = await Deno.makeTempDir({ dir: `${ROOT}runs`, prefix: "test-" });
-    try {
-      await fn(dir);
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
-  });
-}
 
 /** A file of a network that was not trained. */
 async function writeNetwork(path: string): Promise<void> {
@@ -65,7 +53,7 @@ async function run(dir: string, task: string, ...args: string[]) {
   return { code, out, err };
 }
 
-inDirectory("train --score-every scores its pictures, and goes on with the rows", async (dir) => {
+testInDirectory("train --score-every scores its pictures, and goes on with the rows", async (dir) => {
   const options =
     "--preset edm --channels 8,8 --groups 4 --head-dim 4 --batch 16 --limit 32 --test-limit 16 " +
     "--samples 0 --warmup 2 --seed 7 --epochs 3 --score-every 2 --score-n 10";
@@ -80,7 +68,7 @@ inDirectory("train --score-every scores its pictures, and goes on with the rows"
   assert(rows.every(({ fid }) => fid > 0));
 });
 
-inDirectory("score writes a table, JSON and a plot, and goes on where it was", async (dir) => {
+testInDirectory("score writes a table, JSON and a plot, and goes on where it was", async (dir) => {
   await writeNetwork(`${dir}/tiny.safetensors`);
   const common = "--n 16 --batch 10 --reference 60 --steps 2".split(" ");
   const call = (...args: string[]) =>
@@ -127,7 +115,7 @@ inDirectory("score writes a table, JSON and a plot, and goes on where it was", a
   assertEquals((await read()).rows.map((r) => [r.sampler, r.evaluations]), [["euler", 4]]);
 });
 
-inDirectory(
+testInDirectory(
   "a DDPM of resized images is scored beside images that were resized like its own",
   async (dir) => {
     const options = "--pretrained lesson --samplers ddim --steps 2 --n 8 --reference 20".split(" ");

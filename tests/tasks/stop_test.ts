@@ -1,6 +1,7 @@
 /** What the tasks do when they are told to stop: by Ctrl-C in a terminal, by signals, once and again. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { wasmOnly } from "../support.ts";
+import { testInDirectory } from "./task.ts";
 import { hasTerminal, Terminal } from "./terminal.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -9,24 +10,8 @@ const LIMIT_MS = 240_000;
 const TRAIN = "train --channels 8,8 --groups 4 --layers 1 --head-dim 4 --size 16 --steps 40 --batch 16 " +
   "--limit 640 --test-limit 320 --samples 4 --seed 7 --epochs 2 --device wasm";
 
-/** A test with a directory for runs. */
-function stopTest(name: string, fn: (dir: string) => Promise<void>, ignore = wasmOnly.ignore): void {
-  Deno.test({
-    name,
-    ignore,
-    async fn() {
-      await Deno.mkdir(`${ROOT}runs`, { recursive: true });
-      const dir = await Deno.makeTempDir({ dir: `${ROOT}runs`, prefix: "test-" });
-      try {
-        await fn(dir);
-      } finally {
-        await Deno.remove(dir, { recursive: true });
-      }
-    },
-  });
-}
 const terminalTest = (name: string, fn: (dir: string) => Promise<void>) =>
-  stopTest(name, fn, wasmOnly.ignore || !hasTerminal);
+  testInDirectory(name, fn, wasmOnly.ignore || !hasTerminal);
 
 const list = async (dir: string) => (await Array.fromAsync(Deno.readDir(dir))).map((f) => f.name).sort();
 
@@ -124,7 +109,7 @@ async function signalled(body: string, ...signals: Deno.Signal[]) {
   return { code, lines, err: (await new Response(child.stderr).text()).trim() };
 }
 
-stopTest(
+testInDirectory(
   "SIGTERM stops as SIGINT does, each with its exit code",
   async () => {
     for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
@@ -143,7 +128,7 @@ stopTest(
   },
 );
 
-stopTest("a file that is being written when a task is stopped becomes whole", async (dir) => {
+testInDirectory("a file that is being written when a task is stopped becomes whole", async (dir) => {
   const { code } = await signalled(
     `const { writeFile } = await import("${new URL("../../core/mod.ts", import.meta.url)}");
      await endOnStop(() => "Stopped");
@@ -157,7 +142,7 @@ stopTest("a file that is being written when a task is stopped becomes whole", as
   }
 });
 
-stopTest(
+testInDirectory(
   "a signal that waited behind a long batch is the same press; one a second later is another",
   async () => {
     const body = (between: string) =>
@@ -177,7 +162,7 @@ stopTest(
   },
 );
 
-stopTest("told before a phase begins, the phase is not begun", async () => {
+testInDirectory("told before a phase begins, the phase is not begun", async () => {
   const { code, lines, err } = await signalled(
     `let stop; const stopped = new Promise((resolve) => stop = resolve);
      finishOnStop(stop); console.log("go"); await stopped;
@@ -193,7 +178,7 @@ const LOCKS = `const { lockRun, makeRun, runFiles } = await import("${new URL(
   import.meta.url,
 )}");`;
 
-stopTest("a run's directory is one process's; a process that is killed gives it back", async (dir) => {
+testInDirectory("a run's directory is one process's; a process that is killed gives it back", async (dir) => {
   const make =
     `${LOCKS} await makeRun(runFiles("${dir}", "a"), {}); console.log("go"); await sleep(100_000);`;
   const holder = startBody(make), reader = holder.stdout.getReader();
@@ -210,7 +195,7 @@ stopTest("a run's directory is one process's; a process that is killed gives it 
   assertEquals((await signalled(`${LOCKS} await lockRun(runFiles("${dir}", "a"));`)).code, 0);
 });
 
-stopTest(
+testInDirectory(
   "of processes that make one run at the same time one gets it; what a killed one left is taken",
   async (dir) => {
     await Deno.mkdir(`${dir}/a`);

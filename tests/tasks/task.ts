@@ -1,6 +1,6 @@
 /** Tasks of deno.json as a user runs them, with their permissions. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { device } from "../support.ts";
+import { device, wasmOnly } from "../support.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -31,15 +31,15 @@ export async function finish(child: Deno.ChildProcess) {
 /** Runs it to its end. */
 export const run = (task: string, dir: string, ...args: string[]) => finish(start(task, dir, ...args));
 
-/** A test with a directory for runs, in the suite's run on one device. */
-export function cliTest(
+/** A test with a directory in the project, where a task may write. */
+export function testInDirectory(
   name: string,
   fn: (dir: string) => Promise<void>,
-  on: "wasm" | "webgpu" = "wasm",
+  ignore = wasmOnly.ignore,
 ): void {
   Deno.test({
     name,
-    ignore: device.name !== on,
+    ignore,
     async fn() {
       await Deno.mkdir(`${ROOT}runs`, { recursive: true });
       const dir = await Deno.makeTempDir({ dir: `${ROOT}runs`, prefix: "test-" });
@@ -50,6 +50,15 @@ export function cliTest(
       }
     },
   });
+}
+
+/** A test with a directory for runs, in the suite's run on one device. */
+export function cliTest(
+  name: string,
+  fn: (dir: string) => Promise<void>,
+  on: "wasm" | "webgpu" = "wasm",
+): void {
+  testInDirectory(name, fn, device.name !== on);
 }
 
 /** The rows of a file of JSON, a line each. */
