@@ -1,7 +1,7 @@
 /** The files of `deno task score`: scores as JSON, which a later call goes on with, a table of them, and a plot. */
 import * as v from "npm:valibot@1.5.0";
 import { COUNT, NUMBER, parseJson, requireSchema } from "../core/mod.ts";
-import { linePlot, type Point, scores } from "../mod.ts";
+import { linePlot, type Point, type scores } from "../mod.ts";
 import { UsageError, UserError } from "./cli.ts";
 import { updateFile } from "./runs.ts";
 
@@ -43,12 +43,21 @@ export interface ScoreReport {
   rows: ScoreRow[];
 }
 
+const SCORES = {
+  n: COUNT,
+  fid: NUMBER,
+  fidEqual: NUMBER,
+  kid: NUMBER,
+  precision: NUMBER,
+  recall: NUMBER,
+  accuracy: v.nullable(NUMBER),
+};
 const ROW: v.GenericSchema<unknown, ScoreRow> = v.strictObject({
   sampler: v.string(),
   steps: COUNT,
   evaluations: NUMBER,
   secondsFor64: NUMBER,
-  seeds: v.array(v.strictObject({ seed: COUNT, ...scores.SCORE_FIELDS })),
+  seeds: v.array(v.strictObject({ seed: COUNT, ...SCORES })),
 });
 const REPORT: v.GenericSchema<unknown, ScoreReport> = v.strictObject({
   facts: v.strictObject({
@@ -63,7 +72,7 @@ const REPORT: v.GenericSchema<unknown, ScoreReport> = v.strictObject({
   }),
   title: v.string(),
   device: v.string(),
-  floor: v.strictObject(scores.SCORE_FIELDS),
+  floor: v.strictObject(SCORES),
   rows: v.array(ROW),
 });
 

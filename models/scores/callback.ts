@@ -8,9 +8,10 @@ import {
   type HostArray,
   type Json,
   type Learner,
+  NUMBER,
   requireSchema,
 } from "../../core/mod.ts";
-import { type ImageEval, SCORE_FIELDS, type Scores } from "./eval.ts";
+import type { ImageEval, Scores } from "./eval.ts";
 
 /** Images that were drawn, and the classes that they should be of, where those are known. */
 export interface Drawn {
@@ -50,7 +51,13 @@ export interface ScoredEpoch extends Scores {
 /** What a checkpoint holds. */
 const ROWS: v.GenericSchema<unknown, ScoredEpoch[]> = v.array(v.strictObject({
   epoch: COUNT,
-  ...SCORE_FIELDS,
+  n: COUNT,
+  fid: NUMBER,
+  fidEqual: NUMBER,
+  kid: NUMBER,
+  precision: NUMBER,
+  recall: NUMBER,
+  accuracy: v.nullable(NUMBER),
 }));
 
 /**

@@ -1,6 +1,5 @@
 /** Scores of images that a network draws, beside real ones. */
-import * as v from "npm:valibot@1.5.0";
-import { type Batch, COUNT, HostArray, type ImageTransform, NUMBER } from "../../core/mod.ts";
+import { type Batch, HostArray, type ImageTransform } from "../../core/mod.ts";
 import type { FeatureModel } from "./classifier.ts";
 import { frechetDistance } from "./frechet.ts";
 import { kernelParts, partStart, rows, squaredMmd } from "./kernel.ts";
@@ -35,17 +34,6 @@ export interface Scores {
   /** Share of the images that are taken for the class that they should be of; null where that is not known. */
   accuracy: number | null;
 }
-
-/** A schema for each of the scores, for files that hold them. */
-export const SCORE_FIELDS: { readonly [K in keyof Scores]: v.GenericSchema<unknown, Scores[K]> } = {
-  n: COUNT,
-  fid: NUMBER,
-  fidEqual: NUMBER,
-  kid: NUMBER,
-  precision: NUMBER,
-  recall: NUMBER,
-  accuracy: v.nullable(NUMBER),
-};
 
 /** Values of a pixel in a picture's file. */
 const LEVELS = 255;
