@@ -25,7 +25,7 @@ import { UserError } from "./cli.ts";
 import { imagesOf } from "./data.ts";
 import { fitRun } from "./fit.ts";
 import { type EdmConfig, isOfPictures, unetOptions } from "./presets.ts";
-import type { Run } from "./training.ts";
+import { requireSameBeginning, type Run } from "./training.ts";
 
 /** From bytes to the images of [−1, 1] that EDM's networks are trained on. */
 export const prepareEdm: transforms.ImageTransform = transforms.toFloat(-1, 1);
@@ -197,22 +197,19 @@ export async function fitEdm(
   dls: DataLoaders<DataLoader>,
   more: (average: PowerEMACB) => Callback[] = () => [],
 ): Promise<{ model: diffusion.EDMModel; finished: boolean } | null> {
-  const { config, files } = run;
+  const { config, files } = run, { accumulate = 1 } = config;
   config.sigmaData ??= await measureSigmaData(dls);
   const model = makeNetwork(config);
   if (config.begin) {
     const { model: begun, hash } = await readEdmModel(config.begin);
-    if (config.beginHash !== undefined && config.beginHash !== hash) {
-      throw new UserError(`${config.begin} has changed since the run ${run.name} began with it`);
-    }
-    config.beginHash = hash;
+    requireSameBeginning(run, hash);
     config.imagesBefore = begun.imagesSeen;
     beginWith(model, begun, imagesOf(config).classes);
     begun.model.dispose();
   }
   // Of other pictures than the weights have seen, rate and averages begin anew.
   const before = config.method === "edm" && !isOfPictures(config)
-    ? Math.round((config.imagesBefore ?? 0) / config.batch / (config.accumulate ?? 1))
+    ? Math.round((config.imagesBefore ?? 0) / config.batch / accumulate)
     : 0;
   const clip = new GradientClipCB(config.clip),
     averages = config.averages.map((length) => new PowerEMACB(length));
@@ -221,7 +218,7 @@ export async function fitEdm(
     const facts: diffusion.EDMFacts = {
       sigmaData: config.sigmaData!,
       classes: [...imagesOf(config).classes],
-      imagesSeen: config.batch * (config.accumulate ?? 1) * (averages[0].moves - before) +
+      imagesSeen: config.batch * accumulate * (averages[0].moves - before) +
         (config.imagesBefore ?? 0),
       averageLength: average?.length ?? null,
     };
@@ -242,14 +239,14 @@ export async function fitEdm(
       cb,
       ...averages,
       clip,
-      ...(config.accumulate ?? 1) > 1 ? [new AccumulateGradCB(config.accumulate!)] : [],
+      ...accumulate > 1 ? [new AccumulateGradCB(accumulate)] : [],
       new GoOnCB(averages, before),
       new KeepAveragesCB(averagesOf(files.dir), averages, encode),
       ...more(averages.at(-1)!),
     ],
     schedule: (opt) => {
       const rate = new InverseSqrtLR(opt, { maxLr, warmup, flat });
-      rate.stepNum = before * (config.accumulate ?? 1); // it moves by batches
+      rate.stepNum = before * accumulate; // it moves by batches
       return rate;
     },
     encode: () => encode(averages.at(-1), "F32"),

@@ -43,6 +43,7 @@ import {
   describePresets,
   overlay,
   prepare,
+  requireSameBeginning,
   requireUsed,
   type Run,
   type TrainingOptions,
@@ -304,13 +305,11 @@ async function trainOn(run: Run<EdmConfig>, dls: DataLoaders<DataLoader>): Promi
  * Gives a DDPM's network the weights that its run begins with.
  * @throws UserError for a file that has changed since, or of another network.
  */
-async function begin(model: UNet, { name, config, files }: Run<TrainConfig>): Promise<void> {
+async function begin(model: UNet, run: Run<TrainConfig>): Promise<void> {
+  const { config, files } = run;
   if (!config.begin || await exists(files.checkpoint)) return;
-  const bytes = await Deno.readFile(config.begin), hash = await sha256(bytes);
-  if (config.beginHash !== undefined && config.beginHash !== hash) {
-    throw new UserError(`${config.begin} has changed since the run ${name} began with it`);
-  }
-  config.beginHash = hash;
+  const bytes = await Deno.readFile(config.begin);
+  requireSameBeginning(run, await sha256(bytes));
   await loadWeights(model, bytes).catch((cause) => {
     throw new UserError(`--begin ${config.begin}: ${cause.message}`, { cause });
   });

@@ -193,6 +193,20 @@ export function requireSameData(
 }
 
 /**
+ * Keeps the hash of the weights that a run begins with in its config.
+ * @throws UserError if they are others than those that it began with.
+ */
+export function requireSameBeginning(
+  { name, config }: Run<RunConfig & { begin?: string; beginHash?: string }>,
+  hash: string,
+): void {
+  if (config.beginHash !== undefined && config.beginHash !== hash) {
+    throw new UserError(`${config.begin} has changed since the run ${name} began with it`);
+  }
+  config.beginHash = hash;
+}
+
+/**
  * Starts the device, fixes the random numbers and loads the data, whose source and hash the run's config keeps.
  * @throws UsageError for a `--data` that does not hold the data, before the device starts; UserError if a run goes on with other data.
  */

@@ -1,10 +1,12 @@
 /** Your own pictures on the command line: what `--images` opens, and runs of it. */
 import { decode } from "npm:fast-png@8.0.0";
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { type Dataset, decodeSafetensors, encodePng, Generator } from "../../mod.ts";
-import { UsageError } from "../../tasks/cli.ts";
+import { UsageError, UserError } from "../../tasks/cli.ts";
 import { measurePictures, openPictures, placeOf } from "../../tasks/images.ts";
-import { PICTURE_PRESETS, type PictureConfig } from "../../tasks/presets.ts";
+import { EDM_PRESETS, type EdmConfig, PICTURE_PRESETS, type PictureConfig } from "../../tasks/presets.ts";
+import { runFiles } from "../../tasks/runs.ts";
+import { requireSameBeginning, type Run } from "../../tasks/training.ts";
 import { mixedFolder } from "../datasets/mixed_folder.ts";
 import { inFiles } from "../datasets/sources.ts";
 import { assertClose, wasmOnly } from "../support.ts";
@@ -468,3 +470,13 @@ cliTest(
     }
   },
 );
+
+Deno.test("a run whose beginning has changed is not gone on with", wasmOnly, () => {
+  const config = { ...EDM_PRESETS.edm, begin: "few.safetensors" };
+  const mine: Run<EdmConfig> = { name: "mine", config, resume: true, files: runFiles("runs", "mine") };
+  requireSameBeginning(mine, "a1");
+  requireSameBeginning(mine, "a1");
+  assertEquals(config.beginHash, "a1");
+  const says = "few.safetensors has changed since the run mine began with it";
+  assertThrows(() => requireSameBeginning(mine, "b2"), UserError, says);
+});
